@@ -1,0 +1,30 @@
+/* base/buffer.h: libpq's string builder, the one way we build text
+ *
+ * This is the only file that includes PQExpBuffer's header: Debian keeps it under internal/, and it
+ * wants pg_attribute_printf() defined first. A buffer that could not grow is "broken"
+ * (PQExpBufferBroken()); tn_arena_buffer() callers hand the text on through tn_buffer_text(), which
+ * ends the process then, as every failed allocation does.
+ *
+ * Threads: one at a time.
+ */
+#ifndef TN_BASE_BUFFER_H
+#define TN_BASE_BUFFER_H
+
+#include <stddef.h>
+
+#ifndef pg_attribute_printf
+#define pg_attribute_printf(format, first) __attribute__((format(gnu_printf, format, first)))
+#endif
+#include <postgresql/internal/pqexpbuffer.h>
+
+#include "base/attributes.h"
+
+/* The text built so far, NUL-terminated. Lives until the buffer changes. */
+const char *tn_buffer_text(PQExpBuffer buffer) TN_NEVER_NULL;
+
+/* Appends `text` as a JSON string with its quotes (RFC 8259 section 7); NULL becomes null.
+ * Bytes that are not valid UTF-8 become U+FFFD, so the result is always valid JSON. */
+void tn_buffer_json_string(PQExpBuffer buffer, const char *text);
+void tn_buffer_json_bytes(PQExpBuffer buffer, const char *text, size_t length);
+
+#endif

@@ -1,0 +1,47 @@
+/* base/crypto.h: hashes, randomness and sealing, all from OpenSSL
+ *
+ * Threads: any. Errors: OpenSSL failing at these is a broken machine and ends the process;
+ * what depends on input (opening a sealed box, decoding) returns false.
+ */
+#ifndef TN_BASE_CRYPTO_H
+#define TN_BASE_CRYPTO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/attributes.h"
+
+#define TN_SHA256_SIZE 32
+#define TN_SHA256_HEX 65 /* with NUL */
+
+void tn_random(void *bytes, size_t length);
+
+void tn_sha256(const void *bytes, size_t length, uint8_t digest[TN_SHA256_SIZE]);
+void tn_hmac_sha256(const void *key, size_t key_length, const void *bytes, size_t length,
+                    uint8_t digest[TN_SHA256_SIZE]);
+
+/* A key for one purpose out of a master secret (HKDF-SHA256, RFC 5869, `purpose` as info). */
+void tn_derive_key(const void *secret, size_t length, const char *purpose, uint8_t key[32]);
+
+/* Compares in a time that depends on `length` alone. */
+bool tn_same_bytes(const void *a, const void *b, size_t length) TN_MUST_CHECK;
+
+/* Lower-case hexadecimal; `text` holds 2 * length + 1. Decoding wants exactly `length` bytes. */
+void tn_hex(const void *bytes, size_t length, char *text);
+bool tn_hex_decode(const char *text, void *bytes, size_t length) TN_MUST_CHECK;
+
+/* base64url without padding (RFC 4648 section 5). Decoding refuses padding, other characters and
+ * non-zero spare bits; it gives at most `size` bytes and tells how many. */
+char *tn_base64url(tn_arena *arena, const void *bytes, size_t length) TN_NEVER_NULL TN_MUST_CHECK;
+bool tn_base64url_decode(const char *text, size_t text_length, void *bytes, size_t size,
+                         size_t *length) TN_MUST_CHECK;
+
+/* AES-256-GCM: nonce (12) | ciphertext | tag (16), bound to `purpose` as associated data. */
+void *tn_seal(tn_arena *arena, const uint8_t key[32], const char *purpose, const void *bytes,
+              size_t length, size_t *sealed_length) TN_NEVER_NULL TN_MUST_CHECK;
+bool tn_open(tn_arena *arena, const uint8_t key[32], const char *purpose, const void *sealed,
+             size_t sealed_length, void **bytes, size_t *length) TN_MUST_CHECK;
+
+#endif

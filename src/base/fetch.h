@@ -1,0 +1,63 @@
+/* base/fetch.h: the one client for every request that the server makes (libcurl)
+ *
+ * Guarded (OWASP SSRF): the name is resolved, addresses in loopback, private, link-local, multicast
+ * and metadata ranges are refused unless `allow_private`, and again for every connection, so also
+ * after a redirect or a DNS answer that changed. Only http and https; TLS is always verified.
+ * Size and time are bounded.
+ *
+ * Threads: any; each call uses a handle of its own. tn_fetch_global_init() before the threads start.
+ */
+#ifndef TN_BASE_FETCH_H
+#define TN_BASE_FETCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+typedef struct tn_fetch {
+    const char *method, *url;
+    const char *const *headers;  /* "Name: value", NULL-terminated; may be NULL */
+    const char *body;            /* may be NULL */
+    size_t body_length;
+    int64_t connect_timeout_ms, first_byte_timeout_ms, silence_timeout_ms, total_timeout_ms; /* 0: none */
+    size_t response_max;         /* bytes; more is an error */
+    bool allow_private, follow_redirects;
+    /* Called for each piece of the body of any answer, as it arrives; false stops. NULL: the body is
+     * collected in the result. `status` is the HTTP status. */
+    bool (*on_data)(void *context, int status, const char *bytes, size_t length);
+    /* Called at least once a second; false stops the transfer as TN_FETCH_STOPPED. May be NULL. */
+    bool (*on_tick)(void *context);
+    void *context;
+} tn_fetch;
+
+typedef enum tn_fetch_outcome {
+    TN_FETCH_DONE,      /* an answer, whatever its status */
+    TN_FETCH_REFUSED,   /* address not allowed, URL not understood */
+    TN_FETCH_CONNECT,   /* no connection (resolve, connect, TLS) */
+    TN_FETCH_TIMEOUT,   /* connect, first byte, silence or total deadline; see `phase` */
+    TN_FETCH_BROKEN,    /* the connection broke in the middle */
+    TN_FETCH_TOO_LARGE,
+    TN_FETCH_STOPPED    /* on_data or on_tick said so */
+} tn_fetch_outcome;
+
+typedef struct tn_fetch_result {
+    tn_fetch_outcome outcome;
+    int status;                  /* HTTP, 0 when there was no answer */
+    const char *phase;           /* of a timeout: "connect", "first_byte", "silence", "total" */
+    const char *problem;         /* libcurl's words for the log; never secrets */
+    const char *body;            /* collected, NUL-terminated; NULL with on_data */
+    size_t body_length;
+    size_t received;             /* bytes of body that arrived */
+    int64_t retry_after_ms;      /* from Retry-After (seconds or date), -1: none */
+    const char *content_type, *request_id; /* headers content-type and x-request-id/request-id */
+    int64_t first_byte_ms, total_ms;
+} tn_fetch_result;
+
+void tn_fetch_global_init(void);
+
+/* Carries out one request. Never returns an error: the outcome says what happened. */
+void tn_fetch_run(tn_arena *arena, const tn_fetch *fetch, tn_fetch_result *result);
+
+#endif

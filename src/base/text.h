@@ -1,0 +1,29 @@
+/* base/text.h: small questions about text that came from outside
+ *
+ * Threads: any; nothing here keeps state.
+ */
+#ifndef TN_BASE_TEXT_H
+#define TN_BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+
+bool tn_text_is_utf8(const char *text, size_t length); /* RFC 3629: shortest form, no surrogates */
+bool tn_text_starts(const char *text, const char *prefix);
+bool tn_text_same_case(const char *a, const char *b); /* ASCII letters compare alike */
+
+/* A whole decimal number within [min, max], no sign tricks, no blanks; false otherwise. */
+bool tn_text_int(const char *text, int64_t min, int64_t max, int64_t *value) TN_MUST_CHECK;
+
+/* application/x-www-form-urlencoded or path text decoded (WHATWG URL section 5.1). `plus_is_space`
+ * for queries. NULL when an escape is broken, or when the result holds NUL or invalid UTF-8. */
+char *tn_text_url_decode(tn_arena *arena, const char *text, size_t length, bool plus_is_space)
+    TN_MUST_CHECK;
+
+/* The same text in lower case, ASCII letters only. */
+char *tn_text_lower(tn_arena *arena, const char *text) TN_MUST_CHECK;
+
+#endif

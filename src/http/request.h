@@ -1,0 +1,59 @@
+/* http/request.h: what a client sent, read once and checked
+ *
+ * A request is built from FastCGI parameters. Whatever is malformed is refused before a handler sees
+ * it: method not a token, target too long or with broken escapes, NUL or invalid UTF-8 (400
+ * `bad_request`), headers over server.header_max (431), body over the route's ceiling (413).
+ *
+ * Threads: one at a time. Everything is owned by the request's arena.
+ */
+#ifndef TN_HTTP_REQUEST_H
+#define TN_HTTP_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/json.h"
+
+typedef struct tn_pair {
+    const char *name, *value;
+} tn_pair;
+
+typedef struct tn_fcgi tn_fcgi; /* the FastCGI side; opaque outside http and server */
+
+typedef struct tn_request {
+    const char *method;          /* "GET" */
+    const char *path;            /* still percent-encoded, without the query */
+    const char *query_text;      /* raw, "" when there is none */
+    const tn_pair *query;        /* decoded, in order */
+    size_t query_count;
+    const tn_pair *headers;      /* names lower-case with dashes */
+    size_t header_count;
+    const char *remote_address;  /* as nginx sees it */
+    const char *id;              /* request id shared with nginx and the log */
+    int64_t content_length;      /* as declared, -1 unknown */
+    const char *body;            /* after tn_request_read_body(); NUL-terminated, never NULL then */
+    size_t body_length;
+    tn_fcgi *fcgi;
+} tn_request;
+
+/* Value of a header (give the name in lower case) or of the first query member of that name; NULL
+ * when absent. */
+const char *tn_request_header(const tn_request *request, const char *name);
+const char *tn_request_query(const tn_request *request, const char *name);
+
+/* Reads the body into memory, at most `max` bytes: 413 `body_too_large` beyond, 400
+ * `body_incomplete` when the connection ends early. Done by the dispatcher before the handler. */
+const tn_error *tn_request_read_body(tn_request *request, tn_arena *arena, size_t max) TN_MUST_CHECK;
+
+/* All request headers as a JSON object with lower-case names, for request.headers in SQL; secrets
+ * (authorization, apikey, cookie) are left out. */
+const char *tn_request_headers_json(const tn_request *request, tn_arena *arena) TN_NEVER_NULL;
+
+/* Integer query member: fallback when absent, 400 `validation_failed` outside [min, max]. */
+const tn_error *tn_request_query_int(const tn_request *request, tn_arena *arena, const char *name,
+                                     int64_t min, int64_t max, int64_t fallback, int64_t *value)
+    TN_MUST_CHECK;
+
+#endif

@@ -1,0 +1,41 @@
+/* identity/key.h: API keys of tenants, looked up by their SHA-256 and cached in the process
+ *
+ * tnp_… publishable, tns_… secret, tna_… agent, tnx_… platform: prefix and 43 characters of
+ * base64url (32 random bytes). Only the hash is ever stored or compared.
+ *
+ * Threads: any. A cached key is dropped by NOTIFY tenon 'key:<hex of hash>'; while the listening
+ * connection is away nothing is cached.
+ */
+#ifndef TN_IDENTITY_KEY_H
+#define TN_IDENTITY_KEY_H
+
+#include "base/error.h"
+#include "base/uuid.h"
+#include "db/database.h"
+
+typedef struct tn_keys tn_keys;
+
+typedef struct tn_key {
+    tn_uuid id, tenant_id, user_id; /* tenant empty: platform; user: agents only */
+    const char *role;               /* anon, service_role, agent, tenon_platform */
+    const char *scopes;             /* JSON array text or "" */
+    int64_t expires_at;             /* unix seconds, 0 never */
+} tn_key;
+
+tn_keys *tn_keys_new(tn_db *db, int64_t ttl_s);
+void tn_keys_free(tn_keys *keys);
+
+/* Is this text formed like one of our keys? */
+bool tn_key_is_formed(const char *text);
+
+/* Finds the key; 401 `invalid_key` when unknown, revoked or expired, 403 `tenant_suspended`. */
+const tn_error *tn_keys_find(tn_keys *keys, tn_arena *arena, const char *text, tn_key *key) TN_MUST_CHECK;
+
+void tn_keys_enable_cache(tn_keys *keys, bool enabled); /* false also empties it */
+void tn_keys_drop(tn_keys *keys, const char *hash_hex); /* NULL: all */
+
+/* A new key text of a kind ("publishable", "secret", "agent", "platform"), in the arena; NULL for an
+ * unknown kind. */
+const char *tn_key_new(tn_arena *arena, const char *kind);
+
+#endif

@@ -1,0 +1,35 @@
+/* identity/process.h: what one worker process has, given to everything that runs in it
+ *
+ * Filled by server/ before the threads start and constant from then on; the parts have their own
+ * locks.
+ */
+#ifndef TN_IDENTITY_PROCESS_H
+#define TN_IDENTITY_PROCESS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "base/config.h"
+#include "base/uuid.h"
+#include "db/database.h"
+
+struct tn_keys;
+struct tn_tokens;
+struct tn_limits;
+struct tn_metrics;
+struct tn_gate;
+
+typedef struct tn_process {
+    const tn_config *config;     /* the snapshot of this generation */
+    tn_db *db;
+    struct tn_keys *keys;        /* identity/key.h */
+    struct tn_tokens *tokens;    /* identity/token.h */
+    struct tn_limits *limits;    /* identity/limit.h, in shared memory */
+    struct tn_gate *hash_gate;   /* identity/gate.h, in shared memory: parallel password hashing */
+    struct tn_metrics *metrics;  /* base/metrics.h, in shared memory */
+    tn_uuid worker_id;           /* row of tenon.workers */
+    const char *pool;            /* "api", "stream", "jobs" */
+    const atomic_bool *draining; /* true once this process shall finish what it has */
+} tn_process;
+
+#endif
