@@ -16,7 +16,8 @@
 --
 -- and at the end of the file
 --
---     revoke execute on all functions in schema ai from public;        -- then grant each function to whom it is for
+--     revoke execute on all functions in schema ai, tenon from public;    -- then grant each function to whom it is for,
+--     grant execute on function … to authenticated, …;                    -- by name: nothing of ours is granted to public
 --
 -- t/sql/isolation.sql walks the catalog and fails for a table or function that leaves any of this out.
 
@@ -33,10 +34,9 @@ create schema if not exists auth;
 create schema if not exists ai;
 create schema if not exists storage;
 
--- The name alone opens nothing: tables and functions have their own grants. Whoever may create a table in a protected schema needs
--- the names for its defaults and policies.
-grant usage on schema tenon, auth to public;
-grant usage on schema ai, storage to anon, authenticated, agent, service_role, tenon_worker, tenon_platform;
+-- The name alone opens nothing: tables and functions have their own grants.
+grant usage on schema tenon, auth, ai, storage to anon, authenticated, agent, service_role, tenon_worker, tenon_platform;
+grant usage on schema tenon to tenon_authenticator;
 
 -- Who is asking. Every transaction sets these with set_config(…, true); an empty string means not set, because that is what
 -- a setting falls back to after the transaction that set it. Nothing set, nobody there: no tenant, no rows. A value that is no
@@ -68,6 +68,11 @@ create function auth.email() returns text
     language sql stable parallel safe
     return nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'email', '');
 comment on function auth.email() is 'The address in the caller''s token.';
+
+create function tenon.key_id() returns uuid
+    language sql stable parallel safe
+    return nullif(current_setting('tenon.key_id', true), '')::uuid;
+comment on function tenon.key_id() is 'The API key that is asking, null without one.';
 
 -- Scopes narrow agents and nobody else; so this is asked in policies `to agent` only. `functions:invoke:*` covers
 -- every scope that begins with `functions:invoke:`. There is no scope that covers all: `*` alone means nothing.
@@ -489,11 +494,9 @@ create trigger notify after insert or update or delete on tenon.tenants for each
 create trigger notify after insert or update or delete or truncate
     on tenon.signing_keys execute function tenon.notify('signing_keys');
 
--- Functions are for everybody when they are made. Ours are for those who need them.
+-- Functions are for everybody when they are made. Ours are for those who need them; tenon_platform may call them all
+-- (default privileges in sql/init.sql), and tenon.protect() and its helpers are for the owner.
 revoke execute on all functions in schema tenon, auth from public;
-grant execute on function tenon.tenant_id(), tenon.has_scope(text), tenon.uuid7(), auth.jwt(), auth.uid(), auth.role(), auth.email()
-    to public;
--- These only do what the caller may do to its own table, and run for whoever creates one.
-grant execute on function tenon.set_policy(regclass, text, text), tenon.isolate(regclass, text, boolean),
-    tenon.protect(regclass, text, text) to public;
+grant execute on function tenon.tenant_id(), tenon.key_id(), tenon.has_scope(text), tenon.uuid7(), auth.jwt(), auth.uid(),
+    auth.role(), auth.email() to anon, authenticated, agent, service_role, tenon_worker;
 grant execute on function tenon.find_key(bytea), tenon.find_tenant(text) to tenon_authenticator;
