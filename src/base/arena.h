@@ -25,6 +25,11 @@ void tn_arena_free(tn_arena *arena);
 /* Empties the arena as tn_arena_free() does, but keeps it (and one chunk) for the next request. */
 void tn_arena_reset(tn_arena *arena);
 
+/* What the arena is for, the id of a request: tn_error_internal() writes it into its log line. The
+ * text is not copied and must live as long as the arena; a reset forgets it. */
+void tn_arena_label(tn_arena *arena, const char *label);
+const char *tn_arena_label_text(const tn_arena *arena); /* or NULL */
+
 /* `count` items of `size` bytes each, zeroed, aligned for any type. The arena owns them. */
 void *tn_arena_alloc(tn_arena *arena, size_t count, size_t size) TN_NEVER_NULL TN_MUST_CHECK;
 

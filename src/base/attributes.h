@@ -7,7 +7,7 @@
 
 #define TN_NEVER_NULL __attribute__((returns_nonnull))
 #define TN_MUST_CHECK __attribute__((warn_unused_result))
-#define TN_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define TN_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #define TN_NORETURN __attribute__((noreturn))
 #define TN_UNUSED __attribute__((unused))
 

@@ -13,7 +13,7 @@
 #include <stddef.h>
 
 #ifndef pg_attribute_printf
-#define pg_attribute_printf(format, first) __attribute__((format(gnu_printf, format, first)))
+#define pg_attribute_printf(text, first) __attribute__((format(gnu_printf, text, first)))
 #endif
 #include <postgresql/internal/pqexpbuffer.h>
 

@@ -6,6 +6,8 @@
 #define TN_BASE_JSON_H
 
 #include <json-c/json.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "base/error.h"
 

@@ -3,7 +3,7 @@
  * An event is a dotted name and typed fields, no prose built from values:
  *     tn_log(TN_LOG_WARN, "db.connection.lost", TN_STR("host", host), TN_INT("ms", ms));
  * Field values are never secrets and never content of messages. Each line is one write(2), so lines
- * of several processes do not mix. A line that would pass 8 KiB is cut in its longest field.
+ * of several processes do not mix. In a line that would pass 8 KiB the longest texts are cut.
  *
  * Threads: any, after tn_log_open(). Errors: a line that cannot be written is dropped and counted.
  */
@@ -40,6 +40,9 @@ typedef struct tn_log_field {
 /* Opens the log: a path (appended to, mode 0640) or NULL for standard error. Called again with the
  * same path it reopens the file, for logrotate. Returns false and keeps the old one on failure. */
 bool tn_log_open(const char *path, tn_log_level threshold) TN_MUST_CHECK;
+
+/* Where lines that could not be written are counted from now on (metrics, in shared memory). */
+void tn_log_count_drops(_Atomic uint64_t *counter);
 
 void tn_log_write(tn_log_level level, const char *event, const tn_log_field *fields);
 

@@ -12,6 +12,10 @@
 #include "base/arena.h"
 
 bool tn_text_is_utf8(const char *text, size_t length); /* RFC 3629: shortest form, no surrogates */
+
+/* The bytes, 1 to 4, of the character that `text` begins with; 0 when it is none or is cut off. */
+size_t tn_text_utf8_size(const char *text, size_t length);
+
 bool tn_text_starts(const char *text, const char *prefix);
 bool tn_text_same_case(const char *a, const char *b); /* ASCII letters compare alike */
 

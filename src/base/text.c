@@ -1,0 +1,146 @@
+/* base/text.c: UTF-8, numbers and percent-escapes */
+#include "base/text.h"
+
+#include <string.h>
+
+static bool
+is_continuation(char byte)
+{
+    return ((uint8_t)byte & 0xC0) == 0x80;
+}
+
+/* The table of RFC 3629 section 4: only the second byte has bounds that depend on the first. They
+ * keep out overlong forms, the surrogates U+D800 to U+DFFF and what is above U+10FFFF. */
+size_t
+tn_text_utf8_size(const char *text, size_t length)
+{
+    const uint8_t first = length == 0 ? 0 : (uint8_t)text[0];
+    uint8_t low = 0x80, high = 0xBF;
+    size_t size;
+
+    if (length == 0)
+        return 0;
+    if (first < 0x80)
+        return 1;
+    if (first < 0xC2 || first > 0xF4)
+        return 0;
+    size = first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+    if (length < size)
+        return 0;
+    if (first == 0xE0)
+        low = 0xA0;
+    else if (first == 0xED)
+        high = 0x9F;
+    else if (first == 0xF0)
+        low = 0x90;
+    else if (first == 0xF4)
+        high = 0x8F;
+    if ((uint8_t)text[1] < low || (uint8_t)text[1] > high)
+        return 0;
+    for (size_t i = 2; i < size; i++)
+        if (!is_continuation(text[i]))
+            return 0;
+    return size;
+}
+
+bool
+tn_text_is_utf8(const char *text, size_t length)
+{
+    for (size_t at = 0; at < length;) {
+        const size_t size = tn_text_utf8_size(text + at, length - at);
+
+        if (size == 0)
+            return false;
+        at += size;
+    }
+    return true;
+}
+
+bool
+tn_text_starts(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+/* tolower() would ask the locale. */
+static char
+lower(char letter)
+{
+    return letter >= 'A' && letter <= 'Z' ? (char)(letter - 'A' + 'a') : letter;
+}
+
+bool
+tn_text_same_case(const char *a, const char *b)
+{
+    for (; *a != '\0' && lower(*a) == lower(*b); a++)
+        b++;
+    return lower(*a) == lower(*b);
+}
+
+char *
+tn_text_lower(tn_arena *arena, const char *text)
+{
+    char *copy = tn_arena_bytes(arena, text, strlen(text));
+
+    for (char *at = copy; *at != '\0'; at++)
+        *at = lower(*at);
+    return copy;
+}
+
+bool
+tn_text_int(const char *text, int64_t min, int64_t max, int64_t *value)
+{
+    const bool negative = *text == '-';
+    const char *digit = negative ? text + 1 : text;
+    int64_t number = 0;
+
+    if (*digit == '\0' || (digit[0] == '0' && digit[1] != '\0') || (negative && *digit == '0'))
+        return false; /* nothing, 007, -0 */
+    for (; *digit != '\0'; digit++) {
+        if (*digit < '0' || *digit > '9' || __builtin_mul_overflow(number, 10, &number) ||
+            __builtin_sub_overflow(number, *digit - '0', &number))
+            return false; /* counted downward, for there is one more negative number */
+    }
+    if (!negative && __builtin_sub_overflow(0, number, &number))
+        return false;
+    if (number < min || number > max)
+        return false;
+    *value = number;
+    return true;
+}
+
+static int
+hex_value(char digit)
+{
+    if (digit >= '0' && digit <= '9')
+        return digit - '0';
+    digit = lower(digit);
+    return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
+}
+
+char *
+tn_text_url_decode(tn_arena *arena, const char *text, size_t length, bool plus_is_space)
+{
+    char *decoded = tn_arena_alloc(arena, length + 1, 1);
+    size_t used = 0;
+
+    for (size_t at = 0; at < length; at++) {
+        char byte = text[at];
+
+        if (byte == '+' && plus_is_space) {
+            byte = ' ';
+        } else if (byte == '%') {
+            const int high = length - at > 2 ? hex_value(text[at + 1]) : -1;
+            const int low = length - at > 2 ? hex_value(text[at + 2]) : -1;
+
+            if (high < 0 || low < 0)
+                return NULL;
+            byte = (char)(high * 16 + low);
+            at += 2;
+        }
+        if (byte == '\0')
+            return NULL;
+        decoded[used++] = byte;
+    }
+    return tn_text_is_utf8(decoded, used) ? decoded : NULL;
+}

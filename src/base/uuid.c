@@ -1,0 +1,72 @@
+/* base/uuid.c: version 7 from the clock and OpenSSL's randomness */
+#include "base/uuid.h"
+
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/crypto.h"
+
+#define TEXT_LENGTH 36
+
+static bool
+is_dash(size_t at)
+{
+    return at == 8 || at == 13 || at == 18 || at == 23;
+}
+
+static tn_uuid
+print(const uint8_t bytes[16])
+{
+    char digits[33];
+    tn_uuid uuid = {.text = ""};
+    size_t digit = 0;
+
+    tn_hex(bytes, 16, digits);
+    for (size_t at = 0; at < TEXT_LENGTH; at++)
+        uuid.text[at] = is_dash(at) ? '-' : digits[digit++];
+    return uuid;
+}
+
+tn_uuid
+tn_uuid_new(void)
+{
+    struct timespec now;
+    uint64_t ms;
+    uint8_t bytes[16];
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    tn_random(bytes + 6, sizeof(bytes) - 6);
+    for (size_t i = 0; i < 6; i++)
+        bytes[i] = (uint8_t)(ms >> (8 * (5 - i)));
+    bytes[6] = (uint8_t)(0x70 | (bytes[6] & 0x0F)); /* RFC 9562 section 5.7: version, then variant */
+    bytes[8] = (uint8_t)(0x80 | (bytes[8] & 0x3F));
+    return print(bytes);
+}
+
+static char
+hex_lower(char digit)
+{
+    if ((digit >= '0' && digit <= '9') || (digit >= 'a' && digit <= 'f'))
+        return digit;
+    return digit >= 'A' && digit <= 'F' ? (char)(digit - 'A' + 'a') : '\0';
+}
+
+bool
+tn_uuid_parse(const char *text, tn_uuid *uuid)
+{
+    *uuid = (tn_uuid){.text = ""};
+    if (text == NULL || strnlen(text, TEXT_LENGTH + 1) != TEXT_LENGTH)
+        return false;
+    for (size_t at = 0; at < TEXT_LENGTH; at++) {
+        const char letter = is_dash(at) ? '-' : hex_lower(text[at]);
+
+        if (letter == '\0' || (letter == '-' && text[at] != '-')) {
+            *uuid = (tn_uuid){.text = ""};
+            return false;
+        }
+        uuid->text[at] = letter;
+    }
+    return true;
+}
