@@ -62,9 +62,9 @@ typedef struct tn_config {
     struct {
         const char *url;         /* login tenon_authenticator */
         const char *owner_url;   /* login tenon_admin: migrate and the operator's command */
-        const char *listen_url;  /* session connection for LISTEN; empty: db.url */
+        const char *listen_url;  /* session connection for LISTEN; empty: database.url */
         int64_t statement_timeout_ms, lock_timeout_ms;
-    } db;
+    } database; /* not db: TENON_DB_URL in quickstart's tenon.env is the owner's login */
     struct {
         const char *file;        /* empty: standard error */
         tn_log_level level;
