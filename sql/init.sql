@@ -86,13 +86,14 @@ alter default privileges for role tenon_owner grant usage, select on sequences t
 alter default privileges for role tenon_owner grant execute on functions to tenon_platform;
 
 -- Every table that is created in a protected schema is protected: see tenon.auto_protect() in 0001_tenon.sql. Only a superuser may
--- create an event trigger, hence here; the function comes with the migrations, hence the condition.
+-- create an event trigger, hence here; the function comes with the migrations, hence the condition. Made anew each time, so
+-- that it is switched on and has the tags of this version.
 do $$
 begin
-    if to_regprocedure('tenon.auto_protect()') is not null
-       and not exists (select from pg_catalog.pg_event_trigger where evtname = 'tenon_auto_protect') then
+    if to_regprocedure('tenon.auto_protect()') is not null then
+        drop event trigger if exists tenon_auto_protect;
         create event trigger tenon_auto_protect on ddl_command_end
-            when tag in ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO')
+            when tag in ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE SCHEMA')
             execute function tenon.auto_protect();
     end if;
 end $$;

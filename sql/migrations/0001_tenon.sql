@@ -225,7 +225,7 @@ begin
 end $$;
 comment on function tenon.protect(regclass, text, text) is 'Puts a table of one''s own behind the walls between tenants.';
 
--- Runs after every CREATE TABLE, CREATE TABLE AS and SELECT INTO; the event trigger itself is made by sql/init.sql. So a table that
+-- Runs after every CREATE TABLE, CREATE TABLE AS and SELECT INTO, also within CREATE SCHEMA; the event trigger itself is made by sql/init.sql. So a table that
 -- somebody types into psql is isolated and closed from its first second. Left alone: tables outside the protected schemas (also temporary
 -- ones), those of extensions, and partitions of a table that is not protected itself.
 create function tenon.auto_protect() returns event_trigger

@@ -181,6 +181,8 @@ begin
     end loop;
 end $$;
 
+grant select on all tables in schema t to public;
+
 -- Two tenants, a and b, with two people each.
 insert into tenon.tenants (id, name) values (t.tenant('a'), 'a'), (t.tenant('b'), 'b');
 do $$

@@ -1,0 +1,179 @@
+-- t/sql/protect.sql: tables that people make themselves: protected by the event trigger and by tenon.protect()
+begin;
+select * from no_plan();
+select t.act_as('tenon_owner');
+
+-- As typed into psql, with nothing said about tenants.
+create table conversations (id bigint generated always as identity primary key);
+create table messages (id bigint generated always as identity primary key, conversation_id bigint references conversations(id), role text not null, content text not null, created_at timestamptz not null default now());
+select results_eq($$ select name, relrowsecurity, relforcerowsecurity, has_tenant from t.ours where schema = 'public' order by name $$,
+    $$ values ('conversations', true, true, true), ('messages', true, true, true) $$, 'a new table has row security, forced, and a tenant');
+select col_not_null('public', 'messages', 'tenant_id', 'the tenant must be there');
+select col_is_pk('public', 'messages', 'id', 'the primary key stays as it is');
+select policies_are('public', 'messages', array['tenon_tenant', 'tenon_owner_login', 'tenon_service', 'tenon_agent_reads',
+    'tenon_agent_adds', 'tenon_agent_edits', 'tenon_agent_drops'], 'and these policies');
+select policy_roles_are('public', 'messages', 'tenon_service', array['service_role']);
+select is(array_agg(p.permissive order by p.policyname), array['RESTRICTIVE', 'RESTRICTIVE', 'RESTRICTIVE', 'RESTRICTIVE', 'PERMISSIVE', 'PERMISSIVE', 'RESTRICTIVE'],
+    'those of the tenant and of agents restrict') from pg_policies p where schemaname = 'public' and tablename = 'messages';
+
+insert into conversations default values;
+insert into messages (conversation_id, role, content) select id, 'user', 'hello' from conversations;
+select is(tenant_id, t.tenant('a'), 'the tenant is filled in from the context') from messages;
+
+select t.act_as('service_role');
+select is(content, 'hello', 'the tenant''s secret key sees it') from messages;
+select lives_ok($$ insert into messages (role, content) values ('user', 'from the server') $$, 'and writes');
+select t.act_as('service_role', tenant => 'b');
+select is_empty('select 1 from messages', 'another tenant''s does not');
+select is_empty('delete from messages returning 1', 'nor deletes');
+select throws_ok(format($$ insert into messages (role, content, tenant_id) values ('user', 'x', %L) $$, t.tenant('a')), '42501', null, 'nor writes into it');
+select t.act_as('authenticated');
+select is_empty('select 1 from messages', 'a person sees nothing until a policy is written');
+select throws_ok($$ insert into messages (role, content) values ('user', 'x') $$, '42501', null, 'and writes nothing');
+select t.act_as('anon');
+select is_empty('select 1 from messages', 'neither does the publishable key');
+select t.act_as('agent', scopes => '["data:messages:read", "data:messages:write"]');
+select is_empty('select 1 from messages', 'nor an agent');
+
+-- SQL written for Supabase
+select t.act_as('tenon_owner');
+create table todos (id uuid primary key default gen_random_uuid(), user_id uuid not null default auth.uid(), title text, done boolean default false);
+alter table todos enable row level security;
+create policy "Individuals can manage their own todos" on todos for all using (auth.uid() = user_id);
+select t.act_as('authenticated');
+select lives_ok($$ insert into todos (title) values ('mine') $$, 'a Supabase policy lets a person write');
+select results_eq('select title from todos', $$ values ('mine') $$, 'and read their own');
+select t.act_as('authenticated', person => 2);
+select is_empty('select 1 from todos', 'and nobody else''s');
+select throws_ok(format('insert into todos (user_id) values (%L)', t.person('a', 1)), '42501', null, 'nor write for them');
+select t.act_as('authenticated', tenant => 'b');
+select set_config('request.jwt.claims', jsonb_build_object('sub', t.person('a', 1))::text, true) \g /dev/null
+select is_empty('select 1 from todos', 'the same person in another tenant sees nothing');
+
+-- Agents: the person's rights and the agent's scopes, whichever is less
+select t.act_as('agent');
+select is_empty('select 1 from todos', 'without a scope an agent sees nothing of the person''s');
+select t.act_as('agent', scopes => '["data:todos:read"]');
+select isnt_empty('select 1 from todos', 'with the scope to read it sees what the person sees');
+select is_empty('update todos set done = true returning 1', 'and updates nothing');
+select is_empty('delete from todos returning 1', 'and deletes nothing');
+select throws_ok($$ insert into todos (title) values ('x') $$, '42501', null, 'and adds nothing');
+select t.act_as('agent', scopes => '["data:todos:write"]');
+select is_empty('select 1 from todos', 'the scope to write does not read');
+select lives_ok($$ insert into todos (title) values ('agent''s') $$, 'and adds');
+select t.act_as('agent', person => 2, scopes => '["data:todos:*"]');
+select is_empty('select 1 from todos', 'all scopes do not make it another person');
+
+-- protect() with an owner and a scope, and again
+select t.act_as('tenon_owner');
+create table notes (id serial primary key, author uuid, body text);
+select tenon.protect('public.notes', owner => 'author', scope => 'notes');
+select tenon.protect('public.notes', owner => 'author', scope => 'notes');
+select is(count(*), 8::bigint, 'calling protect() twice is harmless') from pg_policies where tablename = 'notes';
+select is(count(*), 2::bigint, 'one index for the tenant beside the primary key') from pg_indexes where tablename = 'notes';
+select t.act_as('authenticated');
+select lives_ok($$ insert into notes (author, body) values (auth.uid(), 'mine') $$, 'the owner writes, serial numbers included');
+select throws_ok($$ insert into notes (author, body) values (gen_random_uuid(), 'x') $$, '42501', null, 'only their own');
+select t.act_as('authenticated', person => 2);
+select is_empty('select 1 from notes', 'others see nothing');
+select t.act_as('agent', scopes => '["notes:read"]');
+select isnt_empty('select 1 from notes', 'the owner''s agent reads with the scope that was named');
+select t.act_as('agent', scopes => '["data:notes:read"]');
+select is_empty('select 1 from notes', 'and not with the one that was not');
+select t.act_as('tenon_owner');
+create table by_name (person text, body text);
+select tenon.protect('by_name', owner => 'person');
+select t.act_as('authenticated');
+select lives_ok($$ insert into by_name values (auth.uid()::text, 'x') $$, 'the owner''s column may be text');
+select isnt_empty('select 1 from by_name', 'and is compared as text');
+select t.act_as('tenon_owner');
+select throws_ok($$ select tenon.protect('notes', owner => 'nobody') $$, '42703', 'public.notes has no column nobody', 'an owner that is no column');
+create view some_view as select 1 as x;
+select throws_ok($$ select tenon.protect('some_view') $$, '42809', 'public.some_view is not a table', 'a view is no table');
+select t.act_as('authenticated');
+select throws_ok($$ select tenon.protect('notes') $$, '42501', null, 'protecting is for the owner of a table');
+
+-- A column of that name that is there already
+select t.act_as('tenon_owner');
+create table with_tenant (tenant_id uuid, x int);
+select is(has_tenant and relforcerowsecurity, true, 'a tenant_id of one''s own is used') from t.ours where name = 'with_tenant';
+insert into with_tenant (x) values (1);
+select is(tenant_id, t.tenant('a'), 'and filled in') from with_tenant;
+select throws_ok('create table with_other (tenant_id bigint)', '42804', 'the column tenant_id of public.with_other is bigint, not uuid',
+    'a tenant_id that means something else is refused, not ignored');
+
+-- All ways to make a table
+create table copied as select * from notes;
+select is(relrowsecurity and relforcerowsecurity and has_tenant, true, 'create table as') from t.ours where name = 'copied';
+create table computed as select n from generate_series(1, 3) n;
+select is(array_agg(distinct tenant_id), array[t.tenant('a')], 'the rows of create table as belong to the tenant of the context') from computed;
+select n into into_table from generate_series(1, 2) n;
+select is(relrowsecurity and relforcerowsecurity, true, 'select into') from t.ours where name = 'into_table';
+create table liked (like notes including all);
+select is(relrowsecurity and relforcerowsecurity, true, 'create table like') from t.ours where name = 'liked';
+create unlogged table quick (x int);
+select is(relrowsecurity and relforcerowsecurity, true, 'an unlogged table') from t.ours where name = 'quick';
+create table if not exists notes (x int);
+select is(count(*), 8::bigint, 'create table if not exists, and it exists: nothing changes') from pg_policies where tablename = 'notes';
+create table if not exists computed as select 1 as n;
+create table child () inherits (notes);
+select is(relrowsecurity and relforcerowsecurity, true, 'a child by inheritance') from t.ours where name = 'child';
+create table events (at timestamptz not null, what text) partition by range (at);
+create table events_2026 partition of events for values from ('2026-01-01') to ('2027-01-01');
+create table events_rest partition of events default partition by list (what);
+create table events_rest_x partition of events_rest default;
+select is(count(*), 4::bigint, 'a partitioned table and each of its partitions')
+  from t.ours where name ~ '^events' and relrowsecurity and relforcerowsecurity and has_tenant;
+insert into events values ('2026-05-05', 'x'), ('2025-05-05', 'y');
+select t.act_as('service_role', tenant => 'b');
+select is_empty('select 1 from events union all select 1 from events_2026 union all select 1 from events_rest_x',
+    'a partition is no way around the wall');
+select t.act_as('tenon_owner');
+select lives_ok('create temporary table mine (x int)', 'temporary tables are left alone');
+select is(relrowsecurity, false, 'and have no row security') from pg_class where oid = 'mine'::regclass;
+create schema app;
+create table app.plain (x int);
+select is(relrowsecurity, false, 'so are other schemas') from pg_class where oid = 'app.plain'::regclass;
+select set_config('tenon.protected_schemas', 'public , app', true) \g /dev/null
+create table app.guarded (x int);
+select is(relrowsecurity, true, 'unless they are named in tenon.protected_schemas') from pg_class where oid = 'app.guarded'::regclass;
+select set_config('tenon.protected_schemas', 'Odd name', true) \g /dev/null
+create schema "Odd name" create table "Ta'ble ""x""" (id int);
+select is(relrowsecurity, true, 'and are made in one go') from pg_class where oid = '"Odd name"."Ta''ble ""x"""'::regclass;
+create table "Odd name"."Ta'ble ""y""" (id serial, "user ""id""" uuid);
+select lives_ok($$ select tenon.protect('"Odd name"."Ta''ble ""y"""', owner => 'user "id"') $$, 'names may hold anything');
+select set_config('tenon.protected_schemas', '', true) \g /dev/null
+
+-- Switched off
+select set_config('tenon.auto_protect', 'off', true) \g /dev/null
+create table bare (x int);
+create table bare_parted (x int) partition by list (x);
+select is(relrowsecurity or has_tenant, false, 'tenon.auto_protect = off leaves tables as they were written') from t.ours where name = 'bare';
+insert into bare values (1);
+select set_config('tenon.auto_protect', 'on', true) \g /dev/null
+create table bare_part partition of bare_parted for values in (1);
+select is(relrowsecurity or has_tenant, false, 'a partition of a table that is not protected is not either') from t.ours where name = 'bare_part';
+
+-- Without a tenant
+select set_config('tenon.tenant_id', '', true) \g /dev/null
+select lives_ok('create table without_tenant (x int)', 'an empty table needs no tenant');
+select throws_ok('insert into without_tenant values (1)', '42501', null, 'a row does');
+select throws_ok('create table of_nobody as select 1 as x', '23502', 'public.of_nobody has rows, and they would belong to no tenant',
+    'create table as does, and says so');
+select throws_ok($$ select tenon.protect('bare') $$, '23502', 'public.bare has rows, and they would belong to no tenant', 'so does protecting a table that has rows');
+select is_empty($$ select 1 from t.ours where name in ('of_nobody', 'with_other') $$, 'what is refused is not there');
+
+-- Tables of a superuser
+reset role;
+create table of_superuser (x serial);
+select is(relrowsecurity and relforcerowsecurity, true, 'a superuser''s tables are protected too') from t.ours where name = 'of_superuser';
+select set_config('tenon.tenant_id', t.tenant('a')::text, true) \g /dev/null
+insert into of_superuser default values;
+select t.act_as('service_role', tenant => 'b');
+select is_empty('select 1 from of_superuser', 'from other tenants');
+reset role;
+create extension "tablefunc" with schema public;
+select pass('extensions can be created');
+
+select * from finish();
+rollback;
