@@ -17,7 +17,8 @@
 #include "http/request.h"
 #include "http/response.h"
 
-typedef struct tn_ctx tn_ctx; /* identity/ctx.h */
+typedef struct tn_ctx tn_ctx;         /* identity/ctx.h */
+typedef struct tn_process tn_process; /* identity/process.h */
 typedef const tn_error *(*tn_handler)(tn_ctx *c);
 
 /* Who may call. A caller whose role is not in the set gets 401 (anonymous) or 403. */
@@ -58,7 +59,7 @@ typedef struct tn_area {
                          tn_response *response);
     /* Optional state of the area in one process: made before the threads start, given to handlers as
      * c->state; told of NOTIFY payloads. */
-    void *(*start)(const struct tn_process *process);
+    void *(*start)(const tn_process *process);
     void (*stop)(void *state);
     void (*on_notify)(void *state, const char *channel, const char *payload);
 } tn_area;

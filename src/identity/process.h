@@ -19,7 +19,8 @@ struct tn_limits;
 struct tn_metrics;
 struct tn_gate;
 
-typedef struct tn_process {
+typedef struct tn_process tn_process;
+struct tn_process {
     const tn_config *config;     /* the snapshot of this generation */
     tn_db *db;
     struct tn_keys *keys;        /* identity/key.h */
@@ -30,6 +31,6 @@ typedef struct tn_process {
     tn_uuid worker_id;           /* row of tenon.workers */
     const char *pool;            /* "api", "stream", "jobs" */
     const atomic_bool *draining; /* true once this process shall finish what it has */
-} tn_process;
+};
 
 #endif

@@ -1,0 +1,31 @@
+/* http/fcgi.h: requests and responses as FastCGI carries them; for server/ only
+ *
+ * libfcgi reads and writes the records (FastCGI 1.0); this is where its types end.
+ *
+ * Threads: one request, one thread.
+ */
+#ifndef TN_HTTP_FCGI_H
+#define TN_HTTP_FCGI_H
+
+#include <fcgiapp.h>
+
+#include "http/request.h"
+#include "http/response.h"
+
+struct tn_fcgi {
+    FCGX_Request *fcgx;
+};
+
+/* Fills `request` from the parameters. On an error it is filled as far as an answer needs (method,
+ * path, id), so that the error can be rendered. `header_max` bounds names and values together. */
+const tn_error *tn_request_build(tn_request *request, tn_arena *arena, tn_fcgi *fcgi,
+                                 size_t header_max) TN_MUST_CHECK;
+
+/* Reads what is left of the body and drops it, so that the next request on a kept connection starts
+ * at a record of its own. */
+void tn_request_discard_body(tn_request *request);
+
+/* Sends the collected answer (nothing when it was streamed). */
+void tn_response_send(tn_response *response, tn_arena *arena);
+
+#endif

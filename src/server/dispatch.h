@@ -1,0 +1,26 @@
+/* server/dispatch.h: the way of one request: request → route → principal → limits → handler → answer
+ *
+ * Threads: any number at once, each with an arena of its own.
+ */
+#ifndef TN_SERVER_DISPATCH_H
+#define TN_SERVER_DISPATCH_H
+
+#include <stdbool.h>
+
+#include <fcgiapp.h>
+
+#include "http/route.h"
+#include "identity/process.h"
+
+typedef struct tn_dispatch {
+    const tn_process *process;
+    const tn_area *const *areas; /* NULL-terminated, the fallback last */
+    void **states;               /* of the areas, in their order */
+    bool refuse_when_overloaded; /* chat requests get 503 from the last thread of the pool */
+} tn_dispatch;
+
+/* Serves one request, and logs and counts it. The arena is empty before and after. */
+void tn_dispatch_serve(const tn_dispatch *dispatch, tn_arena *arena, FCGX_Request *fcgx,
+                       bool overloaded);
+
+#endif

@@ -1,0 +1,357 @@
+/* server/loop.c: one epoll for all threads of a process */
+#include "server/loop.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include "base/attributes.h"
+#include "base/log.h"
+
+#define THREADS_KEPT 4        /* idle threads that never end */
+#define IDLE_MS 10000         /* after which a further one does */
+#define ACCEPT_AT_ONCE 16
+
+/* A connection from nginx. It is in the list from accept to close. */
+struct connection {
+    struct connection *next, *previous;
+    int fd;
+    bool busy; /* a thread serves it; guarded by lock of the loop */
+};
+
+struct tn_loop {
+    tn_loop_options options;
+    int epoll, wake; /* wake: an eventfd that stays readable once the loop ends */
+    pthread_mutex_t lock;
+    pthread_cond_t ended;           /* a thread has ended */
+    struct connection *connections; /* guarded by lock, like all below */
+    int clients, threads, waiting;
+    uint64_t requests;
+    bool draining, stopping;
+};
+
+static void
+lock(tn_loop *loop)
+{
+    (void)pthread_mutex_lock(&loop->lock);
+}
+
+static void
+unlock(tn_loop *loop)
+{
+    (void)pthread_mutex_unlock(&loop->lock);
+}
+
+/* --- connections ----------------------------------------------------------------------------- */
+
+static void
+close_connection(tn_loop *loop, struct connection *connection)
+{
+    lock(loop);
+    if (connection->previous != NULL)
+        connection->previous->next = connection->next;
+    else
+        loop->connections = connection->next;
+    if (connection->next != NULL)
+        connection->next->previous = connection->previous;
+    loop->clients--;
+    unlock(loop);
+    if (connection->fd >= 0)
+        (void)close(connection->fd);
+    free(connection);
+}
+
+static void
+add_connection(tn_loop *loop, int fd)
+{
+    const struct timeval timeout = {.tv_sec = loop->options.io_timeout_ms / 1000,
+                                    .tv_usec = loop->options.io_timeout_ms % 1000 * 1000};
+    struct connection *connection = calloc(1, sizeof(*connection));
+    struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.ptr = connection};
+
+    if (connection == NULL) {
+        (void)close(fd);
+        return;
+    }
+    connection->fd = fd;
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+    lock(loop);
+    connection->next = loop->connections;
+    if (connection->next != NULL)
+        connection->next->previous = connection;
+    loop->connections = connection;
+    loop->clients++;
+    unlock(loop);
+    if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) != 0)
+        close_connection(loop, connection);
+}
+
+static void
+accept_connections(tn_loop *loop)
+{
+    for (int i = 0; i < ACCEPT_AT_ONCE; i++) {
+        int fd = accept4(loop->options.listener, NULL, NULL, SOCK_CLOEXEC);
+
+        if (fd >= 0) {
+            add_connection(loop, fd);
+            continue;
+        }
+        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) {
+            tn_log(TN_LOG_ERROR, "server.accept.failed", TN_STR("error", strerror(errno)));
+            (void)poll(NULL, 0, 10); /* level-triggered: do not spin until something closes */
+        }
+        return;
+    }
+}
+
+/* Is there a request, and not the end of the connection, or nothing after all? */
+static enum { HAS_DATA, HAS_NOTHING, HAS_ENDED }
+peek(int fd)
+{
+    char byte;
+    ssize_t got = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+    if (got > 0)
+        return HAS_DATA;
+    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+        return HAS_NOTHING;
+    return HAS_ENDED;
+}
+
+static bool
+arm(tn_loop *loop, struct connection *connection)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.ptr = connection};
+
+    return epoll_ctl(loop->epoll, EPOLL_CTL_MOD, connection->fd, &event) == 0;
+}
+
+/* One request on a connection that has data. Returns whether the connection is to be kept. */
+static bool
+serve_request(tn_loop *loop, struct connection *connection, void *thread_state, bool overloaded)
+{
+    FCGX_Request fcgx;
+
+    FCGX_InitRequest(&fcgx, -1, FCGI_FAIL_ACCEPT_ON_INTR);
+    fcgx.ipcFd = connection->fd;
+    fcgx.keepConnection = 1; /* else FCGX_Accept_r() closes it before it has read anything */
+    if (FCGX_Accept_r(&fcgx) != 0) {
+        /* Not FastCGI, or cut off: libfcgi has closed the socket. */
+        connection->fd = -1;
+        return false;
+    }
+    loop->options.serve(loop->options.context, thread_state, &fcgx, overloaded);
+    FCGX_Finish_r(&fcgx);
+    if (fcgx.ipcFd < 0)
+        connection->fd = -1;
+    return fcgx.ipcFd >= 0;
+}
+
+/* --- threads --------------------------------------------------------------------------------- */
+
+static void *run_thread(void *argument);
+
+/* Starts one more thread; the caller holds the lock and has counted it. */
+static bool
+start_thread(tn_loop *loop) TN_REQUIRES(loop->lock)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    bool started;
+
+    (void)pthread_attr_init(&attributes);
+    (void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    (void)pthread_attr_setstacksize(&attributes, loop->options.stack_bytes);
+    loop->threads++;
+    started = pthread_create(&thread, &attributes, run_thread, loop) == 0;
+    if (!started)
+        loop->threads--;
+    (void)pthread_attr_destroy(&attributes);
+    return started;
+}
+
+/* This thread stops waiting; sees to it that another one waits. Returns whether none does, so that
+ * whoever serves now must not take long. */
+static bool
+leave_waiting(tn_loop *loop)
+{
+    bool overloaded = false;
+
+    lock(loop);
+    loop->waiting--;
+    if (loop->waiting == 0 && !loop->stopping)
+        overloaded = loop->threads >= loop->options.threads || !start_thread(loop);
+    unlock(loop);
+    return overloaded;
+}
+
+static void
+handle_connection(tn_loop *loop, struct connection *connection, void *thread_state)
+{
+    bool overloaded, keep = true;
+
+    switch (peek(connection->fd)) {
+    case HAS_ENDED:
+        close_connection(loop, connection);
+        return;
+    case HAS_NOTHING:
+        break;
+    case HAS_DATA:
+        overloaded = leave_waiting(loop);
+        lock(loop);
+        connection->busy = true;
+        loop->requests++;
+        unlock(loop);
+        keep = serve_request(loop, connection, thread_state, overloaded);
+        lock(loop);
+        connection->busy = false;
+        loop->waiting++;
+        unlock(loop);
+        break;
+    }
+    if (!keep || !arm(loop, connection))
+        close_connection(loop, connection);
+}
+
+/* May this idle thread end? Counts it out when it may. */
+static bool
+may_end(tn_loop *loop)
+{
+    bool may;
+
+    lock(loop);
+    may = loop->stopping || loop->waiting > THREADS_KEPT;
+    if (may) {
+        loop->waiting--;
+        loop->threads--;
+        (void)pthread_cond_signal(&loop->ended);
+    }
+    unlock(loop);
+    return may;
+}
+
+static void *
+run_thread(void *argument)
+{
+    tn_loop *loop = argument;
+    void *state = loop->options.thread_start != NULL
+                      ? loop->options.thread_start(loop->options.context)
+                      : NULL;
+    struct epoll_event event;
+
+    lock(loop);
+    loop->waiting++;
+    unlock(loop);
+    for (;;) {
+        int ready = epoll_wait(loop->epoll, &event, 1, IDLE_MS);
+
+        if (ready == 0 || (ready > 0 && event.data.ptr == &loop->wake)) {
+            if (may_end(loop))
+                break;
+        } else if (ready > 0 && event.data.ptr == loop) {
+            accept_connections(loop);
+        } else if (ready > 0) {
+            handle_connection(loop, event.data.ptr, state);
+        }
+    }
+    if (loop->options.thread_stop != NULL)
+        loop->options.thread_stop(loop->options.context, state);
+    return NULL;
+}
+
+/* --- the loop -------------------------------------------------------------------------------- */
+
+tn_loop *
+tn_loop_new(const tn_loop_options *options)
+{
+    tn_loop *loop = calloc(1, sizeof(*loop));
+    struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.ptr = loop};
+    struct epoll_event wake = {.events = EPOLLIN, .data.ptr = &loop->wake};
+    bool ok;
+
+    assert(options->threads > 0);
+    if (loop == NULL)
+        return NULL;
+    loop->options = *options;
+    (void)pthread_mutex_init(&loop->lock, NULL);
+    (void)pthread_cond_init(&loop->ended, NULL);
+    loop->epoll = epoll_create1(EPOLL_CLOEXEC);
+    loop->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    lock(loop);
+    ok = loop->epoll >= 0 && loop->wake >= 0 &&
+         epoll_ctl(loop->epoll, EPOLL_CTL_ADD, options->listener, &event) == 0 &&
+         epoll_ctl(loop->epoll, EPOLL_CTL_ADD, loop->wake, &wake) == 0 && start_thread(loop);
+    unlock(loop);
+    if (ok)
+        return loop;
+    free(loop); /* the process ends now, and its descriptors with it */
+    return NULL;
+}
+
+void
+tn_loop_drain(tn_loop *loop)
+{
+    bool already;
+
+    lock(loop);
+    already = loop->draining;
+    loop->draining = true;
+    unlock(loop);
+    if (!already)
+        (void)epoll_ctl(loop->epoll, EPOLL_CTL_DEL, loop->options.listener, NULL);
+}
+
+void
+tn_loop_close_idle(tn_loop *loop)
+{
+    lock(loop);
+    for (struct connection *c = loop->connections; c != NULL; c = c->next)
+        if (!c->busy && c->fd >= 0)
+            (void)shutdown(c->fd, SHUT_RDWR); /* wakes a thread, which finds the end */
+    unlock(loop);
+}
+
+void
+tn_loop_figures_read(tn_loop *loop, tn_loop_figures *figures)
+{
+    lock(loop);
+    *figures = (tn_loop_figures){.threads = loop->threads,
+                                 .busy = loop->threads - loop->waiting,
+                                 .clients = loop->clients,
+                                 .requests = loop->requests};
+    unlock(loop);
+}
+
+void
+tn_loop_free(tn_loop *loop)
+{
+    const uint64_t one = 1;
+    struct timespec deadline;
+    bool gone;
+
+    lock(loop);
+    loop->stopping = true;
+    (void)!write(loop->wake, &one, sizeof(one));
+    (void)clock_gettime(CLOCK_REALTIME, &deadline);
+    deadline.tv_sec += 1;
+    while (loop->waiting > 0)
+        if (pthread_cond_timedwait(&loop->ended, &loop->lock, &deadline) != 0)
+            break;
+    gone = loop->threads == 0;
+    unlock(loop);
+    if (!gone)
+        return; /* somebody still serves: their memory stays until the process ends */
+    while (loop->connections != NULL)
+        close_connection(loop, loop->connections);
+    (void)close(loop->epoll);
+    (void)close(loop->wake);
+    (void)pthread_cond_destroy(&loop->ended);
+    (void)pthread_mutex_destroy(&loop->lock);
+    free(loop);
+}
