@@ -3,7 +3,7 @@
  * tenon.conf is an INI file; a setting is `section.key`, and the environment variable
  * TENON_SECTION_KEY overrides it (data.schemas: TENON_DATA_SCHEMAS). Providers are sections
  * [provider NAME], overridden by TENON_PROVIDER_<NAME>_KEY and so on. A setting that is not in the
- * table of config.c is an error, never ignored. A value `@/path` for a secret means: read it from
+ * table of settings.c is an error, never ignored. A value `@/path` for a secret means: read it from
  * that file.
  *
  * Threads: a snapshot is read-only after tn_config_load() and may be read from any thread.
@@ -86,7 +86,7 @@ typedef struct tn_config {
         const char *default_tenant; /* name or id; empty: none */
     } data;
     struct {
-        const char *provider;    /* default provider */
+        const char *provider;    /* default provider; it exists */
         const char *model;       /* default model; empty: the provider's first */
         const char *fallback;    /* comma-separated providers tried when the first cannot answer */
         int64_t flush_ms, heartbeat_s, message_max, history_messages;
@@ -108,10 +108,23 @@ typedef struct tn_config {
  * result is NULL, otherwise the text of what is wrong, ready to print. */
 const char *tn_config_load(tn_arena *arena, const char *path, tn_config *config) TN_MUST_CHECK;
 
+/* The same from texts: the file's content and an environment (NAME=value, NULL-terminated). */
+typedef struct tn_config_source {
+    const char *path; /* for messages; may be NULL */
+    const char *text;
+    size_t length;
+    const char *const *environment;
+} tn_config_source;
+const char *tn_config_read(tn_arena *arena, const tn_config_source *source,
+                           tn_config *config) TN_MUST_CHECK;
+
 /* The provider of that name, or NULL. */
 const tn_provider_config *tn_config_provider(const tn_config *config, const char *name);
 
 /* Prints every setting with its default and explanation, as etc/tenon.conf has it. */
 void tn_config_document(FILE *out);
+
+/* The same as tables in Markdown: docs/reference/settings.md. */
+void tn_config_document_markdown(FILE *out);
 
 #endif

@@ -1,0 +1,398 @@
+/* base/settings.c: what can be set, and the two documents that say so */
+#include "base/settings_private.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/config.h"
+
+#define AT(member) offsetof(tn_config, member)
+#define PROVIDER_AT(member) offsetof(tn_provider_config, member)
+#define WIDTH 98 /* of a comment in the file */
+
+#define DAY_S 86400
+#define KIB 1024
+#define MIB (KIB * KIB)
+
+static const struct section {
+    const char *name, *explanation;
+} sections[] = {
+    {"server", "The master process and what holds for every request."},
+    {"database", "PostgreSQL. The workers' login may do nothing by itself: each transaction takes a "
+                 "role and a tenant. The owner's login is used by the tenon command only."},
+    {"log", "One JSON line per event. `tenon reload` and SIGUSR1 reopen the file."},
+    {"api", "The pool for short requests."},
+    {"stream", "The pool for what waits on an AI provider or holds a response open. A slow provider "
+               "can use it up and the other pools never notice."},
+    {"jobs", "The pool for work in the background; it also serves /metrics."},
+    {"auth", "Accounts, passwords and tokens."},
+    {"data", "The data API and whose data it is."},
+    {"chat", "Conversations with a model."},
+    {"limits", "How often one caller may ask. A rate is written count/seconds:burst."},
+    {TN_PROVIDER_SECTION,
+     "An AI provider; repeat the section under other names for more. Without any there is one "
+     "named echo, of kind echo. `TENON_PROVIDER_<NAME>_<KEY>` overrides a setting, and "
+     "`TENON_PROVIDER_<NAME>_KIND` adds a provider that is not in the file."},
+};
+
+static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
+static const char *const provider_kinds[] = {"openai", "anthropic", "echo", NULL};
+
+const tn_setting tn_settings[] = {
+    {"server", "run_dir", TN_SETTING_TEXT, AT(server.run_dir), "/run/tenon", 1, 90, NULL,
+     "Folder of the sockets, the pid file and the shared memory."},
+    {"server", "user", TN_SETTING_TEXT, AT(server.user), "www-data", 0, 32, NULL,
+     "Workers become this user when the server is started as root. It is nginx's, so that uploads "
+     "need not be copied. Empty: they stay what they are."},
+    {"server", "secret", TN_SETTING_SECRET, AT(server.secret), "", 64, 64, NULL,
+     "64 hexadecimal digits (openssl rand -hex 32), or @/path of a file that holds them. Seals the "
+     "signing keys in the database; losing it ends every session."},
+    {"server", "public_url", TN_SETTING_URL, AT(server.public_url), "http://127.0.0.1:8080", 0, 512,
+     NULL, "The address that clients see, without a path. Tokens name it as their issuer."},
+    {"server", "drain_timeout_s", TN_SETTING_INT, AT(server.drain_timeout_s), "30", 0, 3600, NULL,
+     "On stop and reload, how long a worker may go on with requests that it has begun."},
+    {"server", "request_timeout_s", TN_SETTING_INT, AT(server.request_timeout_s), "60", 1, 3600, NULL,
+     "How long a request of the api pool may take. Streams have the limits of their provider."},
+    {"server", "body_max", TN_SETTING_INT, AT(server.body_max), "1048576", KIB, 1024 * MIB, NULL,
+     "Bytes of a JSON body; more is answered with 413."},
+    {"server", "header_max", TN_SETTING_INT, AT(server.header_max), "65536", KIB, MIB, NULL,
+     "Bytes of a request's path, query and headers together; more is answered with 431."},
+    {"server", "database_wait_ms", TN_SETTING_INT, AT(server.database_wait_ms), "2000", 0, 60000, NULL,
+     "How long a request waits for a database connection before it is answered with 503."},
+
+    {"database", "url", TN_SETTING_SECRET, AT(database.url),
+     "postgresql:///tenon?host=/run/postgresql&user=tenon_authenticator", 0, 4096, NULL,
+     "The workers' login, as libpq takes it (a URL or name=value pairs), or @/path."},
+    {"database", "owner_url", TN_SETTING_SECRET, AT(database.owner_url),
+     "postgresql:///tenon?host=/run/postgresql&user=tenon_admin", 0, 4096, NULL,
+     "The operator's login, for `tenon migrate` and its siblings, or @/path. The server itself does "
+     "not need it."},
+    {"database", "listen_url", TN_SETTING_SECRET, AT(database.listen_url), "", 0, 4096, NULL,
+     "Where to LISTEN when database.url leads to a pooler in transaction mode. Empty: database.url."},
+    {"database", "statement_timeout_ms", TN_SETTING_INT, AT(database.statement_timeout_ms), "15000", 0,
+     3600000, NULL, "PostgreSQL ends a statement of a request after this time. 0: never."},
+    {"database", "lock_timeout_ms", TN_SETTING_INT, AT(database.lock_timeout_ms), "5000", 0, 3600000,
+     NULL, "How long a statement waits for a lock. 0: for ever."},
+
+    {"log", "file", TN_SETTING_TEXT, AT(log.file), "", 0, 4096, NULL,
+     "The file that is appended to. Empty: standard error, which systemd keeps in the journal."},
+    {"log", "level", TN_SETTING_CHOICE, AT(log.level), "info", 0, 0, log_levels,
+     "The least that is written: debug, info, warn or error."},
+
+    {"api", "processes", TN_SETTING_INT, AT(api.processes), "0", 0, 256, NULL,
+     "Processes of the pool. 0: one per processor core."},
+    {"api", "threads", TN_SETTING_INT, AT(api.threads), "16", 1, 4096, NULL,
+     "Requests at once per process."},
+    {"api", "connections", TN_SETTING_INT, AT(api.connections), "4", 1, 1024, NULL,
+     "Database connections per process; fewer than threads, for a request holds one only while it "
+     "is in a transaction."},
+    {"api", "stack_kib", TN_SETTING_INT, AT(api.stack_kib), "512", 128, 65536, NULL,
+     "Stack of each thread, in KiB."},
+
+    {"stream", "processes", TN_SETTING_INT, AT(stream.processes), "2", 0, 256, NULL,
+     "Processes of the pool. 0: one per processor core."},
+    {"stream", "threads", TN_SETTING_INT, AT(stream.threads), "1200", 1, 16384, NULL,
+     "Open streams at once per process. A thread is started when it is needed."},
+    {"stream", "connections", TN_SETTING_INT, AT(stream.connections), "8", 1, 1024, NULL,
+     "Database connections per process. None is held while a provider is waited for."},
+    {"stream", "stack_kib", TN_SETTING_INT, AT(stream.stack_kib), "256", 128, 65536, NULL,
+     "Stack of each thread, in KiB."},
+
+    {"jobs", "processes", TN_SETTING_INT, AT(jobs.processes), "1", 1, 16, NULL,
+     "Processes of the pool."},
+    {"jobs", "threads", TN_SETTING_INT, AT(jobs.threads), "4", 1, 256, NULL, "Jobs at once per process."},
+    {"jobs", "connections", TN_SETTING_INT, AT(jobs.connections), "2", 1, 256, NULL,
+     "Database connections per process."},
+    {"jobs", "stack_kib", TN_SETTING_INT, AT(jobs.stack_kib), "512", 128, 65536, NULL,
+     "Stack of each thread, in KiB."},
+
+    {"auth", "autoconfirm", TN_SETTING_BOOL, AT(auth.autoconfirm), "off", 0, 0, NULL,
+     "New addresses count as confirmed at once. Only for development: anyone can sign up with "
+     "anyone's address."},
+    {"auth", "signup", TN_SETTING_BOOL, AT(auth.signup), "on", 0, 0, NULL,
+     "People may sign up by themselves."},
+    {"auth", "anonymous", TN_SETTING_BOOL, AT(auth.anonymous), "off", 0, 0, NULL,
+     "People may sign up without an address, as anonymous users."},
+    {"auth", "jwt_secret", TN_SETTING_SECRET, AT(auth.jwt_secret), "", 32, 4096, NULL,
+     "Tokens and older API keys signed with HS256 and this secret (32 bytes or more, or @/path) are "
+     "accepted. Empty: refused."},
+    {"auth", "jwt_ttl_s", TN_SETTING_INT, AT(auth.jwt_ttl_s), "3600", 30, 7 * DAY_S, NULL,
+     "How long an access token is good."},
+    {"auth", "issuer", TN_SETTING_TEXT, AT(auth.issuer), "", 0, 512, NULL,
+     "The issuer (iss) in access tokens. Empty: server.public_url with /auth/v1 behind it."},
+    {"auth", "audience", TN_SETTING_TEXT, AT(auth.audience), "authenticated", 1, 512, NULL,
+     "The audience (aud) in access tokens."},
+    {"auth", "password_min", TN_SETTING_INT, AT(auth.password_min), "6", 6, 72, NULL,
+     "Characters that a password has at least."},
+    {"auth", "hash_parallel", TN_SETTING_INT, AT(auth.hash_parallel), "0", 0, 256, NULL,
+     "Passwords that a process hashes at once, so that a flood of logins leaves processors to "
+     "others. 0: half the cores, at least one."},
+    {"auth", "argon2_memory_kib", TN_SETTING_INT, AT(auth.argon2_memory_kib), "19456", KIB, 4 * MIB,
+     NULL, "argon2id: memory of one hash, in KiB. The defaults are what OWASP recommends."},
+    {"auth", "argon2_passes", TN_SETTING_INT, AT(auth.argon2_passes), "2", 1, 100, NULL,
+     "argon2id: passes over the memory."},
+    {"auth", "argon2_lanes", TN_SETTING_INT, AT(auth.argon2_lanes), "1", 1, 16, NULL,
+     "argon2id: lanes."},
+    {"auth", "reuse_interval_s", TN_SETTING_INT, AT(auth.reuse_interval_s), "10", 0, 3600, NULL,
+     "A refresh token that has been used may be sent again within this time, as two tabs of a "
+     "browser do. Later it ends the session."},
+    {"auth", "session_ttl_s", TN_SETTING_INT, AT(auth.session_ttl_s), "0", 0, 3650 * DAY_S, NULL,
+     "A session ends this long after the sign-in. 0: never."},
+    {"auth", "cache_ttl_s", TN_SETTING_INT, AT(auth.cache_ttl_s), "60", 0, 3600, NULL,
+     "How long a process remembers keys and tokens that it has verified. Revoked keys are forgotten "
+     "at once all the same, because the database notifies every process."},
+
+    {"data", "schemas", TN_SETTING_TEXT, AT(data.schemas), "public,ai", 1, 1024, NULL,
+     "Schemas that the data API shows, separated by commas; a name without a schema is looked up in "
+     "this order."},
+    {"data", "default_tenant", TN_SETTING_TEXT, AT(data.default_tenant), "", 0, 255, NULL,
+     "Name or id of the tenant to which a token without a tenant belongs. Empty: it is refused."},
+
+    {"chat", "provider", TN_SETTING_TEXT, AT(chat.provider), "", 0, 63, NULL,
+     "The provider that answers when a request names none. Empty: the first of the file."},
+    {"chat", "model", TN_SETTING_TEXT, AT(chat.model), "", 0, 255, NULL,
+     "The model that answers when a request names none. Empty: the provider's first."},
+    {"chat", "fallback", TN_SETTING_TEXT, AT(chat.fallback), "", 0, 1024, NULL,
+     "Providers, separated by commas, that are asked in turn when the first cannot answer."},
+    {"chat", "flush_ms", TN_SETTING_INT, AT(chat.flush_ms), "500", 10, 60000, NULL,
+     "How often the text of a running reply is stored, for clients that come back to it."},
+    {"chat", "heartbeat_s", TN_SETTING_INT, AT(chat.heartbeat_s), "15", 1, 300, NULL,
+     "A silent stream sends a comment this often, so that nothing in between closes it."},
+    {"chat", "message_max", TN_SETTING_INT, AT(chat.message_max), "1048576", 1, 64 * MIB, NULL,
+     "Bytes of a user's message."},
+    {"chat", "history_messages", TN_SETTING_INT, AT(chat.history_messages), "200", 1, 100000, NULL,
+     "Messages of a conversation that are sent to the provider at most; its context window bounds "
+     "them further."},
+    {"chat", "finish_without_client", TN_SETTING_BOOL, AT(chat.finish_without_client), "on", 0, 0, NULL,
+     "A reply is finished and stored although the client has gone."},
+    {"chat", "reply_max", TN_SETTING_INT, AT(chat.reply_max), "1048576", KIB, 64 * MIB, NULL,
+     "Bytes of a reply; a provider that sends more is cut off."},
+
+    {"limits", "enabled", TN_SETTING_BOOL, AT(limits.enabled), "on", 0, 0, NULL,
+     "Whether callers are limited at all."},
+    {"limits", "exempt", TN_SETTING_TEXT, AT(limits.exempt), "", 0, 4096, NULL,
+     "Addresses that are never limited: CIDR blocks, separated by commas."},
+    {"limits", "signup", TN_SETTING_TEXT, AT(limits.signup), "30/300:30", 1, 64, NULL,
+     "Sign-ups, per address."},
+    {"limits", "token", TN_SETTING_TEXT, AT(limits.token), "150/300:30", 1, 64, NULL,
+     "Sign-ins and refreshed tokens, per address."},
+    {"limits", "read", TN_SETTING_TEXT, AT(limits.read), "1200/60:300", 1, 64, NULL,
+     "Requests that read, per user or key."},
+    {"limits", "write", TN_SETTING_TEXT, AT(limits.write), "600/60:150", 1, 64, NULL,
+     "Requests that write, per user or key."},
+    {"limits", "chat", TN_SETTING_TEXT, AT(limits.chat), "60/60:30", 1, 64, NULL,
+     "Messages to a model, per user or key."},
+
+    {TN_PROVIDER_SECTION, "kind", TN_SETTING_CHOICE, PROVIDER_AT(kind), "openai", 0, 0, provider_kinds,
+     "What it speaks: openai (also Ollama, vLLM, llama.cpp and most others), anthropic, or echo, which "
+     "is built in and repeats what it is told."},
+    {TN_PROVIDER_SECTION, "base_url", TN_SETTING_URL, PROVIDER_AT(base_url), "", 0, 2048, NULL,
+     "Where it is. Empty: https://api.openai.com/v1 or https://api.anthropic.com, by kind."},
+    {TN_PROVIDER_SECTION, "key", TN_SETTING_SECRET, PROVIDER_AT(key), "", 0, 4096, NULL,
+     "Its API key, or @/path. Empty: none is sent."},
+    {TN_PROVIDER_SECTION, "models", TN_SETTING_MODELS, PROVIDER_AT(models), "", 0, 8192, NULL,
+     "Models that may be asked for, separated by commas: name, or name:context:output with the "
+     "tokens of its window and of a reply at most. Empty: any."},
+    {TN_PROVIDER_SECTION, "context_tokens", TN_SETTING_INT, PROVIDER_AT(context_tokens), "32768", 256,
+     100000000, NULL, "Context window of models that say nothing else."},
+    {TN_PROVIDER_SECTION, "output_tokens", TN_SETTING_INT, PROVIDER_AT(output_tokens), "4096", 1,
+     10000000, NULL, "Tokens of a reply at most, for models that say nothing else."},
+    {TN_PROVIDER_SECTION, "connect_timeout_ms", TN_SETTING_INT, PROVIDER_AT(connect_timeout_ms), "5000",
+     1, 600000, NULL, "How long connecting may take."},
+    {TN_PROVIDER_SECTION, "first_byte_timeout_ms", TN_SETTING_INT, PROVIDER_AT(first_byte_timeout_ms),
+     "60000", 1, 3600000, NULL, "How long the answer may take to begin."},
+    {TN_PROVIDER_SECTION, "silence_timeout_ms", TN_SETTING_INT, PROVIDER_AT(silence_timeout_ms),
+     "60000", 1, 3600000, NULL, "How long the answer may pause."},
+    {TN_PROVIDER_SECTION, "total_timeout_ms", TN_SETTING_INT, PROVIDER_AT(total_timeout_ms), "600000",
+     1, 86400000, NULL, "How long the whole answer may take."},
+    {TN_PROVIDER_SECTION, "retries", TN_SETTING_INT, PROVIDER_AT(retries), "2", 0, 10, NULL,
+     "How often a call is tried again after 429, 5xx or a broken connection, before its first byte."},
+    {TN_PROVIDER_SECTION, "allow_private", TN_SETTING_BOOL, PROVIDER_AT(allow_private), "off", 0, 0,
+     NULL, "base_url may lead to loopback and private addresses, as for a model on this machine."},
+    {TN_PROVIDER_SECTION, "delay_ms", TN_SETTING_INT, PROVIDER_AT(delay_ms), "0", 0, 60000, NULL,
+     "echo only: pause between two words."},
+    {.key = NULL},
+};
+static_assert(TN_COUNT(tn_settings) <= TN_SETTINGS_MAX, "config.c counts on it");
+
+const tn_setting *
+tn_setting_find(const char *section, const char *key)
+{
+    for (const tn_setting *setting = tn_settings; setting->key != NULL; setting++)
+        if (strcmp(setting->section, section) == 0 && strcmp(setting->key, key) == 0)
+            return setting;
+    return NULL;
+}
+
+bool
+tn_setting_section_exists(const char *section)
+{
+    for (size_t i = 0; i < TN_COUNT(sections); i++)
+        if (strcmp(sections[i].name, section) == 0)
+            return true;
+    return false;
+}
+
+/* Levenshtein's distance, one row of the table at a time. */
+static size_t
+edit_distance(tn_arena *arena, const char *a, const char *b)
+{
+    const size_t width = strlen(b);
+    size_t *row = tn_arena_alloc(arena, width + 1, sizeof(*row));
+
+    for (size_t j = 0; j <= width; j++)
+        row[j] = j;
+    for (size_t i = 1; a[i - 1] != '\0'; i++) {
+        size_t diagonal = row[0];
+
+        row[0] = i;
+        for (size_t j = 1; j <= width; j++) {
+            size_t best = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+
+            diagonal = row[j];
+            if (row[j] + 1 < best)
+                best = row[j] + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            row[j] = best;
+        }
+    }
+    return row[width];
+}
+
+const char *
+tn_setting_nearest(tn_arena *arena, const char *section, const char *word)
+{
+    const size_t length = strlen(word);
+    size_t best = length / 2 + 1; /* more than half of it wrong is another word */
+    const char *nearest = NULL;
+
+    if (length > 64)
+        return NULL;
+    for (const tn_setting *setting = tn_settings; setting->key != NULL; setting++) {
+        const char *candidate = section == NULL ? setting->section : setting->key;
+        size_t distance;
+
+        if (section != NULL && strcmp(setting->section, section) != 0)
+            continue;
+        distance = edit_distance(arena, word, candidate);
+        if (distance < best) {
+            best = distance;
+            nearest = candidate;
+        }
+    }
+    return nearest;
+}
+
+static void
+print_upper(FILE *out, const char *text)
+{
+    for (; *text != '\0'; text++)
+        (void)fputc(*text >= 'a' && *text <= 'z' ? *text - 'a' + 'A' : *text, out);
+}
+
+/* The text as lines of a comment, broken between words. */
+static void
+print_comment(FILE *out, const char *text)
+{
+    size_t column = 0;
+
+    while (*text != '\0') {
+        const size_t length = strcspn(text, " ");
+
+        if (column == 0 || column + 1 + length > WIDTH) {
+            (void)fputs(column == 0 ? "#" : "\n#", out);
+            column = 1;
+        }
+        (void)fprintf(out, " %.*s", (int)length, text);
+        column += 1 + length;
+        text += length;
+        text += strspn(text, " ");
+    }
+    (void)fputc('\n', out);
+}
+
+void
+tn_config_document(FILE *out)
+{
+    print_comment(out, "Tenon: every setting with its default. Take away the # in front of a line to "
+                       "change it; `tenon reload` makes it take effect. The environment variable "
+                       "TENON_SECTION_KEY (TENON_SERVER_RUN_DIR) overrides a setting. A setting that "
+                       "does not exist is an error. Comments stand on lines of their own.");
+    for (size_t i = 0; i < TN_COUNT(sections); i++) {
+        const bool is_provider = strcmp(sections[i].name, TN_PROVIDER_SECTION) == 0;
+
+        (void)fputc('\n', out);
+        print_comment(out, sections[i].explanation);
+        if (is_provider)
+            (void)fputs("#[provider openai]\n", out);
+        else
+            (void)fprintf(out, "[%s]\n", sections[i].name);
+        for (const tn_setting *setting = tn_settings; setting->key != NULL; setting++) {
+            if (strcmp(setting->section, sections[i].name) != 0)
+                continue;
+            (void)fputc('\n', out);
+            print_comment(out, setting->explanation);
+            (void)fprintf(out, "#%s =%s%s\n", setting->key, setting->fallback[0] == '\0' ? "" : " ",
+                          setting->fallback);
+        }
+    }
+}
+
+static void
+print_values(FILE *out, const tn_setting *setting)
+{
+    switch (setting->type) {
+    case TN_SETTING_INT:
+        (void)fprintf(out, "%lld to %lld", (long long)setting->min, (long long)setting->max);
+        break;
+    case TN_SETTING_BOOL:
+        (void)fputs("on, off", out);
+        break;
+    case TN_SETTING_CHOICE:
+        for (size_t i = 0; setting->choices[i] != NULL; i++)
+            (void)fprintf(out, "%s%s", i == 0 ? "" : ", ", setting->choices[i]);
+        break;
+    case TN_SETTING_SECRET:
+        (void)fputs("secret", out);
+        break;
+    case TN_SETTING_URL:
+        (void)fputs("URL", out);
+        break;
+    case TN_SETTING_TEXT:
+    case TN_SETTING_MODELS:
+        (void)fputs("text", out);
+        break;
+    }
+}
+
+void
+tn_config_document_markdown(FILE *out)
+{
+    (void)fputs("# Settings\n\n"
+                "Generated from the table in `src/base/settings.c` by `make settings`.\n\n"
+                "Settings stand in `tenon.conf`, as `key = value` under their `[section]`. The "
+                "environment variable beside each\noverrides it. A setting that does not exist is an "
+                "error, and so is a variable that looks like one. Where a secret is\nwanted, "
+                "`@/path` means: the content of that file. `tenon reload` makes changes take effect.\n",
+                out);
+    for (size_t i = 0; i < TN_COUNT(sections); i++) {
+        const bool is_provider = strcmp(sections[i].name, TN_PROVIDER_SECTION) == 0;
+
+        (void)fprintf(out, "\n## [%s%s]\n\n%s\n\n| setting | default | values | what it is |\n"
+                           "|---|---|---|---|\n",
+                      sections[i].name, is_provider ? " NAME" : "", sections[i].explanation);
+        for (const tn_setting *setting = tn_settings; setting->key != NULL; setting++) {
+            if (strcmp(setting->section, sections[i].name) != 0)
+                continue;
+            (void)fprintf(out, "| `%s`<br>`TENON_", setting->key);
+            print_upper(out, setting->section);
+            (void)fputs(is_provider ? "_<NAME>_" : "_", out);
+            print_upper(out, setting->key);
+            (void)fprintf(out, setting->fallback[0] == '\0' ? "` | %s| " : "` | `%s` | ",
+                          setting->fallback);
+            print_values(out, setting);
+            (void)fprintf(out, " | %s |\n", setting->explanation);
+        }
+    }
+}
