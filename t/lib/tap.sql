@@ -75,7 +75,10 @@ create view t.ours as -- every table in a schema of ours or the app's; a partiti
 
 create view t.keys as -- every foreign key between them, one row per pair of columns
     select k.conname as name, k.conrelid as child, k.confrelid as parent, a.attname as child_column, b.attname as parent_column,
-           a.attnotnull as required
+           bool_and(a.attnotnull) over (partition by k.oid) as required, -- one null in it, and nothing is checked
+           exists (select from pg_index i where i.indrelid = k.conrelid and i.indisprimary and a.attnum = any (i.indkey))
+           or exists (select from pg_constraint o where o.conrelid = k.conrelid and o.contype = 'f' and o.oid <> k.oid
+                         and a.attnum = any (o.conkey)) as shared -- with the primary key or another foreign key
       from pg_constraint k
       cross join unnest(k.conkey, k.confkey) as pair (child_number, parent_number)
       join pg_attribute a on a.attrelid = k.conrelid and a.attnum = pair.child_number
@@ -85,7 +88,10 @@ create view t.keys as -- every foreign key between them, one row per pair of col
 -- Columns whose checks ask for more than the generator can guess. $1 is the tenant's id, and what the row has so far is $2.
 create table t.overrides (tab text, col text, expression text, primary key (tab, col));
 insert into t.overrides values
-    ('tenon.keys', 'hint', $$'abcd'$$),
+    ('tenon.keys', 'hint', $$'abcd'$$), -- of an agent, because that is the kind that points to a person
+    ('tenon.keys', 'kind', $$'agent'$$),
+    ('tenon.keys', 'scopes', $$'[]'::jsonb$$),
+    ('tenon.keys', 'expires_at', $$now()$$),
     ('tenon.budgets', 'subject_id', $$null$$);
 
 create table t.rows (tab regclass, tenant uuid, content jsonb, primary key (tab, tenant));
