@@ -3,7 +3,7 @@
  * Guarded (OWASP SSRF): the name is resolved, addresses in loopback, private, link-local, multicast
  * and metadata ranges are refused unless `allow_private`, and again for every connection, so also
  * after a redirect or a DNS answer that changed. Only http and https; TLS is always verified.
- * Size and time are bounded.
+ * Size and time are bounded. Proxies of the environment are not used.
  *
  * Threads: any; each call uses a handle of its own. tn_fetch_global_init() before the threads start.
  */
@@ -16,13 +16,16 @@
 
 #include "base/error.h"
 
+struct sockaddr;
+
 typedef struct tn_fetch {
     const char *method, *url;
-    const char *const *headers;  /* "Name: value", NULL-terminated; may be NULL */
+    const char *const *headers;  /* "Name: value", NULL-terminated; may be NULL. A redirect takes them
+                                    along, but for Authorization and Cookie to another host */
     const char *body;            /* may be NULL */
     size_t body_length;
     int64_t connect_timeout_ms, first_byte_timeout_ms, silence_timeout_ms, total_timeout_ms; /* 0: none */
-    size_t response_max;         /* bytes; more is an error */
+    size_t response_max;         /* bytes; more is an error; 0: 1 MiB */
     bool allow_private, follow_redirects;
     /* Called for each piece of the body of any answer, as it arrives; false stops. NULL: the body is
      * collected in the result. `status` is the HTTP status. */
@@ -47,17 +50,24 @@ typedef struct tn_fetch_result {
     int status;                  /* HTTP, 0 when there was no answer */
     const char *phase;           /* of a timeout: "connect", "first_byte", "silence", "total" */
     const char *problem;         /* libcurl's words for the log; never secrets */
-    const char *body;            /* collected, NUL-terminated; NULL with on_data */
+    const char *body;            /* collected so far, NUL-terminated; NULL with on_data */
     size_t body_length;
     size_t received;             /* bytes of body that arrived */
     int64_t retry_after_ms;      /* from Retry-After (seconds or date), -1: none */
     const char *content_type, *request_id; /* headers content-type and x-request-id/request-id */
-    int64_t first_byte_ms, total_ms;
+    int64_t first_byte_ms, total_ms; /* since the call; first_byte_ms -1: none came */
 } tn_fetch_result;
 
 void tn_fetch_global_init(void);
 
 /* Carries out one request. Never returns an error: the outcome says what happened. */
 void tn_fetch_run(tn_arena *arena, const tn_fetch *fetch, tn_fetch_result *result);
+
+/* Whether the server may connect to that address on someone's word: a public one. */
+bool tn_fetch_address_is_public(const struct sockaddr *address) TN_MUST_CHECK;
+
+/* Retry-After (RFC 9110 section 10.2.3), seconds or a date, as milliseconds from `now_s` on; at most
+ * a day. -1 when it is NULL or neither. */
+int64_t tn_fetch_retry_after_ms(const char *value, int64_t now_s) TN_MUST_CHECK;
 
 #endif
