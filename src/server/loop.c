@@ -30,7 +30,7 @@ struct tn_loop {
     pthread_mutex_t lock;
     pthread_cond_t ended;           /* a thread has ended */
     struct connection *connections; /* guarded by lock, like all below */
-    int clients, threads, waiting;
+    int clients, threads, waiting, ending;
     uint64_t requests;
     bool draining, stopping;
 };
@@ -124,12 +124,13 @@ peek(int fd)
     return HAS_ENDED;
 }
 
+/* From here on the connection may be another thread's: it is not looked at again. */
 static bool
-arm(tn_loop *loop, struct connection *connection)
+arm(tn_loop *loop, struct connection *connection, int fd)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.ptr = connection};
 
-    return epoll_ctl(loop->epoll, EPOLL_CTL_MOD, connection->fd, &event) == 0;
+    return epoll_ctl(loop->epoll, EPOLL_CTL_MOD, fd, &event) == 0;
 }
 
 /* One request on a connection that has data. Returns whether the connection is to be kept. */
@@ -194,9 +195,10 @@ leave_waiting(tn_loop *loop)
 static void
 handle_connection(tn_loop *loop, struct connection *connection, void *thread_state)
 {
+    const int fd = connection->fd;
     bool overloaded, keep = true;
 
-    switch (peek(connection->fd)) {
+    switch (peek(fd)) {
     case HAS_ENDED:
         close_connection(loop, connection);
         return;
@@ -215,11 +217,11 @@ handle_connection(tn_loop *loop, struct connection *connection, void *thread_sta
         unlock(loop);
         break;
     }
-    if (!keep || !arm(loop, connection))
+    if (!keep || !arm(loop, connection, fd))
         close_connection(loop, connection);
 }
 
-/* May this idle thread end? Counts it out when it may. */
+/* May this idle thread end? It no longer waits then. */
 static bool
 may_end(tn_loop *loop)
 {
@@ -229,11 +231,21 @@ may_end(tn_loop *loop)
     may = loop->stopping || loop->waiting > THREADS_KEPT;
     if (may) {
         loop->waiting--;
-        loop->threads--;
-        (void)pthread_cond_signal(&loop->ended);
+        loop->ending++;
     }
     unlock(loop);
     return may;
+}
+
+/* The last that a thread does with the loop: from here on it may be gone. */
+static void
+count_out(tn_loop *loop)
+{
+    lock(loop);
+    loop->ending--;
+    loop->threads--;
+    (void)pthread_cond_signal(&loop->ended);
+    unlock(loop);
 }
 
 static void *
@@ -262,6 +274,7 @@ run_thread(void *argument)
     }
     if (loop->options.thread_stop != NULL)
         loop->options.thread_stop(loop->options.context, state);
+    count_out(loop);
     return NULL;
 }
 
@@ -276,7 +289,7 @@ tn_loop_new(const tn_loop_options *options)
     bool ok;
 
     assert(options->threads > 0);
-    if (loop == NULL)
+    if (loop == NULL || FCGX_Init() != 0)
         return NULL;
     loop->options = *options;
     (void)pthread_mutex_init(&loop->lock, NULL);
@@ -340,7 +353,7 @@ tn_loop_free(tn_loop *loop)
     (void)!write(loop->wake, &one, sizeof(one));
     (void)clock_gettime(CLOCK_REALTIME, &deadline);
     deadline.tv_sec += 1;
-    while (loop->waiting > 0)
+    while (loop->waiting > 0 || loop->ending > 0)
         if (pthread_cond_timedwait(&loop->ended, &loop->lock, &deadline) != 0)
             break;
     gone = loop->threads == 0;
