@@ -23,7 +23,7 @@ test('kill -9 in the middle of streams', async (t) => {
   const victim = streams[0].pid;
   const [dead, alive] = [streams.filter((x) => x.pid === victim), streams.filter((x) => x.pid !== victim)];
   const partial = await eventually('the text so far in the database', async () => {
-    const [row] = await s.rows(`select string_agg(text, '' order by 1) as text from ai.run_chunks where run_id = '${dead[0].run}'`);
+    const [row] = await s.rows(`select string_agg(content, '' order by position) as text from ai.run_chunks where run_id = '${dead[0].run}'`);
     return row.text;
   });
   assert.ok(partial.startsWith('You said: one'), partial);

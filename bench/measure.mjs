@@ -1,0 +1,269 @@
+/* bench/measure.mjs: what Tenon costs beside what PostgreSQL and nginx cost without it; started by bench/run
+ *
+ * Throughput is measured three times on the same machine, in the same minute, with as many connections:
+ *   tenon     wrk → nginx → workers → PostgreSQL
+ *   pgbench   the same transactions in pgbench: prepared, and in a pipeline as the workers send them
+ *   nginx     wrk → nginx, which returns a constant of the same size
+ * What pgbench runs is not written down here: it is read out of PostgreSQL's log while Tenon serves one
+ * request, so it cannot drift from the code. Numbers of one line compare; numbers of two machines do not.
+ */
+import { execFile, spawn } from 'node:child_process';
+import fs from 'node:fs';
+import http from 'node:http';
+import os from 'node:os';
+import path from 'node:path';
+import { once } from 'node:events';
+import { parseArgs, promisify } from 'node:util';
+import { childrenOf, eventually, startStack } from '../t/lib/stack.mjs';
+import { freePort, psql, startCluster } from '../t/lib/postgres.mjs';
+
+const run = promisify(execFile);
+const { values: args } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '10' },
+    connections: { type: 'string', default: '32' },
+    streams: { type: 'string', default: '2000' },
+    only: { type: 'string' },
+    json: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+});
+if (args.help) {
+  console.log(`Usage: bench/run [--seconds 10] [--connections 32] [--streams 2000] [--only user,chat,start,memory] [--json]
+
+Prints requests per second of Tenon, of the same transactions in pgbench, and of nginx alone; the memory of
+nginx and the workers idle and with open streams; and the time from \`tenon serve\` to the first answer.`);
+  process.exit(0);
+}
+const wanted = args.only?.split(',') ?? ['user', 'chat', 'start', 'memory'];
+const cores = os.availableParallelism();
+const results = { machine: await machine() };
+
+const cluster = await startCluster({ settings: { fsync: 'on', shared_buffers: "'256MB'", max_wal_size: "'2GB'" } });
+let s;
+try {
+  s = await startStack({
+    cluster, provider: true,
+    settings: {
+      'chat.provider': 'echo', 'chat.model': '', 'chat.flush_ms': 500, 'log.level': 'warn', 'api.processes': cores, 'api.threads': 8, 'api.connections': 4,
+      'stream.processes': cores, 'stream.threads': Math.ceil(Number(args.streams) / cores) + 50, 'stream.connections': 4, 'server.database_wait_ms': 60_000,
+    },
+  });
+  if (wanted.includes('user')) await throughput('user', 'GET /auth/v1/user', wrkGet('/auth/v1/user'), () => s.alice.get('/auth/v1/user'));
+  if (wanted.includes('chat')) await throughput('chat', 'POST /api/chats/messages (echo)', wrkPost('/api/chats/messages', { content: 'hello there' }), () => s.alice.post('/api/chats/messages', { content: 'hello there' }));
+  if (wanted.includes('start')) await firstAnswer();
+  if (wanted.includes('memory')) await memory();
+} finally {
+  await s?.stop().catch((error) => console.error(error.message));
+  cluster.remove();
+}
+if (args.json) console.log(JSON.stringify(results, null, 2));
+
+/* --- throughput ------------------------------------------------------------------------------------ */
+
+async function throughput(name, title, tenonArguments, once_) {
+  await once_(); // the statements are prepared, keys and tokens are known
+  const { script, transactions } = await captured(once_);
+  const size = JSON.stringify(await once_()).length;
+  const tenon = await wrk(tenonArguments.lua, tenonArguments.url);
+  const postgres = await pgbench(script);
+  const constant = await nginxConstant(size);
+  const r = (results[name] = { tenon, pgbench: postgres, nginx: constant, transactions, share_of_pgbench: tenon.rate / postgres.rate, share_of_nginx: tenon.rate / constant.rate });
+  say(`${title}
+  tenon    ${figure(tenon.rate)}/s   median ${tenon.p50}, 99 % ${tenon.p99}${tenon.errors ? `, ${tenon.errors} errors` : ''}
+  pgbench  ${figure(postgres.rate)}/s   the same ${transactions} transaction${transactions > 1 ? 's' : ''}, prepared, in a pipeline: tenon is ${percent(r.share_of_pgbench)} of it
+  nginx    ${figure(constant.rate)}/s   a constant of ${size} bytes: tenon is ${percent(r.share_of_nginx)} of it`);
+}
+
+function headersLua() {
+  return Object.entries(s.alice.headers).map(([k, v]) => `wrk.headers[${JSON.stringify(k)}] = ${JSON.stringify(v)}`).join('\n');
+}
+
+function wrkGet(where) {
+  return { url: s.origin + where, lua: headersLua() };
+}
+
+function wrkPost(where, body) {
+  return { url: s.origin + where, lua: `${headersLua()}\nwrk.method = "POST"\nwrk.headers["content-type"] = "application/json"\nwrk.body = [[${JSON.stringify(body)}]]` };
+}
+
+async function wrk(lua, url) {
+  const file = path.join(s.dir, 'bench.lua');
+  fs.writeFileSync(file, lua);
+  const { stdout } = await run('wrk', ['-t2', `-c${args.connections}`, `-d${args.seconds}s`, '--timeout', '30s', '--latency', '-s', file, url]);
+  const value = (pattern) => pattern.exec(stdout)?.[1];
+  return {
+    rate: Number(value(/Requests\/sec:\s+([\d.]+)/)), p50: value(/50%\s+(\S+)/), p99: value(/99%\s+(\S+)/),
+    errors: Number(value(/Non-2xx or 3xx responses: (\d+)/) ?? 0),
+  };
+}
+
+async function nginxConstant(size) {
+  const port = await freePort();
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'tenon-bench-'));
+  const conf = path.join(dir, 'nginx.conf');
+  fs.writeFileSync(conf, `worker_processes 2; pid ${dir}/pid; error_log ${dir}/error.log; events { worker_connections 4096; }
+http { access_log ${dir}/access.log; client_body_temp_path ${dir}/b; fastcgi_temp_path ${dir}/f; proxy_temp_path ${dir}/p; uwsgi_temp_path ${dir}/u; scgi_temp_path ${dir}/s;
+server { listen 127.0.0.1:${port}; default_type application/json; location / { return 200 '${'x'.repeat(size)}'; } } }`);
+  const nginx = spawn('nginx', ['-e', `${dir}/error.log`, '-p', dir, '-c', conf, '-g', 'daemon off;'], { stdio: 'ignore' });
+  try {
+    await eventually('nginx', async () => (await fetch(`http://127.0.0.1:${port}/`)).ok);
+    return await wrk(headersLua(), `http://127.0.0.1:${port}/`);
+  } finally {
+    nginx.kill('SIGTERM');
+    await once(nginx, 'exit');
+    fs.rmSync(dir, { recursive: true });
+  }
+}
+
+/* --- the same transactions in pgbench --------------------------------------------------------------- */
+
+/* Runs `request` once while PostgreSQL logs every statement, and makes a pgbench script of what the workers sent. */
+async function captured(request) {
+  const log = path.join(cluster.dir, 'log');
+  const set = (value) => psql(cluster.url, `alter system set log_min_duration_statement = ${value};\nalter system set log_line_prefix = '@%p@%u@';\nselect pg_reload_conf()`);
+  await set(0);
+  await eventually('the setting', async () => (await psql(cluster.url, 'show log_min_duration_statement')) === '0');
+  // A backend reads the setting between two statements, so the request that is counted is the one after a first one.
+  for (let i = 0; i < 40; i++) await s.alice.get('/auth/v1/user');
+  for (let i = 0; i < 4 * cores; i++) await request();
+  const from = fs.statSync(log).size;
+  await request();
+  await eventually('a quiet log', async () => {
+    const size = fs.statSync(log).size;
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    return fs.statSync(log).size === size;
+  });
+  const text = fs.readFileSync(log, 'utf8').slice(from);
+  await set(-1);
+  return scriptOf(statements(text));
+}
+
+/* Executed statements of the workers, in their order: {pid, sql, parameters}. */
+function statements(text) {
+  const found = [];
+  for (const entry of text.split(/^(?=@\d+@)/m)) {
+    const executed = /^@(\d+)@tenon_authenticator@LOG: {2}duration: [\d.]+ ms {2}(?:execute [^:]*|statement): (.*)$/s.exec(entry);
+    if (executed) found.push({ pid: executed[1], sql: executed[2].trimEnd(), parameters: [] });
+    const detail = /^@(\d+)@tenon_authenticator@DETAIL: {2}[Pp]arameters: (.*)$/s.exec(entry);
+    if (detail) found.findLast((x) => x.pid === detail[1]).parameters = parameters(detail[2].trimEnd());
+  }
+  return found.filter((x) => !/tenon\.workers|heartbeat|^\s*(un)?listen/i.test(x.sql));
+}
+
+/* $1 = 'a', $2 = NULL → ["'a'", 'null'] */
+function parameters(text) {
+  return [...text.matchAll(/\$\d+ = (NULL|'(?:[^']|'')*')/g)].map(([, value]) => (value === 'NULL' ? 'null' : value));
+}
+
+/* One pipeline for each transaction. What a request made up by itself (identifiers that are not there twice) becomes a
+ * variable of pgbench; so what one transaction inserts, the next one finds. */
+function scriptOf(list) {
+  const lines = [];
+  let transactions = 0;
+  let open = false;
+  for (const { sql, parameters: values } of list) {
+    const oneLine = sql.replace(/--[^\n]*/g, '').replace(/\s+/g, ' ').replaceAll(':', '\u0001');
+    const filled = oneLine.replace(/\$(\d+)/g, (_, n) => values[n - 1] ?? 'null').replaceAll('\u0001\u0001', '::').replaceAll('\u0001', ':');
+    if (/^begin/i.test(filled) && !open) {
+      lines.push('\\startpipeline');
+      open = true;
+      transactions++;
+    }
+    lines.push(`${filled};`);
+    if (/^(commit|end)\b/i.test(filled)) {
+      lines.push('\\endpipeline');
+      open = false;
+    }
+  }
+  if (open) lines.push('\\endpipeline');
+  return { script: lines.join('\n'), transactions };
+}
+
+async function pgbench(script) {
+  const file = path.join(s.dir, 'bench.pgbench');
+  fs.writeFileSync(file, script);
+  const { stdout } = await run('pgbench', ['-n', '-M', 'prepared', '-c', String(Math.min(Number(args.connections), 8 * cores)), '-j', String(cores), '-T', args.seconds, '-f', file, '-d', s.settings['db.url']], { maxBuffer: 1 << 26 });
+  return { rate: Number(/tps = ([\d.]+)/.exec(stdout)[1]), p50: `${/latency average = ([\d.]+)/.exec(stdout)[1]}ms` };
+}
+
+/* --- start and memory ------------------------------------------------------------------------------- */
+
+/* From the start of the process to the first answer through nginx, the median of nine starts. */
+async function firstAnswer() {
+  const times = [];
+  for (let i = 0; i < 9; i++) {
+    s.master.kill('SIGTERM');
+    await s.master.left;
+    const start = performance.now();
+    await s.serve();
+    while ((await status('/auth/v1/health')) !== 200) await new Promise(setImmediate);
+    times.push(performance.now() - start);
+    await s.alice.get('/auth/v1/user');
+  }
+  times.sort((a, b) => a - b);
+  results.first_answer_ms = times[4];
+  say(`First answer after \`tenon serve\`: ${times[4].toFixed(0)} ms (median of nine, ${times[0].toFixed(0)} to ${times[8].toFixed(0)})`);
+}
+
+function status(where) {
+  return new Promise((resolve) => http.get(s.origin + where, (r) => r.resume() && resolve(r.statusCode)).on('error', () => resolve(0)));
+}
+
+async function memory() {
+  s.master.kill('SIGTERM');
+  await s.master.left;
+  await s.serve();
+  await s.ready();
+  await s.alice.get('/auth/v1/user');
+  const idle = footprint();
+  const streams = [];
+  const left = Array.from({ length: Number(args.streams) });
+  await Promise.all(Array.from({ length: 32 }, async () => {
+    while (left.pop() === undefined && streams.length + left.length < Number(args.streams) + 1 && streams.length < Number(args.streams)) {
+      const stream = await s.alice.stream('POST', '/api/chats/messages', { content: 'one two three four', stream: true, model: 'mock/stall-middle' });
+      if (stream.status !== 200) throw new Error(await stream.body);
+      await stream.next('delta');
+      streams.push(stream);
+      if (!left.length) break;
+    }
+  }));
+  const busy = footprint();
+  s.provider.release();
+  await Promise.all(streams.map((x) => x.finish()));
+  Object.assign(results, { memory_idle: idle, memory_streams: { streams: streams.length, ...busy } });
+  const mb = (kb) => `${(kb / 1024).toFixed(1)} MB`;
+  say(`Memory of nginx and the workers (PSS), without PostgreSQL
+  idle                 ${mb(idle.tenon + idle.nginx)}   (tenon ${mb(idle.tenon)}, nginx ${mb(idle.nginx)})
+  ${String(streams.length).padEnd(5)} open streams   ${mb(busy.tenon + busy.nginx)}   (tenon ${mb(busy.tenon)}, nginx ${mb(busy.nginx)})`);
+}
+
+/* Proportional set sizes in KiB, of the process trees. */
+function footprint() {
+  const tree = (pid) => [pid, ...childrenOf(pid).flatMap(tree)];
+  const pss = (pid) => tree(pid).reduce((sum, p) => sum + Number(/^Pss:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${p}/smaps_rollup`, 'utf8'))[1]), 0);
+  return { tenon: pss(s.master.pid), nginx: pss(s.nginx.pid) };
+}
+
+/* --- output ----------------------------------------------------------------------------------------- */
+
+async function machine() {
+  const { stdout: postgres } = await run('psql', ['--version']);
+  const nginx = await run('nginx', ['-v']);
+  const release = /PRETTY_NAME="(.*)"/.exec(fs.readFileSync('/etc/os-release', 'utf8'))?.[1];
+  const m = { cpu: os.cpus()[0].model, cores, memory_gb: Math.round(os.totalmem() / 2 ** 30), system: release, kernel: os.release(), postgres: postgres.trim(), nginx: nginx.stderr.trim() };
+  say(`${m.cpu}, ${m.cores} cores, ${m.memory_gb} GB; ${m.system}, Linux ${m.kernel}; ${m.postgres}; ${m.nginx}`);
+  return m;
+}
+
+function say(text) {
+  if (!args.json) console.log(`${text}\n`);
+}
+
+function figure(rate) {
+  return Math.round(rate).toLocaleString('en').padStart(9);
+}
+
+function percent(share) {
+  return `${(share * 100).toFixed(0)} %`;
+}
