@@ -101,7 +101,7 @@ select is_empty($$
     'policies call functions once per query: (select f())');
 select is_empty($$
     select o.name, r, c from t.ours o, unnest(array['select', 'insert', 'update', 'delete']) c, (values ('agent')) a (r)
-     where o.has_tenant and has_table_privilege(r, o.id, c)
+     where o.has_tenant and (has_table_privilege(r, o.id, c) or c <> 'delete' and has_any_column_privilege(r, o.id, c))
        and not exists (select from pg_policies p
                         where format('%I.%I', p.schemaname, p.tablename)::regclass = o.id and p.permissive = 'RESTRICTIVE'
                           and p.cmd in ('ALL', upper(c)) and ('agent' = any (p.roles) or 'public' = any (p.roles))
