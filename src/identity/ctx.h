@@ -40,19 +40,24 @@ const tn_error *tn_body_object(tn_ctx *c, json_object **object) TN_MUST_CHECK;
 
 /* Members of a JSON object read into a struct, in the manner of STYLE section 5. A member that is not
  * in the table is 400 `unknown_field`; a wrong type or length is 400 `validation_failed`, naming the
- * member. JSON null equals absent unless `.null_flag` is given. Text longer than max characters is refused. */
+ * member. JSON null equals absent, unless the field asks with `present`. What is absent leaves the
+ * struct as it was, but for booleans, which are -1 then. */
 typedef enum tn_field_type { TN_FIELD_TEXT, TN_FIELD_BOOL, TN_FIELD_INT, TN_FIELD_UUID, TN_FIELD_JSON } tn_field_type;
 
 typedef struct tn_field {
     const char *name;            /* NULL ends the table */
     size_t offset;               /* of const char *, int (tri-state: -1 absent), int64_t, tn_uuid, json_object * */
-    int64_t max;                 /* text: characters; int: largest value */
+    int64_t max;                 /* text: characters, 0 any number; int: largest value (smallest: 0) */
     tn_field_type type;
     size_t present;              /* offset + 1 of a bool told whether the member was there (even null); 0: none */
 } tn_field;
 const tn_error *tn_object_fields(tn_ctx *c, json_object *object, const tn_field *fields, void *into)
     TN_MUST_CHECK;
 const tn_error *tn_body_fields(tn_ctx *c, const tn_field *fields, void *into) TN_MUST_CHECK;
+
+/* The same for protocols that ignore members they do not know (Supabase's, OpenAI's). */
+const tn_error *tn_object_known_fields(tn_ctx *c, json_object *object, const tn_field *fields, void *into)
+    TN_MUST_CHECK;
 
 /* --- database ------------------------------------------------------------------------------- */
 

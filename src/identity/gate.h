@@ -1,24 +1,25 @@
 /* identity/gate.h: how many may do something at once, over all processes of the machine
  *
- * Bounds parallel password hashing, so that a flood of logins cannot take all cores. A holder that
- * dies gives its place back: places carry the holder's pid and are swept.
+ * Bounds parallel password hashing, so that a flood of logins cannot take all cores. A place is a
+ * robust mutex in shared memory: when its holder dies, the kernel gives it back.
  *
- * Threads and processes: any.
+ * Threads and processes: any. Who enters leaves, in the same thread.
  */
 #ifndef TN_IDENTITY_GATE_H
 #define TN_IDENTITY_GATE_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 typedef struct tn_gate tn_gate;
 
-size_t tn_gate_size(void);
-tn_gate *tn_gate_init(void *memory, int places); /* at most 64 */
+#define TN_GATE_PLACES_MAX 64
 
-/* Waits up to wait_ms for a place; false when there was none. */
-bool tn_gate_enter(tn_gate *gate, int64_t wait_ms);
-void tn_gate_leave(tn_gate *gate);
+size_t tn_gate_size(void);
+tn_gate *tn_gate_init(void *memory, int places); /* before the processes start; 1 to 64 */
+
+/* Waits up to wait_ms for a place and gives its number; -1 when there was none. */
+int tn_gate_enter(tn_gate *gate, int64_t wait_ms);
+void tn_gate_leave(tn_gate *gate, int place);
 
 #endif

@@ -1,10 +1,11 @@
 /* identity/key.h: API keys of tenants, looked up by their SHA-256 and cached in the process
  *
  * tnp_… publishable, tns_… secret, tna_… agent, tnx_… platform: prefix and 43 characters of
- * base64url (32 random bytes). Only the hash is ever stored or compared.
+ * base64url (32 random bytes). Only the hash is ever stored or compared. Tenants are looked up here
+ * as well, since a suspended tenant's keys must stop as a revoked key does.
  *
- * Threads: any. A cached key is dropped by NOTIFY tenon 'key:<hex of hash>'; while the listening
- * connection is away nothing is cached.
+ * Threads: any. A cached key is dropped by NOTIFY tenon 'key:<hex of hash>', everything by
+ * 'keys:reload' and 'tenant:<id>'; while the listening connection is away nothing is cached.
  */
 #ifndef TN_IDENTITY_KEY_H
 #define TN_IDENTITY_KEY_H
@@ -30,6 +31,9 @@ bool tn_key_is_formed(const char *text);
 
 /* Finds the key; 401 `invalid_key` when unknown, revoked or expired, 403 `tenant_suspended`. */
 const tn_error *tn_keys_find(tn_keys *keys, tn_arena *arena, const char *text, tn_key *key) TN_MUST_CHECK;
+
+/* The id of the tenant with this name or id; empty when there is none. 403 `tenant_suspended`. */
+const tn_error *tn_keys_tenant(tn_keys *keys, tn_arena *arena, const char *name, tn_uuid *id) TN_MUST_CHECK;
 
 void tn_keys_enable_cache(tn_keys *keys, bool enabled); /* false also empties it */
 void tn_keys_drop(tn_keys *keys, const char *hash_hex); /* NULL: all */

@@ -8,9 +8,12 @@
  *   key + user token   authenticated; the token's tenant must be the key's
  *   user token alone   authenticated of the token's tenant claim, or of data.default_tenant
  *   secret key         service_role of its tenant; with a user token beside it, that person
- *   agent key          agent with its scopes, acting for its user
+ *   agent key          agent with its scopes, acting for its user; a token beside it is ignored
  *   platform key       tenon_platform, no tenant
  *   older API key      a JWT signed with auth.jwt_secret whose role is anon or service_role
+ *
+ * A key in Authorization equals one in `apikey`; where both are given and differ, the one in
+ * Authorization decides within the tenant of the other, as clients of Supabase expect.
  *
  * Threads: any. Errors: 401 `invalid_key` (unknown, revoked or expired key), `bad_jwt`,
  * `tenant_mismatch`, `tenant_required`; 403 `tenant_suspended`; 503 when the database is away.
@@ -28,7 +31,7 @@
 
 typedef struct tn_principal {
     unsigned role;               /* one of TN_ROLE_… */
-    const char *role_name;       /* database role: "authenticated" */
+    const char *role_name;       /* database role: "authenticated"; "none" */
     tn_uuid tenant_id;           /* empty: none */
     tn_uuid user_id;             /* empty: none */
     tn_uuid session_id;          /* from the token; empty: none */
@@ -40,15 +43,24 @@ typedef struct tn_principal {
     const tn_error *token_error; /* the bearer was there and bad: areas whose public routes ignore the
                                     bearer (auth) decide; the dispatcher refuses it elsewhere */
     bool has_bearer_user;        /* a valid user token was presented */
+    bool subject_malformed;      /* its `sub` is no UUID */
 } tn_principal;
 
 /* Identifies the caller. A bad *key* is an error here; a bad *user token* is left in token_error. */
 const tn_error *tn_principal_identify(const tn_process *process, const tn_request *request,
                                       tn_arena *arena, tn_principal *who) TN_MUST_CHECK;
 
+/* The credential of `Authorization: Bearer …` (RFC 6750 section 2.1), or NULL when there is none. */
+const char *tn_principal_bearer(const tn_request *request, tn_arena *arena);
+
+/* The id of data.default_tenant; empty when the setting is. 500 when it names no tenant. */
+const tn_error *tn_principal_default_tenant(const tn_process *process, tn_arena *arena, tn_uuid *tenant)
+    TN_MUST_CHECK;
+
 bool tn_principal_is_service(const tn_principal *who);
 
-/* Has the principal this scope ("chat:write")? Everyone but an agent has all. */
+/* Has the principal this scope ("chat:write")? Everyone but an agent has all. A scope of the key that
+ * ends in ":*" covers every scope that begins with what is before the star. */
 bool tn_principal_has_scope(const tn_principal *who, const char *scope);
 
 #endif

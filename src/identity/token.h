@@ -2,9 +2,10 @@
  * tokens that people bring
  *
  * Keys live in tenon.signing_keys, private halves sealed under server.secret; a process loads them
- * once and again on NOTIFY tenon 'signing_keys'. Verified tokens are cached by SHA-256 until they
- * expire or auth.cache_ttl_s has passed. Algorithms are pinned to the key: an ES256 `kid` is verified
- * with that key only, HS256 only with auth.jwt_secret, `none` never (RFC 8725 section 3.1).
+ * when it first needs them and again on NOTIFY tenon 'signing_keys'. Verified tokens are cached by
+ * SHA-256 until they expire or auth.cache_ttl_s has passed. Algorithms are pinned to the key (RFC 8725
+ * section 3.1): an ES256 `kid` is verified with that key only, HS256 only with auth.jwt_secret and
+ * never under the kid of one of ours, `none` never.
  *
  * Threads: any.
  */
@@ -17,22 +18,28 @@
 #include "base/uuid.h"
 #include "db/database.h"
 
+#define TN_TOKEN_MAX 8192 /* bytes of a token; it travels in a header */
+
 typedef struct tn_tokens tn_tokens;
 
 typedef struct tn_claims {
     tn_uuid user_id;       /* sub; empty when it is none */
     tn_uuid tenant_id;     /* claim tenant_id; empty when absent */
     tn_uuid session_id;
-    const char *role;      /* "authenticated", "anon", "service_role" … */
-    const char *email, *aal;
-    const char *json;      /* the whole payload, compact */
-    int64_t expires_at;
+    const char *role;      /* "authenticated", "anon", "service_role" …; "anon" when the token has none */
+    const char *email, *aal; /* NULL when absent */
+    const char *json;      /* the whole payload, with `role` in it */
+    int64_t expires_at;    /* unix seconds; INT64_MAX: never */
     bool subject_malformed; /* a `sub` that is no UUID */
-    bool by_secret;         /* HS256 with auth.jwt_secret */
+    bool by_secret;        /* HS256 with auth.jwt_secret */
 } tn_claims;
 
 tn_tokens *tn_tokens_new(const tn_config *config, tn_db *db);
 void tn_tokens_free(tn_tokens *tokens);
+
+/* Whether the settings that this needs are sound (server.secret, auth.jwt_secret); NULL, or what is
+ * wrong. */
+const char *tn_tokens_check(const tn_config *config, tn_arena *arena);
 
 /* Verifies signature, exp, nbf, iss (ours, when ES256) and aud. 403 `bad_jwt` whose message starts
  * with "invalid JWT". 503 when the signing keys could not be read yet. */
@@ -46,11 +53,14 @@ const tn_error *tn_tokens_sign(tn_tokens *tokens, tn_arena *arena, const char *c
 /* {"keys":[…]} of every key that is not retired (RFC 7517). */
 const tn_error *tn_tokens_jwks(tn_tokens *tokens, tn_arena *arena, const char **json) TN_MUST_CHECK;
 
+/* The `iss` of our tokens: auth.issuer, or what follows from server.public_url. */
+const char *tn_tokens_issuer(const tn_config *config, tn_arena *arena);
+
 void tn_tokens_reload(tn_tokens *tokens); /* keys changed: read again before the next use */
 void tn_tokens_enable_cache(tn_tokens *tokens, bool enabled);
 
-/* A new ES256 key: kid, public JWK as JSON, private JWK sealed under `secret` (server.secret). For
- * `tenon init` and rotation. */
+/* A new ES256 key: kid (its RFC 7638 thumbprint), public JWK as JSON, private JWK sealed under `secret`
+ * (server.secret). For `tenon init` and rotation. */
 void tn_signing_key_new(tn_arena *arena, const char *secret_hex, const char **kid, const char **public_jwk,
                         const void **sealed, size_t *sealed_length);
 

@@ -1,0 +1,211 @@
+/* identity/key.c: keys and tenants, from the cache or the database */
+#include "identity/key.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/text.h"
+#include "identity/cache.h"
+#include "identity/queries.h"
+
+#define KEY_BYTES 32
+#define PREFIX_LENGTH 4
+#define KEY_LENGTH (PREFIX_LENGTH + 43)
+#define CACHE_SLOTS 1024
+
+struct tn_keys {
+    tn_db *db;
+    tn_cache
+        *cache; /* of keys by SHA-256 of the key, of tenants by SHA-256 of "tenant:" and name */
+};
+
+/* Columns of both queries, in the cache one text behind the other, each with its NUL. */
+enum { KEY_ID, KEY_TENANT, KEY_ROLE, KEY_SCOPES, KEY_USER, KEY_EXPIRES, KEY_STATUS, KEY_COLUMNS };
+enum { TENANT_ID, TENANT_STATUS, TENANT_COLUMNS };
+
+static const struct {
+    const char *name, *prefix;
+} kinds[] = {{"publishable", "tnp_"}, {"secret", "tns_"}, {"agent", "tna_"}, {"platform", "tnx_"}};
+
+tn_keys *
+tn_keys_new(tn_db *db, int64_t ttl_s)
+{
+    tn_keys *keys = calloc(1, sizeof(*keys));
+
+    if (keys == NULL)
+        tn_die("out of memory");
+    keys->db = db;
+    keys->cache = tn_cache_new(CACHE_SLOTS, ttl_s);
+    return keys;
+}
+
+void
+tn_keys_free(tn_keys *keys)
+{
+    if (keys == NULL)
+        return;
+    tn_cache_free(keys->cache);
+    free(keys);
+}
+
+bool
+tn_key_is_formed(const char *text)
+{
+    uint8_t bytes[KEY_BYTES];
+    size_t length;
+    bool has_prefix = false;
+
+    for (size_t i = 0; i < TN_COUNT(kinds); i++)
+        has_prefix = has_prefix || tn_text_starts(text, kinds[i].prefix);
+    return has_prefix && strlen(text) == KEY_LENGTH &&
+           tn_base64url_decode(text + PREFIX_LENGTH, KEY_LENGTH - PREFIX_LENGTH, bytes,
+                               sizeof(bytes), &length) &&
+           length == KEY_BYTES;
+}
+
+const char *
+tn_key_new(tn_arena *arena, const char *kind)
+{
+    uint8_t bytes[KEY_BYTES];
+
+    for (size_t i = 0; i < TN_COUNT(kinds); i++)
+        if (strcmp(kinds[i].name, kind) == 0) {
+            tn_random(bytes, sizeof(bytes));
+            return tn_arena_printf(arena, "%s%s", kinds[i].prefix,
+                                   tn_base64url(arena, bytes, sizeof(bytes)));
+        }
+    return NULL;
+}
+
+/* --- look-up ---------------------------------------------------------------------------------- */
+
+static const tn_error *
+ask(tn_keys *keys, tn_arena *arena, const tn_statement *statement, const char *parameter,
+    const tn_rows **rows)
+{
+    const char *const parameters[] = {parameter};
+    const tn_query query = {.statement = statement, .parameters = parameters, .parameter_count = 1};
+
+    /* writes no more than last_used_at, which nobody waits for */
+    return tn_db_run(keys->db, arena, &(tn_db_context){0}, TN_READ_WRITE_ASYNC, &query, 1, rows);
+}
+
+/* One row as texts, "" for null. `columns` stays all NULL when there is no such row. */
+static const tn_error *
+look_up(tn_keys *keys, tn_arena *arena, const tn_statement *statement, const uint8_t *digest,
+        const char *parameter, size_t column_count, const char **columns)
+{
+    const uint64_t ticket = tn_cache_ticket(keys->cache);
+    size_t length;
+    const char *value = tn_cache_get(keys->cache, arena, digest, &length);
+
+    if (value == NULL) {
+        const tn_rows *rows;
+        PQExpBuffer texts = tn_arena_buffer(arena);
+
+        TN_TRY(ask(keys, arena, statement, parameter, &rows));
+        if (tn_rows_count(rows) == 0)
+            return NULL; /* not kept: a flood of wrong keys would push the right ones out */
+        for (size_t i = 0; i < column_count; i++) {
+            const char *text = tn_rows_text(rows, 0, (int)i);
+
+            appendBinaryPQExpBuffer(texts, text != NULL ? text : "",
+                                    (text != NULL ? strlen(text) : 0) + 1);
+        }
+        value = tn_buffer_text(texts);
+        tn_cache_put(keys->cache, ticket, digest, value, texts->len);
+    }
+    for (size_t i = 0; i < column_count; i++) {
+        columns[i] = value;
+        value += strlen(value) + 1;
+    }
+    return NULL;
+}
+
+static tn_uuid
+uuid_or_empty(const char *text)
+{
+    tn_uuid uuid;
+
+    return tn_uuid_parse(text, &uuid) ? uuid : (tn_uuid){0};
+}
+
+static const tn_error *
+refuse_key(tn_arena *arena, const char *why)
+{
+    return tn_error_new(arena, 401, "invalid_key", "Ask the operator for a valid key.",
+                        "the API key is not valid: %s", why);
+}
+
+static const tn_error *
+refuse_suspended(tn_arena *arena)
+{
+    return tn_error_new(arena, 403, "tenant_suspended", NULL, "this tenant is suspended");
+}
+
+const tn_error *
+tn_keys_find(tn_keys *keys, tn_arena *arena, const char *text, tn_key *key)
+{
+    const char *columns[KEY_COLUMNS] = {NULL};
+    uint8_t digest[TN_SHA256_SIZE];
+    char hex[TN_SHA256_HEX];
+
+    if (!tn_key_is_formed(text))
+        return refuse_key(arena, "it does not look like a key");
+    tn_sha256(text, strlen(text), digest);
+    tn_hex(digest, sizeof(digest), hex);
+    TN_TRY(look_up(keys, arena, &tn_sql_key_find, digest, hex, KEY_COLUMNS, columns));
+    if (columns[KEY_ID] == NULL)
+        return refuse_key(arena, "it is unknown or revoked");
+    *key = (tn_key){.id = uuid_or_empty(columns[KEY_ID]),
+                    .tenant_id = uuid_or_empty(columns[KEY_TENANT]),
+                    .user_id = uuid_or_empty(columns[KEY_USER]),
+                    .role = columns[KEY_ROLE],
+                    .scopes = columns[KEY_SCOPES]};
+    if (!tn_text_int(columns[KEY_EXPIRES], 1, INT64_MAX, &key->expires_at))
+        key->expires_at = 0;
+    if (key->expires_at != 0 && key->expires_at <= tn_clock_unix())
+        return refuse_key(arena, "it has expired");
+    if (strcmp(columns[KEY_STATUS], "suspended") == 0)
+        return refuse_suspended(arena);
+    return NULL;
+}
+
+const tn_error *
+tn_keys_tenant(tn_keys *keys, tn_arena *arena, const char *name, tn_uuid *id)
+{
+    const char *columns[TENANT_COLUMNS] = {NULL};
+    const char *label = tn_arena_printf(arena, "tenant:%s", name);
+    uint8_t digest[TN_SHA256_SIZE];
+
+    *id = (tn_uuid){0};
+    tn_sha256(label, strlen(label), digest);
+    TN_TRY(look_up(keys, arena, &tn_sql_tenant_find, digest, name, TENANT_COLUMNS, columns));
+    if (columns[TENANT_ID] == NULL)
+        return NULL;
+    if (strcmp(columns[TENANT_STATUS], "suspended") == 0)
+        return refuse_suspended(arena);
+    *id = uuid_or_empty(columns[TENANT_ID]);
+    return NULL;
+}
+
+/* --- keeping the cache true ------------------------------------------------------------------- */
+
+void
+tn_keys_enable_cache(tn_keys *keys, bool enabled)
+{
+    tn_cache_enable(keys->cache, enabled);
+}
+
+void
+tn_keys_drop(tn_keys *keys, const char *hash_hex)
+{
+    uint8_t digest[TN_SHA256_SIZE];
+
+    if (hash_hex != NULL && tn_hex_decode(hash_hex, digest, sizeof(digest)))
+        tn_cache_drop(keys->cache, digest);
+    else
+        tn_cache_clear(keys->cache);
+}

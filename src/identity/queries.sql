@@ -1,0 +1,16 @@
+-- What identity asks: as tenon_authenticator before the tenant is known, as tenon_worker for the signing keys.
+
+-- name: key_find   $1 hexadecimal SHA-256 of the key
+select k.id, k.tenant_id, k.role, k.scopes::text, k.user_id,
+       floor(extract(epoch from k.expires_at))::bigint, k.tenant_status
+  from tenon.find_key(decode($1, 'hex')) as k;
+
+-- name: tenant_find   $1 name or id
+select t.id, t.status from tenon.find_tenant($1) as t;
+
+-- name: signing_keys_list   all that are not retired; the private half of the one that signs
+select s.kid, s.status, s.public_jwk::text,
+       case when s.status = 'active' then encode(s.private_encrypted, 'hex') end
+  from tenon.signing_keys as s
+ where s.status <> 'retired' and s.alg = 'ES256'
+ order by s.created_at, s.kid;
