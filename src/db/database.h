@@ -4,11 +4,22 @@
  * one libpq pipeline, so it costs one round trip. A connection is borrowed for that long only, and
  * nobody holds one while waiting for anything but PostgreSQL.
  *
+ * While the server is away nobody waits for it: one thread at a time tries to connect, with growing
+ * pauses up to half a second, and all others are answered 503 at once.
+ *
  * Threads: any, after tn_db_new(). Errors: db/error.c turns SQLSTATE into tn_error:
  *   no connection within the wait, or the server is away   503 database_unavailable, Retry-After
- *   57014 statement timeout 504 · 55P03 lock timeout 503 · 40001/40P01 after retries 503 conflict
- *   PTnnn raised by SQL of ours or the app's: HTTP status nnn, see tn_db_error()
- *   23505 409 · 23503 409 · 23502/23514/22xxx 400 · 42501 403 · everything else 500
+ *   57014 504 statement_timeout · 55P03 503 lock_timeout · 40001/40P01 503 transaction_conflict, after
+ *   two retries · 23505 409 unique_violation · 23503 409 foreign_key_violation · 23502 400
+ *   not_null_violation · 23514 400 check_violation · 22xxx 400, by their PostgreSQL names · 42501 403
+ *   insufficient_privilege · 25006 405 read_only_transaction · everything else 500 internal_error
+ * Texts of PostgreSQL, which can quote values and SQL, do not reach the client, except what SQL of ours
+ * or of the app's raised on purpose:
+ *   raise exception using errcode = 'PT409', message = 'a run is in progress', constraint = 'run_in_progress',
+ *         detail = …, hint = …, datatype = '"run_id":"018f…"', column = '5';
+ * PTnnn is the HTTP status (400 to 599), CONSTRAINT the code (without it: the SQLSTATE), DATATYPE further
+ * members of the body, COLUMN the seconds for Retry-After. A plain `raise exception` (P0001) is 400
+ * raise_exception with its message.
  */
 #ifndef TN_DB_DATABASE_H
 #define TN_DB_DATABASE_H
@@ -25,16 +36,29 @@ typedef struct tn_rows tn_rows; /* the result of one query, owned by an arena */
 
 typedef struct tn_db_options {
     const char *url;
+    const char *pool;                 /* "api": connections are called tenon/api; NULL: tenon */
     size_t connections;               /* at most */
     int64_t wait_ms;                  /* for a free connection */
-    int64_t statement_timeout_ms, lock_timeout_ms;
-    void (*on_borrow)(void *, int in_use); /* for the scoreboard; may be NULL */
+    int64_t statement_timeout_ms, lock_timeout_ms; /* 0: none */
+    void (*on_borrow)(void *, int in_use); /* for the scoreboard; may be NULL. Called with the pool's
+                                              lock held: it may store the number, no more */
     void *on_borrow_context;
 } tn_db_options;
 
 /* A pool; connections are opened when first needed, so this cannot fail. */
 tn_db *tn_db_new(const tn_db_options *options) TN_NEVER_NULL TN_MUST_CHECK;
 void tn_db_free(tn_db *db);
+
+/* Figures for the scoreboard. */
+typedef struct tn_db_figures {
+    int64_t open, in_use, waiting;
+    /* since the start */
+    int64_t transactions, failures;   /* committed; ended otherwise */
+    int64_t retries;                  /* of serialisation failures, deadlocks and lost connections */
+    int64_t waits_given_up;           /* no connection in time */
+    int64_t connects, connect_failures;
+} tn_db_figures;
+void tn_db_figures_read(tn_db *db, tn_db_figures *figures);
 
 /* Who the transaction acts as; every text may be NULL (then it is set to the empty string). All are
  * set with set_config(..., true), so nothing outlives the transaction. `role` is one of ours,
@@ -43,7 +67,11 @@ typedef struct tn_db_context {
     const char *role, *tenant_id, *claims, *headers, *method, *path, *key_id, *scopes, *request_id;
 } tn_db_context;
 
-typedef enum tn_access { TN_READ_ONLY, TN_READ_WRITE, TN_READ_WRITE_ASYNC /* synchronous_commit off */ } tn_access;
+typedef enum tn_access {
+    TN_READ_ONLY,
+    TN_READ_WRITE,
+    TN_READ_WRITE_ASYNC /* synchronous_commit off: a crash may lose it, never tear it */
+} tn_access;
 
 typedef struct tn_query {
     const tn_statement *statement;
@@ -71,22 +99,17 @@ int64_t tn_rows_int(const tn_rows *rows, size_t row, int column, int64_t fallbac
 bool tn_rows_bool(const tn_rows *rows, size_t row, int column);
 int64_t tn_rows_affected(const tn_rows *rows); /* by INSERT, UPDATE, DELETE */
 
-/* Figures for the scoreboard. */
-typedef struct tn_db_figures {
-    int64_t open, in_use, waiting;
-    int64_t transactions, failures, waits_given_up; /* since the start */
-} tn_db_figures;
-void tn_db_figures_read(tn_db *db, tn_db_figures *figures);
-
 /* A connection of its own for commands that need many statements and no pipeline (migrate, init,
- * doctor). `problem` gets libpq's words without the password. */
+ * doctor). NULL on failure: `problem` gets libpq's words without the password. */
 typedef struct tn_session tn_session;
 tn_session *tn_session_open(const char *url, tn_arena *arena, const char **problem) TN_MUST_CHECK;
 void tn_session_close(tn_session *session);
-/* Runs SQL text: several statements when there are no parameters. NULL rows result is allowed. */
+/* Runs SQL text: several statements when there are no parameters. NULL rows result is allowed. Its
+ * errors have the same status and code, but PostgreSQL's own words: who has a session is the operator. */
 const tn_error *tn_session_run(tn_session *session, tn_arena *arena, const char *sql,
                                const char *const *parameters, size_t count, const tn_rows **rows)
     TN_MUST_CHECK;
 int tn_session_server_version(const tn_session *session); /* 150018 */
+bool tn_session_in_transaction(const tn_session *session); /* a failed one too */
 
 #endif

@@ -12,6 +12,8 @@
 
 #include <stdbool.h>
 
+#include "base/attributes.h"
+
 typedef struct tn_listen tn_listen;
 
 typedef struct tn_listen_options {
@@ -21,8 +23,9 @@ typedef struct tn_listen_options {
     void *context;
 } tn_listen_options;
 
-tn_listen *tn_listen_start(const tn_listen_options *options);
-void tn_listen_stop(tn_listen *listen);
+/* Returns at once; the thread connects by itself. The texts are copied. */
+tn_listen *tn_listen_start(const tn_listen_options *options) TN_NEVER_NULL TN_MUST_CHECK;
+void tn_listen_stop(tn_listen *listen); /* waits for the thread; takes NULL */
 bool tn_listen_is_connected(const tn_listen *listen);
 
 #endif

@@ -12,7 +12,8 @@
 #include "db/database.h"
 
 typedef struct tn_migration_report {
-    size_t applied, already;
+    size_t applied, already; /* now, before */
+    size_t missing;          /* tn_migrate_check() only */
     const char *last; /* file name of the newest */
 } tn_migration_report;
 
@@ -20,5 +21,10 @@ typedef struct tn_migration_report {
 const tn_error *tn_migrate(tn_session *session, tn_arena *arena, const char *folder,
                            void (*on_applied)(void *, const char *file, int64_t ms), void *context,
                            tn_migration_report *report) TN_MUST_CHECK;
+
+/* The same questions without changing anything: is what has run what the folder has, and how much is
+ * missing? */
+const tn_error *tn_migrate_check(tn_session *session, tn_arena *arena, const char *folder,
+                                 tn_migration_report *report) TN_MUST_CHECK;
 
 #endif

@@ -1,0 +1,89 @@
+/* db/session.c: a connection of its own, for commands that run one statement after the other */
+#include <assert.h>
+
+#include "db/connection_private.h"
+#include "db/database.h"
+#include "db/error_private.h"
+#include "db/rows_private.h"
+
+struct tn_session {
+    PGconn *conn;
+};
+
+tn_session *
+tn_session_open(const char *url, tn_arena *arena, const char **problem)
+{
+    char words[512];
+    PGconn *conn = tn_connect(url, "tenon/command", words, sizeof words);
+    tn_session *session;
+
+    if (PQstatus(conn) != CONNECTION_OK) {
+        *problem = tn_arena_text(arena, words);
+        PQfinish(conn);
+        return NULL;
+    }
+    session = calloc(1, sizeof *session);
+    if (session == NULL)
+        tn_die("no memory for a session");
+    session->conn = conn;
+    return session;
+}
+
+void
+tn_session_close(tn_session *session)
+{
+    if (session == NULL)
+        return;
+    PQfinish(session->conn);
+    free(session);
+}
+
+const tn_error *
+tn_session_run(tn_session *session, tn_arena *arena, const char *sql, const char *const *parameters,
+               size_t count, const tn_rows **rows)
+{
+    PGresult *result;
+    tn_db_problem problem;
+
+    if (count == 0)
+        result = PQexec(session->conn, sql);
+    else
+        result = PQexecParams(session->conn, sql, (int)count, NULL, parameters, NULL, NULL, 0);
+
+    switch (PQresultStatus(result)) {
+    case PGRES_COMMAND_OK:
+    case PGRES_TUPLES_OK:
+    case PGRES_EMPTY_QUERY: {
+        const tn_rows *kept = tn_rows_new(arena, result);
+
+        if (rows != NULL)
+            *rows = kept;
+        return NULL;
+    }
+    default:
+        break;
+    }
+    if (result == NULL)
+        tn_die("no memory for the result of a query");
+    tn_rows_keep(arena, result);
+    problem = tn_db_problem_read(result);
+    if (problem.sqlstate == NULL) { /* libpq's own words: the connection broke */
+        problem.sqlstate = "08006";
+        problem.message = tn_arena_text(arena, PQerrorMessage(session->conn));
+    }
+    return tn_db_error_plain(arena, &problem);
+}
+
+int
+tn_session_server_version(const tn_session *session)
+{
+    return PQserverVersion(session->conn);
+}
+
+bool
+tn_session_in_transaction(const tn_session *session)
+{
+    const PGTransactionStatusType status = PQtransactionStatus(session->conn);
+
+    return status == PQTRANS_INTRANS || status == PQTRANS_INERROR;
+}
