@@ -4,6 +4,8 @@
 #include <limits.h>
 #include <string.h>
 
+#include "base/text.h"
+
 static void
 put_object(void *object)
 {
@@ -16,21 +18,6 @@ free_tokener(void *tokener)
     json_tokener_free(tokener);
 }
 
-/* \u0000 is legal JSON that no C string, PostgreSQL text or json-c member name can hold. Backslashes
- * occur in strings only, and what follows one is skipped, so \\u0000 is left alone. */
-static bool
-has_escaped_nul(const char *text, size_t length)
-{
-    const char *end = text + length, *at = text;
-
-    while ((at = memchr(at, '\\', (size_t)(end - at))) != NULL && end - at > 1) {
-        if (end - at >= 6 && memcmp(at, "\\u0000", 6) == 0)
-            return true;
-        at += 2;
-    }
-    return false;
-}
-
 static const tn_error *
 bad_json(tn_arena *arena, const char *problem, size_t byte)
 {
@@ -38,25 +25,98 @@ bad_json(tn_arena *arena, const char *problem, size_t byte)
                         problem, byte);
 }
 
+static size_t
+count_digits(const char *text, size_t length)
+{
+    size_t count = 0;
+
+    while (count < length && text[count] >= '0' && text[count] <= '9')
+        count++;
+    return count;
+}
+
+/* The bytes of the number that `text` begins with (RFC 8259 section 6); 0: it is none. */
+static size_t
+number_length(const char *text, size_t length)
+{
+    size_t at = text[0] == '-' ? 1 : 0;
+    size_t digits = count_digits(text + at, length - at);
+
+    if (digits == 0 || (text[at] == '0' && digits > 1))
+        return 0;
+    at += digits;
+    if (at < length && text[at] == '.') {
+        digits = count_digits(text + at + 1, length - at - 1);
+        if (digits == 0)
+            return 0;
+        at += 1 + digits;
+    }
+    if (at < length && (text[at] == 'e' || text[at] == 'E')) {
+        at += at + 1 < length && (text[at + 1] == '+' || text[at + 1] == '-') ? 2 : 1;
+        digits = count_digits(text + at, length - at);
+        if (digits == 0)
+            return 0;
+        at += digits;
+    }
+    return at;
+}
+
+/* What json-c takes even when it is strict, and we do not: names in single quotes, numbers such as
+ * 1. and 01, control characters in strings, empty arrays one level too deep. And \u0000, which is legal but which no C string,
+ * PostgreSQL text or json-c member name can hold. */
+static const tn_error *
+check_text(tn_arena *arena, const char *text, size_t length, int depth)
+{
+    static const char outside_strings[] = "{}[]:,\" \t\r\n0123456789-truefalsn";
+    bool is_in_string = false;
+    int level = 0;
+
+    if (length >= INT_MAX)
+        return bad_json(arena, "too long", length);
+    for (size_t at = 0; at < length; at++) {
+        const char byte = text[at];
+
+        if (byte == '\0')
+            return bad_json(arena, "a NUL byte", at);
+        if (is_in_string ? (unsigned char)byte < ' ' : strchr(outside_strings, byte) == NULL)
+            return bad_json(arena, "an unexpected character", at);
+        if (byte == '"') {
+            is_in_string = !is_in_string;
+        } else if (byte == '\\' && is_in_string) {
+            if (length - at >= 6 && memcmp(text + at, "\\u0000", 6) == 0)
+                return bad_json(arena, "\\u0000", at);
+            at++; /* what is escaped */
+        } else if (!is_in_string && (byte == '-' || (byte >= '0' && byte <= '9'))) {
+            const size_t number = number_length(text + at, length - at);
+
+            if (number == 0)
+                return bad_json(arena, "a number that is none", at);
+            at += number - 1;
+        } else if (!is_in_string && (byte == '[' || byte == '{')) {
+            if (++level > depth)
+                return bad_json(arena, "nested too deep", at);
+        } else if (!is_in_string && (byte == ']' || byte == '}')) {
+            level--;
+        }
+    }
+    return NULL;
+}
+
 const tn_error *
 tn_json_parse(tn_arena *arena, const char *text, size_t length, int depth, json_object **value)
 {
     json_tokener *tokener;
     enum json_tokener_error problem;
-    const char *nul = length == 0 ? NULL : memchr(text, '\0', length);
 
     *value = NULL;
-    if (nul != NULL)
-        return bad_json(arena, "a NUL byte", (size_t)(nul - text));
-    if (length >= INT_MAX)
-        return bad_json(arena, "too long", length);
-    if (length > 0 && has_escaped_nul(text, length))
-        return tn_error_new(arena, 400, "bad_json", NULL, "the JSON text holds \\u0000");
-    tokener = json_tokener_new_ex(depth + 1); /* json-c counts the scalar inside as a level */
+    if (!tn_text_is_utf8(text, length)) /* json-c's own check lets overlong forms pass */
+        return tn_error_new(arena, 400, "bad_json", NULL, "the JSON text is not valid UTF-8");
+    TN_TRY(check_text(arena, text, length, depth));
+    tokener = json_tokener_new_ex(depth + 1); /* json-c counts the value inside as a level */
     if (tokener == NULL)
         tn_die("no memory for a JSON tokener");
     tn_arena_defer(arena, free_tokener, tokener);
-    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
     *value = json_tokener_parse_ex(tokener, text, (int)length);
     problem = json_tokener_get_error(tokener);
     if (problem == json_tokener_continue) { /* a number at the end might go on: say that it does not */

@@ -19,7 +19,7 @@ declare -A may=(
     [cmd]="server auth chat ai usage jobs identity http db base areas.h"
 )
 # library header → the only places that may include it
-libraries="libpq-fe.h:src/db/ curl/:src/base/fetch fcgiapp.h:src/server/,src/http/ openssl/:src/base/crypto,src/identity/token
+libraries="libpq-fe.h:src/db/ curl/:src/base/fetch fcgiapp.h:src/server/,src/http/ openssl/:src/base/crypto,src/base/fetch,src/identity/token
 argon2.h:src/auth/ cjose/:src/identity/token ini.h:src/base/ json-c/:src/base/json"
 
 tests=0
