@@ -254,32 +254,42 @@ comment on function tenon.reserve(uuid, uuid, uuid, bigint) is 'Sets aside what 
 
 -- Turns what a run has reserved into what it really cost, all of it, also when that is more. Null for actual means unknown, and then
 -- the whole reservation counts as spent. The second call for a run finds nothing and does nothing, so a worker that
--- finishes late and the reaper cannot both count it. Returns whether there was a reservation.
+-- finishes late and the reaper cannot both count it. Returns whether there was a reservation. A transaction that settles many runs
+-- may meet another one in the middle: then PostgreSQL ends one of them, so better one run per transaction.
 create function tenon.settle(run uuid, actual bigint) returns boolean
     language plpgsql volatile set search_path = ''
 as $$
 declare
+    locked uuid[];
     today timestamptz;
+    settled boolean := false;
 begin
     if actual < 0 then
         raise exception 'a cost of % micro-dollars', actual using errcode = 'invalid_parameter_value';
     end if;
-    -- First the locks, in the order of reserve(). Then a new statement, which sees what those did whom we waited for.
-    perform from tenon.budgets b
-      where (b.tenant_id, b.id) in (select r.tenant_id, r.budget_id from tenon.reservations r where r.run_id = run)
-      order by b.id for update;
-    today := clock_timestamp();
-    with held as (
-        delete from tenon.reservations r where r.run_id = run returning r.tenant_id, r.budget_id, r.amount_micros)
-    update tenon.budgets b
-       set reserved_micros = b.reserved_micros - held.amount_micros,
-           spent_micros = coalesce(actual, held.amount_micros)
-                          + case when b.period_start < tenon.period_start(b.period, today) then 0 else b.spent_micros end,
-           period_start = greatest(b.period_start, tenon.period_start(b.period, today)),
-           updated_at = now()
-      from held
-     where b.tenant_id = held.tenant_id and b.id = held.budget_id;
-    return found;
+    loop
+        -- First the locks, in the order of reserve(). Then a new statement, which sees what those did whom we waited for. And once more
+        -- if somebody has reserved for this run meanwhile: a budget that is not locked yet must not be written here.
+        locked := array(
+            select b.id from tenon.budgets b
+             where (b.tenant_id, b.id) in (select r.tenant_id, r.budget_id from tenon.reservations r where r.run_id = run)
+             order by b.id for update);
+        exit when locked = '{}';
+        today := clock_timestamp();
+        with held as (
+            delete from tenon.reservations r where r.run_id = run and r.budget_id = any (locked)
+            returning r.tenant_id, r.budget_id, r.amount_micros)
+        update tenon.budgets b
+           set reserved_micros = b.reserved_micros - held.amount_micros,
+               spent_micros = coalesce(actual, held.amount_micros)
+                              + case when b.period_start < tenon.period_start(b.period, today) then 0 else b.spent_micros end,
+               period_start = greatest(b.period_start, tenon.period_start(b.period, today)),
+               updated_at = now()
+          from held
+         where b.tenant_id = held.tenant_id and b.id = held.budget_id;
+        settled := settled or found;
+    end loop;
+    return settled;
 end $$;
 comment on function tenon.settle(uuid, bigint) is 'Turns a run''s reservation into what it cost.';
 
