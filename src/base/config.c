@@ -6,6 +6,7 @@
  */
 #include "base/config.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -133,6 +134,10 @@ set_bool(const char *value, bool *to)
     }
     return "expected on or off";
 }
+
+static_assert(sizeof(tn_log_level) == sizeof(unsigned int) &&
+                  sizeof(tn_provider_kind) == sizeof(unsigned int),
+              "choices are stored through a pointer to unsigned int");
 
 static const char *
 set_choice(tn_arena *arena, const tn_setting *setting, const char *value, unsigned int *to)
@@ -556,7 +561,12 @@ tn_config_read(tn_arena *arena, const tn_config_source *source, tn_config *confi
 const char *
 tn_config_load(tn_arena *arena, const char *path, tn_config *config)
 {
-    tn_config_source source = {.path = path, .text = "", .environment = (const char *const *)environ};
+    static const char *const no_environment[] = {NULL}; /* clearenv() leaves NULL */
+    tn_config_source source = {
+        .path = tn_arena_text(arena, path),
+        .text = "",
+        .environment = environ == NULL ? no_environment : (const char *const *)environ,
+    };
 
     if (path != NULL) {
         char *text;
@@ -566,7 +576,6 @@ tn_config_load(tn_arena *arena, const char *path, tn_config *config)
             return problem;
         source.text = text;
     }
-    source.path = tn_arena_text(arena, path);
     return tn_config_read(arena, &source, config);
 }
 
