@@ -57,6 +57,16 @@ add_step(struct attempt *a, const struct step *step)
     a->steps[a->count++] = *step;
 }
 
+/* Whether this connection has prepared the statement, or is about to earlier in this very pipeline. */
+static bool
+is_prepared(const struct attempt *a, const char *name)
+{
+    for (size_t i = 0; i < a->count; i++)
+        if (a->steps[i].prepares != NULL && strcmp(a->steps[i].prepares, name) == 0)
+            return true;
+    return tn_connection_has_prepared(a->connection, name);
+}
+
 /* Sends one statement under a name, preparing it first if need be. false: the connection is broken. */
 static bool
 send_statement(struct attempt *a, const char *role, const tn_query *query, struct step step)
@@ -75,7 +85,7 @@ send_statement(struct attempt *a, const char *role, const tn_query *query, struc
     }
     length = snprintf(name, sizeof name, "%s/%s", role, statement->name);
     assert(length > 0 && (size_t)length < sizeof name);
-    if (!tn_connection_has_prepared(a->connection, name)) {
+    if (!is_prepared(a, name)) {
         struct step preparation = step;
 
         preparation.prepares = tn_arena_text(a->arena, name);
