@@ -1,0 +1,26 @@
+/* areas.c: everything that this program serves */
+#include "areas.h"
+
+#include "auth/auth.h"
+#include "chat/chat.h"
+#include "jobs/jobs.h"
+
+/* What is under no area's prefix: nothing, said in our own dialect. */
+static const tn_route no_routes[] = {{.method = NULL}};
+static const tn_area elsewhere = {
+    .name = "elsewhere", .prefix = "", .routes = no_routes, .render_error = tn_render_error};
+
+static const tn_area *const areas[] = {
+    &tn_auth_area,
+    &tn_chat_area,
+    &elsewhere,
+    NULL,
+};
+
+const tn_application tn_application_all = {
+    .areas = areas,
+    .heartbeat = tn_jobs_heartbeat,
+    .farewell = tn_jobs_farewell,
+    .fail_worker = tn_jobs_fail_worker,
+    .run_jobs = tn_jobs_run,
+};
