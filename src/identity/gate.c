@@ -31,13 +31,13 @@ tn_gate_init(void *memory, int places)
     tn_gate *gate = memory;
     pthread_mutexattr_t shared;
 
-    assert(places >= 1 && places <= TN_GATE_PLACES_MAX);
-    gate->places = places;
+    assert(places >= 1);
+    gate->places = places < TN_GATE_PLACES_MAX ? places : TN_GATE_PLACES_MAX;
     if (pthread_mutexattr_init(&shared) != 0 ||
         pthread_mutexattr_setpshared(&shared, PTHREAD_PROCESS_SHARED) != 0 ||
         pthread_mutexattr_setrobust(&shared, PTHREAD_MUTEX_ROBUST) != 0)
         tn_die("mutexes cannot be shared between processes here");
-    for (int i = 0; i < places; i++)
+    for (int i = 0; i < gate->places; i++)
         if (pthread_mutex_init(&gate->place[i], &shared) != 0)
             tn_die("cannot make a mutex");
     (void)pthread_mutexattr_destroy(&shared);

@@ -16,7 +16,7 @@ typedef struct tn_gate tn_gate;
 #define TN_GATE_PLACES_MAX 64
 
 size_t tn_gate_size(void);
-tn_gate *tn_gate_init(void *memory, int places); /* before the processes start; 1 to 64 */
+tn_gate *tn_gate_init(void *memory, int places); /* before the processes start; at most 64 count */
 
 /* Waits up to wait_ms for a place and gives its number; -1 when there was none. */
 int tn_gate_enter(tn_gate *gate, int64_t wait_ms);

@@ -37,10 +37,6 @@ typedef struct tn_claims {
 tn_tokens *tn_tokens_new(const tn_config *config, tn_db *db);
 void tn_tokens_free(tn_tokens *tokens);
 
-/* Whether the settings that this needs are sound (server.secret, auth.jwt_secret); NULL, or what is
- * wrong. */
-const char *tn_tokens_check(const tn_config *config, tn_arena *arena);
-
 /* Verifies signature, exp, nbf, iss (ours, when ES256) and aud. 403 `bad_jwt` whose message starts
  * with "invalid JWT". 503 when the signing keys could not be read yet. */
 const tn_error *tn_tokens_verify(tn_tokens *tokens, tn_arena *arena, const char *token, tn_claims *claims)

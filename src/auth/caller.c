@@ -1,0 +1,84 @@
+/* auth/caller.c: whose tenant, and which person */
+#include <string.h>
+
+#include "auth/area.h"
+
+enum { PERSON_OBJECT, PERSON_IS_BANNED, PERSON_IS_LIVE };
+
+const tn_error *
+tn_auth_tenant(tn_ctx *c, tn_uuid *tenant)
+{
+    *tenant = c->who->tenant_id;
+    if (tenant->text[0] == '\0')
+        TN_TRY(tn_principal_default_tenant(c->process, c->arena, tenant));
+    if (tenant->text[0] == '\0')
+        return tn_error_new(c->arena, 401, "no_authorization",
+                            "Send the tenant's key in the header apikey.",
+                            "No API key found in request");
+    return NULL;
+}
+
+static const tn_error *
+bad_subject(const tn_ctx *c)
+{
+    if (c->who->subject_malformed)
+        return tn_error_new(c->arena, 400, "bad_jwt", NULL,
+                            "invalid JWT: invalid claim: sub claim must be a UUID");
+    return tn_error_new(c->arena, 403, "bad_jwt", NULL,
+                        "invalid JWT: invalid claim: missing sub claim");
+}
+
+/* Clients may say for which audience they ask; there is one per server. */
+static const tn_error *
+check_audience(const tn_ctx *c)
+{
+    const char *wanted = tn_request_header(c->request, "x-jwt-aud");
+
+    if (wanted == NULL || *wanted == '\0' || strcmp(wanted, c->config->auth.audience) == 0)
+        return NULL;
+    return tn_error_new(c->arena, 400, "validation_failed", NULL,
+                        "Token audience doesn't match request audience");
+}
+
+const tn_error *
+tn_auth_require_person(tn_ctx *c)
+{
+    const tn_error *problem = c->who->token_error;
+
+    if (tn_principal_bearer(c->request, c->arena) == NULL)
+        return tn_error_new(c->arena, 401, "no_authorization", NULL,
+                            "This endpoint requires a valid Bearer token");
+    if (problem != NULL && strcmp(problem->code, "bad_jwt") == 0)
+        return tn_error_new(c->arena, 403, "bad_jwt", NULL, "%s", problem->message);
+    if (problem != NULL)
+        return problem;
+    if (c->who->user_id.text[0] == '\0')
+        return bad_subject(c);
+    return check_audience(c);
+}
+
+const tn_error *
+tn_auth_check_person(tn_ctx *c, const tn_rows *rows)
+{
+    if (tn_rows_count(rows) == 0)
+        return tn_error_new(c->arena, 403, "user_not_found", NULL,
+                            "User from sub claim in JWT does not exist");
+    if (tn_rows_bool(rows, 0, PERSON_IS_BANNED))
+        return tn_error_new(c->arena, 403, "user_banned", NULL, "User is banned");
+    if (!tn_rows_bool(rows, 0, PERSON_IS_LIVE))
+        return tn_error_new(c->arena, 403, "session_not_found", NULL,
+                            "Session from session_id claim in JWT does not exist");
+    return NULL;
+}
+
+const tn_error *
+tn_auth_query(tn_ctx *c, const tn_uuid *tenant, tn_access access, const tn_statement *statement,
+              const char *const *parameters, size_t count, const tn_rows **rows)
+{
+    const tn_query query = {
+        .statement = statement, .parameters = parameters, .parameter_count = count};
+    tn_db_context context = tn_ctx_db_as(c, "tenon_worker");
+
+    context.tenant_id = tenant->text;
+    return tn_db_run(c->process->db, c->arena, &context, access, &query, 1, rows);
+}

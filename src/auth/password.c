@@ -1,0 +1,167 @@
+/* auth/password.c: argon2id (RFC 9106), at the configured cost and not too many at a time
+ *
+ * A hash takes tens of milliseconds of a core and tens of megabytes. The gate bounds how many run
+ * on the machine. Waiting for it holds a thread, so only half of a process's threads may wait for
+ * long; the others give up soon, and a flood of logins leaves room for everybody else.
+ */
+#include <argon2.h>
+#include <string.h>
+
+#include "auth/area.h"
+#include "base/crypto.h"
+#include "base/metrics.h"
+#include "identity/gate.h"
+
+#define SALT_BYTES 16
+#define HASH_BYTES 32
+#define LENGTH_MAX 72 /* bytes; bcrypt's, so that a password works wherever its user moves */
+#define LONG_WAIT_MS 5000
+#define SHORT_WAIT_MS 500
+/* What an imported hash may ask for. */
+#define MEMORY_KIB_MAX 1048576
+#define PASSES_MAX 20
+#define LANES_MAX 16
+
+struct cost {
+    uint32_t memory_kib, passes, lanes;
+};
+
+static struct cost
+configured_cost(const tn_config *config)
+{
+    return (struct cost){.memory_kib = (uint32_t)config->auth.argon2_memory_kib,
+                         .passes = (uint32_t)config->auth.argon2_passes,
+                         .lanes = (uint32_t)config->auth.argon2_lanes};
+}
+
+/* The cost in `$argon2id$v=19$m=19456,t=2,p=1$salt$hash`; false for another kind of hash. */
+static bool
+read_cost(const char *phc, struct cost *cost)
+{
+    return phc != NULL &&
+           sscanf(phc, "$argon2id$v=19$m=%7u,t=%2u,p=%2u$", &cost->memory_kib, &cost->passes,
+                  &cost->lanes) == 3 &&
+           cost->memory_kib <= MEMORY_KIB_MAX && cost->passes <= PASSES_MAX &&
+           cost->lanes <= LANES_MAX;
+}
+
+static size_t
+count_characters(const char *text)
+{
+    size_t characters = 0;
+
+    for (; *text != '\0'; text++)
+        characters += ((unsigned char)*text & 0xC0) != 0x80;
+    return characters;
+}
+
+const tn_error *
+tn_password_check(const tn_config *config, tn_arena *arena, const char *password)
+{
+    tn_error *error;
+
+    if (strlen(password) > LENGTH_MAX)
+        return tn_error_new(arena, 400, "validation_failed", NULL,
+                            "Password cannot be longer than %d characters", LENGTH_MAX);
+    if (count_characters(password) >= (size_t)config->auth.password_min)
+        return NULL;
+    error = tn_error_new(arena, 422, "weak_password", NULL,
+                         "Password should be at least %lld characters.",
+                         (long long)config->auth.password_min);
+    error->members = "\"weak_password\":{\"reasons\":[\"length\"]}";
+    return error;
+}
+
+/* --- hashing, in whoever's turn -----------------------------------------------------------------
+ */
+
+const char *
+tn_password_hash_now(const tn_config *config, tn_arena *arena, const char *password)
+{
+    const struct cost cost = configured_cost(config);
+    const size_t length = argon2_encodedlen(cost.passes, cost.memory_kib, cost.lanes, SALT_BYTES,
+                                            HASH_BYTES, Argon2_id);
+    char *phc = tn_arena_alloc(arena, length, 1);
+    uint8_t salt[SALT_BYTES];
+    int problem;
+
+    tn_random(salt, sizeof(salt));
+    problem = argon2id_hash_encoded(cost.passes, cost.memory_kib, cost.lanes, password,
+                                    strlen(password), salt, sizeof(salt), HASH_BYTES, phc, length);
+    if (problem != ARGON2_OK)
+        tn_die("argon2: %s", argon2_error_message(problem));
+    return phc;
+}
+
+/* As long as a verification takes, for nothing: so that nobody can tell who has an account. */
+static void
+waste_time(const tn_config *config, const char *password)
+{
+    const struct cost cost = configured_cost(config);
+    static const uint8_t salt[SALT_BYTES];
+    uint8_t hash[HASH_BYTES];
+
+    (void)argon2id_hash_raw(cost.passes, cost.memory_kib, cost.lanes, password, strlen(password),
+                            salt, sizeof(salt), hash, sizeof(hash));
+}
+
+/* --- one's turn ------------------------------------------------------------------------------- */
+
+static const tn_error *
+enter_gate(tn_ctx *c, int *place)
+{
+    const int64_t threads = c->config->api.threads;
+    const int waiting = atomic_fetch_add(&tn_auth_of(c)->hashing, 1);
+    tn_error *error;
+
+    *place = tn_gate_enter(c->process->hash_gate,
+                           waiting < (threads + 1) / 2 ? LONG_WAIT_MS : SHORT_WAIT_MS);
+    if (*place >= 0) {
+        atomic_fetch_add_explicit(&c->process->metrics->password_hashes, 1, memory_order_relaxed);
+        return NULL;
+    }
+    atomic_fetch_sub(&tn_auth_of(c)->hashing, 1);
+    atomic_fetch_add_explicit(&c->process->metrics->password_hash_refused, 1, memory_order_relaxed);
+    error = tn_error_new(c->arena, 503, "overloaded", "Try again in a moment.",
+                         "too many people are signing in right now");
+    error->retry_after_s = 1;
+    return error;
+}
+
+static void
+leave_gate(tn_ctx *c, int place)
+{
+    tn_gate_leave(c->process->hash_gate, place);
+    atomic_fetch_sub(&tn_auth_of(c)->hashing, 1);
+}
+
+const tn_error *
+tn_password_hash(tn_ctx *c, const char *password, const char **phc)
+{
+    int place;
+
+    TN_TRY(enter_gate(c, &place));
+    *phc = tn_password_hash_now(c->config, c->arena, password);
+    leave_gate(c, place);
+    return NULL;
+}
+
+const tn_error *
+tn_password_verify(tn_ctx *c, const char *password, const char *phc, bool *is_right,
+                   const char **better)
+{
+    const struct cost wanted = configured_cost(c->config);
+    struct cost cost;
+    int place;
+
+    *better = NULL;
+    TN_TRY(enter_gate(c, &place));
+    *is_right =
+        read_cost(phc, &cost) && argon2id_verify(phc, password, strlen(password)) == ARGON2_OK;
+    if (!read_cost(phc, &cost))
+        waste_time(c->config, password);
+    else if (*is_right && memcmp(&cost, &wanted, sizeof(cost)) != 0)
+        *better = tn_password_hash_now(c->config, c->arena, password);
+    leave_gate(c, place);
+    return NULL;
+}

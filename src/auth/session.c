@@ -1,0 +1,94 @@
+/* auth/session.c: sessions opened, shown and ended */
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "auth/area.h"
+#include "auth/queries.h"
+#include "base/clock.h"
+#include "identity/token.h"
+
+/* nginx says "unix:" for a client on a socket. */
+static const char *
+client_address(const tn_request *request)
+{
+    uint8_t bytes[16];
+    const char *text = request->remote_address;
+
+    return text != NULL &&
+                   (inet_pton(AF_INET, text, bytes) == 1 || inet_pton(AF_INET6, text, bytes) == 1)
+               ? text
+               : NULL;
+}
+
+tn_auth_opening
+tn_auth_open(const tn_ctx *c)
+{
+    const tn_refresh_token first = {.session_id = tn_uuid_new(), .counter = 0};
+    const char *token = tn_refresh_token_make(c->arena, tn_auth_of(c)->refresh_key, &first);
+
+    return (tn_auth_opening){
+        .id = first.session_id,
+        .token = token,
+        .token_hash = tn_refresh_token_hash(c->arena, token),
+        .user_agent = tn_request_header(c->request, "user-agent"),
+        .address = client_address(c->request),
+        .lifetime_s = tn_arena_printf(c->arena, "%lld", (long long)c->config->auth.session_ttl_s),
+    };
+}
+
+/* `claims` is an object that PostgreSQL wrote; ours go in front. */
+static const char *
+complete_claims(const tn_ctx *c, const char *claims, int64_t issued_at, int64_t expires_at)
+{
+    PQExpBuffer text = tn_arena_buffer(c->arena);
+
+    appendPQExpBufferStr(text, "{\"iss\":");
+    tn_buffer_json_string(text, tn_auth_of(c)->issuer);
+    appendPQExpBufferStr(text, ",\"aud\":");
+    tn_buffer_json_string(text, c->config->auth.audience);
+    appendPQExpBuffer(text, ",\"iat\":%lld,\"exp\":%lld,%s", (long long)issued_at,
+                      (long long)expires_at, claims + 1);
+    return tn_buffer_text(text);
+}
+
+const tn_error *
+tn_auth_respond_session(tn_ctx *c, const char *claims, const char *user, const char *refresh_token,
+                        const char *members)
+{
+    const int64_t now = tn_clock_unix(), lifetime_s = c->config->auth.jwt_ttl_s;
+    PQExpBuffer body = tn_arena_buffer(c->arena);
+    const char *token;
+
+    TN_TRY(tn_tokens_sign(c->process->tokens, c->arena,
+                          complete_claims(c, claims, now, now + lifetime_s), &token));
+    appendPQExpBuffer(body,
+                      "{\"access_token\":\"%s\",\"token_type\":\"bearer\",\"expires_in\":%lld,"
+                      "\"expires_at\":%lld,\"refresh_token\":\"%s\",\"user\":%s",
+                      token, (long long)lifetime_s, (long long)(now + lifetime_s), refresh_token,
+                      user);
+    if (members != NULL)
+        appendPQExpBuffer(body, ",%s", members);
+    appendPQExpBufferChar(body, '}');
+    return tn_respond_json(c, 200, tn_buffer_text(body));
+}
+
+/* POST /auth/v1/logout?scope=global|local|others */
+const tn_error *
+tn_auth_logout(tn_ctx *c)
+{
+    const tn_principal *who = c->who;
+    const char *scope = tn_request_query(c->request, "scope");
+    const char *session = who->session_id.text[0] != '\0' ? who->session_id.text : NULL;
+    const tn_rows *rows;
+
+    TN_TRY(tn_auth_require_person(c));
+    if (scope == NULL || *scope == '\0')
+        scope = "global";
+    if (strcmp(scope, "global") != 0 && strcmp(scope, "local") != 0 && strcmp(scope, "others") != 0)
+        return tn_error_new(c->arena, 400, "validation_failed", NULL,
+                            "Unsupported logout scope: expected global, local or others");
+    TN_TRY(tn_auth_query(c, &who->tenant_id, TN_READ_WRITE, &tn_sql_auth_logout,
+                         TN_PARAMS(who->user_id.text, session, scope), &rows));
+    TN_TRY(tn_auth_check_person(c, rows));
+    return tn_respond_empty(c, 204);
+}

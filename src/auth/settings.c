@@ -1,0 +1,53 @@
+/* auth/settings.c: what clients may know about this server without a key */
+#include "auth/area.h"
+#include "identity/token.h"
+
+/* GET /auth/v1/health */
+const tn_error *
+tn_auth_health(tn_ctx *c)
+{
+    return tn_respond_json(c, 200,
+                           "{\"version\":\"" PACKAGE_VERSION "\",\"name\":\"Tenon\","
+                           "\"description\":\"Tenon is the backend under an AI app\"}");
+}
+
+/* GET /auth/v1/.well-known/jwks.json */
+const tn_error *
+tn_auth_jwks(tn_ctx *c)
+{
+    const char *json;
+
+    TN_TRY(tn_tokens_jwks(c->process->tokens, c->arena, &json));
+    tn_response_header(c->response, "Cache-Control", "public, max-age=600");
+    return tn_respond_json(c, 200, json);
+}
+
+static const char *
+word(bool value)
+{
+    return value ? "true" : "false";
+}
+
+/* GET /auth/v1/settings */
+const tn_error *
+tn_auth_settings(tn_ctx *c)
+{
+    static const char *const providers[] = {
+        "apple",    "azure",         "bitbucket", "discord", "facebook",   "figma",
+        "fly",      "github",        "gitlab",    "google",  "kakao",      "keycloak",
+        "linkedin", "linkedin_oidc", "notion",    "slack",   "slack_oidc", "snapchat",
+        "spotify",  "twitch",        "twitter",   "workos",  "zoom",
+    };
+    PQExpBuffer body = tn_arena_buffer(c->arena);
+
+    appendPQExpBuffer(body, "{\"external\":{\"anonymous_users\":%s,\"email\":true,\"phone\":false",
+                      word(c->config->auth.anonymous));
+    for (size_t i = 0; i < TN_COUNT(providers); i++)
+        appendPQExpBuffer(body, ",\"%s\":false", providers[i]);
+    appendPQExpBuffer(body,
+                      "},\"disable_signup\":%s,\"mailer_autoconfirm\":%s,"
+                      "\"phone_autoconfirm\":false,\"sms_provider\":\"\",\"saml_enabled\":false,"
+                      "\"passkeys_enabled\":false}",
+                      word(!c->config->auth.signup), word(c->config->auth.autoconfirm));
+    return tn_respond_json(c, 200, tn_buffer_text(body));
+}
