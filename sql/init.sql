@@ -93,7 +93,7 @@ begin
     if to_regprocedure('tenon.auto_protect()') is not null then
         drop event trigger if exists tenon_auto_protect;
         create event trigger tenon_auto_protect on ddl_command_end
-            when tag in ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE SCHEMA')
+            when tag in ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE SCHEMA', 'ALTER TABLE')
             execute function tenon.auto_protect();
     end if;
 end $$;

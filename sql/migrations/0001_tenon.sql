@@ -155,6 +155,64 @@ begin
 end $$;
 comment on function tenon.close(regclass) is 'Row security for a table without a tenant_id.';
 
+-- Foreign keys are checked without row security: one that says only `conversation_id` would let a tenant point to the rows of another,
+-- and learn which there are. So each foreign key between two protected tables, from or to this one, is made anew under its name with
+-- tenant_id in front, on both sides. What it does on delete stays, as does when it is checked. Left as they are: keys to
+-- auth.users(id), whose ids nobody can guess, and two rarities that cannot be said with tenant_id in them (`on update set …`
+-- and `match full` of several columns).
+create function tenon.bind_references(target regclass) returns void
+    language plpgsql set search_path = ''
+as $$
+declare
+    key record;
+begin
+    for key in
+        select k.*, k.conrelid::regclass as child, k.confrelid::regclass as parent,
+               pairs.child_columns, pairs.parent_columns, pairs.parent_numbers, emptied.columns as emptied_columns
+          from pg_catalog.pg_constraint k
+         cross join lateral (
+               select string_agg(quote_ident(a.attname), ', ' order by u.position) as child_columns,
+                      string_agg(quote_ident(b.attname), ', ' order by u.position) as parent_columns,
+                      array_agg(b.attnum order by b.attnum) as parent_numbers,
+                      bool_or(a.attname = 'tenant_id') as bound
+                 from unnest(k.conkey, k.confkey) with ordinality as u (child_number, parent_number, position)
+                 join pg_catalog.pg_attribute a on a.attrelid = k.conrelid and a.attnum = u.child_number
+                 join pg_catalog.pg_attribute b on b.attrelid = k.confrelid and b.attnum = u.parent_number) as pairs
+         cross join lateral (
+               select string_agg(quote_ident(a.attname), ', ' order by a.attnum) as columns
+                 from pg_catalog.pg_attribute a
+                where a.attrelid = k.conrelid and a.attnum = any (coalesce(k.confdelsetcols, k.conkey))) as emptied
+         where k.contype = 'f' and k.conparentid = 0 and target in (k.conrelid, k.confrelid) and not pairs.bound
+           and k.confrelid <> coalesce(to_regclass('auth.users'), 0)
+           and k.confupdtype in ('a', 'r', 'c') and (k.confmatchtype = 's' or cardinality(k.conkey) = 1)
+           and 2 = (select count(*) from pg_catalog.pg_policy p -- a key to itself has one end
+                     where p.polname = 'tenon_tenant' and p.polrelid in (k.conrelid, k.confrelid))
+                   + (k.conrelid = k.confrelid)::integer
+    loop
+        if not exists (select from pg_catalog.pg_index i
+                        where i.indrelid = key.confrelid and i.indisunique and i.indimmediate and i.indpred is null and i.indexprs is null
+                          and (select array_agg(n order by n) from unnest(i.indkey::int2[]) with ordinality as x (n, position)
+                                where position <= i.indnkeyatts)
+                              = (select array_agg(a.attnum order by a.attnum) from pg_catalog.pg_attribute a
+                                  where a.attrelid = key.confrelid
+                                    and (a.attname = 'tenant_id' or a.attnum = any (key.parent_numbers)))) then
+            execute format('create unique index on %s (tenant_id, %s)', key.parent, key.parent_columns);
+        end if;
+        execute format('alter table %s drop constraint %I', key.child, key.conname);
+        execute format('alter table %s add constraint %I foreign key (tenant_id, %s) references %s (tenant_id, %s)',
+                       key.child, key.conname, key.child_columns, key.parent, key.parent_columns)
+            || case key.confupdtype when 'a' then '' when 'r' then ' on update restrict' when 'c' then ' on update cascade' end
+            || case key.confdeltype
+                   when 'a' then '' when 'r' then ' on delete restrict' when 'c' then ' on delete cascade'
+                   when 'n' then format(' on delete set null (%s)', key.emptied_columns)
+                   when 'd' then format(' on delete set default (%s)', key.emptied_columns) end
+            || case when key.condeferrable then ' deferrable' else '' end
+            || case when key.condeferred then ' initially deferred' else '' end
+            || case when key.convalidated then '' else ' not valid' end;
+    end loop;
+end $$;
+comment on function tenon.bind_references(regclass) is 'Takes tenant_id into the foreign keys between protected tables.';
+
 -- All of it for somebody's own table: the tenant_id if there is none, the policies, the grants that Supabase's tables have by default
 -- (so that policies decide), and with `owner` a policy by which people see and change their own rows. The primary key stays as it
 -- is. Agents need `data:<table>:read` and `data:<table>:write`, or another scope if one is given.
@@ -169,6 +227,7 @@ declare
     tenant_type regtype;
     tenant_default boolean;
     owner_type regtype;
+    primary_key text;
     sequence regclass;
 begin
     select c.relname into table_name from pg_catalog.pg_class c where c.oid = target and c.relkind in ('r', 'p');
@@ -199,7 +258,14 @@ begin
     if not exists (select from pg_catalog.pg_index i
                      join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
                     where i.indrelid = target and a.attname = 'tenant_id' and i.indpred is null) then
-        execute format('create index on %s (tenant_id)', target);
+        -- with the primary key behind it, because that is what foreign keys will refer to
+        select string_agg(quote_ident(a.attname), ', ' order by k.position) into primary_key
+          from pg_catalog.pg_index i
+         cross join unnest(i.indkey::int2[]) with ordinality as k (number, position)
+          join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.number
+         where i.indrelid = target and i.indisprimary and k.position <= i.indnkeyatts;
+        execute format(case when primary_key is null then 'create index on %s (tenant_id)'
+                            else 'create unique index on %s (tenant_id, %s)' end, target, primary_key);
     end if;
 
     perform tenon.isolate(target, coalesce(scope, 'data:' || table_name), worker => false);
@@ -214,6 +280,8 @@ begin
             owner, case when owner_type = 'uuid'::regtype then '' else '::' || owner_type::text end));
     end if;
 
+    perform tenon.bind_references(target);
+
     execute format('grant select, insert, update, delete on %s to anon, authenticated, agent, service_role, tenon_platform', target);
     for sequence in -- of serial columns; identity columns need no grant
         select d.objid::regclass from pg_catalog.pg_depend d
@@ -225,26 +293,28 @@ begin
 end $$;
 comment on function tenon.protect(regclass, text, text) is 'Puts a table of one''s own behind the walls between tenants.';
 
--- Runs after every CREATE TABLE, CREATE TABLE AS and SELECT INTO, also within CREATE SCHEMA; the event trigger itself is made by sql/init.sql. So a table that
--- somebody types into psql is isolated and closed from its first second. Left alone: tables outside the protected schemas (also temporary
--- ones), those of extensions, and partitions of a table that is not protected itself.
+-- Runs after every CREATE TABLE, CREATE TABLE AS and SELECT INTO, also within CREATE SCHEMA; the event trigger itself is made by
+-- sql/init.sql. So a table that somebody types into psql is isolated and closed from its first second. Left alone: tables outside the
+-- protected schemas (also temporary ones), those of extensions, and partitions of a table that is not protected itself.
+-- After ALTER TABLE it only looks at foreign keys, and only of tables that are protected: what was made while
+-- tenon.auto_protect was off stays as it is. (Its own ALTER TABLEs come by here as well, and find nothing left to do.)
 create function tenon.auto_protect() returns event_trigger
     language plpgsql set search_path = ''
 as $$
 declare
     protected constant text[] := regexp_split_to_array(
         coalesce(nullif(current_setting('tenon.protected_schemas', true), ''), 'public'), '\s*,\s*');
-    created record;
+    changed record;
 begin
     if lower(current_setting('tenon.auto_protect', true)) in ('off', 'false', 'no', '0') then
         return;
     end if;
-    for created in
-        select c.oid::regclass as target
+    for changed in
+        select c.oid::regclass as target, command.command_tag
           from pg_catalog.pg_event_trigger_ddl_commands() as command
           join pg_catalog.pg_class c on c.oid = command.objid
          where command.classid = 'pg_catalog.pg_class'::regclass
-           and command.command_tag in ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO')
+           and command.command_tag in ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'ALTER TABLE')
            and c.relkind in ('r', 'p')
            and c.relpersistence <> 't'
            and command.schema_name = any (protected)
@@ -253,7 +323,11 @@ begin
                select from pg_catalog.pg_inherits i join pg_catalog.pg_class parent on parent.oid = i.inhparent
                 where i.inhrelid = c.oid and not parent.relrowsecurity))
     loop
-        perform tenon.protect(created.target);
+        if changed.command_tag = 'ALTER TABLE' then
+            perform tenon.bind_references(changed.target);
+        else
+            perform tenon.protect(changed.target);
+        end if;
     end loop;
 end $$;
 comment on function tenon.auto_protect() is 'Protects every table as it is created in one of tenon.protected_schemas.';

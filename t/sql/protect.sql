@@ -1,6 +1,13 @@
 -- t/sql/protect.sql: tables that people make themselves: protected by the event trigger and by tenon.protect()
 begin;
 select * from no_plan();
+create function t.message(statement text) returns text language plpgsql as $$
+begin
+    execute statement;
+    return 'no error';
+exception when others then
+    return sqlerrm;
+end $$;
 select t.act_as('tenon_owner');
 
 -- As typed into psql, with nothing said about tenants.
@@ -19,6 +26,9 @@ select is(array_agg(p.permissive order by p.policyname), array['RESTRICTIVE', 'R
 insert into conversations default values;
 insert into messages (conversation_id, role, content) select id, 'user', 'hello' from conversations;
 select is(tenant_id, t.tenant('a'), 'the tenant is filled in from the context') from messages;
+
+create temporary table a_conversation as select id from conversations;
+grant select on a_conversation to public;
 
 select t.act_as('service_role');
 select is(content, 'hello', 'the tenant''s secret key sees it') from messages;
@@ -92,6 +102,75 @@ create view some_view as select 1 as x;
 select throws_ok($$ select tenon.protect('some_view') $$, '42809', 'public.some_view is not a table', 'a view is no table');
 select t.act_as('authenticated');
 select throws_ok($$ select tenon.protect('notes') $$, '42501', null, 'protecting is for the owner of a table');
+
+-- Foreign keys between such tables
+select is(pg_get_constraintdef(oid), 'FOREIGN KEY (tenant_id, conversation_id) REFERENCES conversations(tenant_id, id)', 'a foreign key takes the tenant in')
+  from pg_constraint where conname = 'messages_conversation_id_fkey';
+select t.act_as('service_role', tenant => 'b');
+select throws_ok($$ insert into messages (conversation_id, role, content) select max(id), 'x', 'x' from pg_temp.a_conversation $$, '23503', null,
+    'nobody points to a row of another tenant');
+select throws_ok($$ insert into messages (conversation_id, role, content) values (999999, 'x', 'x') $$, '23503',
+    (select t.message($$ insert into messages (conversation_id, role, content) select max(id), 'x', 'x' from pg_temp.a_conversation $$)),
+    'which sounds just like pointing to nothing');
+select t.act_as('tenon_owner');
+select lives_ok($$ insert into messages (conversation_id, role, content) select max(id), 'x', 'x' from conversations $$, 'to one of one''s own they do');
+create table parents (id int primary key, code text unique, a int, b int, unique (a, b));
+create table children (
+    id int primary key, up int references children,
+    p1 int references parents on delete cascade on update cascade,
+    p2 int references parents (id) on delete set null,
+    p3 text default 'none' references parents (code) on delete set default deferrable initially deferred,
+    a int, b int, foreign key (b, a) references parents (b, a) on delete set null (b) deferrable,
+    p4 int references parents on delete restrict on update restrict,
+    odd int references parents on update set null,
+    full_a int, full_b int, foreign key (full_a, full_b) references parents (a, b) match full,
+    full_one int references parents match full,
+    person uuid references auth.users on delete cascade);
+select results_eq($$ select pg_get_constraintdef(oid) from pg_constraint where conrelid = 'children'::regclass and contype = 'f' order by 1 $$, $$ values
+    ('FOREIGN KEY (full_a, full_b) REFERENCES parents(a, b) MATCH FULL'),
+    ('FOREIGN KEY (odd) REFERENCES parents(id) ON UPDATE SET NULL'),
+    ('FOREIGN KEY (person) REFERENCES auth.users(id) ON DELETE CASCADE'),
+    ('FOREIGN KEY (tenant_id, b, a) REFERENCES parents(tenant_id, b, a) ON DELETE SET NULL (b) DEFERRABLE'),
+    ('FOREIGN KEY (tenant_id, full_one) REFERENCES parents(tenant_id, id)'),
+    ('FOREIGN KEY (tenant_id, p1) REFERENCES parents(tenant_id, id) ON UPDATE CASCADE ON DELETE CASCADE'),
+    ('FOREIGN KEY (tenant_id, p2) REFERENCES parents(tenant_id, id) ON DELETE SET NULL (p2)'),
+    ('FOREIGN KEY (tenant_id, p3) REFERENCES parents(tenant_id, code) ON DELETE SET DEFAULT (p3) DEFERRABLE INITIALLY DEFERRED'),
+    ('FOREIGN KEY (tenant_id, p4) REFERENCES parents(tenant_id, id) ON UPDATE RESTRICT ON DELETE RESTRICT'),
+    ('FOREIGN KEY (tenant_id, up) REFERENCES children(tenant_id, id)') $$, 'and keep what they say');
+insert into parents values (1, 'none', 1, 1), (2, 'two', 2, 2);
+insert into children (id, p1, p2, p3, a, b) values (1, 1, 2, 'two', 2, 2);
+delete from parents where id = 2;
+set constraints all immediate;
+select results_eq('select p1, p2, p3, a, b, tenant_id from children', $$ values (1, null::int, 'none', 2, null::int, t.tenant('a')) $$, 'and do it');
+select is(count(*), 3::bigint, 'a parent has one index with the tenant for each of its keys that is referred to')
+  from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0] where indrelid = 'parents'::regclass and a.attname = 'tenant_id';
+create table later (id int primary key, parent int);
+insert into later values (1, 1);
+alter table later add constraint later_fk foreign key (parent) references parents not valid;
+select is(pg_get_constraintdef(oid), 'FOREIGN KEY (tenant_id, parent) REFERENCES parents(tenant_id, id) NOT VALID', 'also when it is added later')
+  from pg_constraint where conname = 'later_fk';
+select lives_ok('alter table later validate constraint later_fk', 'and is checked later');
+select lives_ok('alter table later drop constraint later_fk', 'and goes by its name');
+alter table later add column second int references parents;
+select is(pg_get_constraintdef(oid), 'FOREIGN KEY (tenant_id, second) REFERENCES parents(tenant_id, id)', 'or comes with a new column')
+  from pg_constraint where conname = 'later_second_fkey';
+create table sliced (id int, k int, parent int references parents, primary key (id, k)) partition by list (k);
+create table sliced_1 partition of sliced for values in (1);
+create table to_sliced (id int, k int, foreign key (id, k) references sliced);
+select is(count(*), 2::bigint, 'from and to partitioned tables') from pg_constraint
+ where conrelid in ('sliced'::regclass, 'to_sliced'::regclass) and contype = 'f' and conparentid = 0 and pg_get_constraintdef(oid) like '%(tenant_id, %(tenant_id, %';
+insert into sliced values (1, 1, 1);
+select lives_ok('insert into to_sliced values (1, 1)', 'which still work');
+select set_config('tenon.auto_protect', 'off', true) \g /dev/null
+create table open_parent (id int primary key);
+create table open_child (id int primary key references open_parent);
+select set_config('tenon.auto_protect', 'on', true) \g /dev/null
+alter table open_child add column x int references parents;
+select is(count(*), 0::bigint, 'keys of tables that are not protected are left alone') from pg_constraint
+ where conrelid = 'open_child'::regclass and contype = 'f' and pg_get_constraintdef(oid) like '%tenant_id%';
+select tenon.protect('open_child'), tenon.protect('open_parent') \g /dev/null
+select is(count(*), 2::bigint, 'until both ends are') from pg_constraint
+ where conrelid = 'open_child'::regclass and contype = 'f' and pg_get_constraintdef(oid) like '%(tenant_id, %(tenant_id, %';
 
 -- A column of that name that is there already
 select t.act_as('tenon_owner');
