@@ -16,6 +16,8 @@ if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
 endif
 
+t_unit_fetch_SOURCES = t/unit/fetch.c t/unit/server.c
+
 t_fuzz_base64url_SOURCES = t/fuzz/base64url.c $(fuzz_main)
 t_fuzz_config_SOURCES = t/fuzz/config.c $(fuzz_main)
 t_fuzz_json_SOURCES = t/fuzz/json.c $(fuzz_main)

@@ -387,7 +387,9 @@ judge(struct transfer *transfer, CURLcode code)
     if (transfer->is_too_large || code == CURLE_FILESIZE_EXCEEDED)
         return TN_FETCH_TOO_LARGE;
     switch (code) {
-    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_UNSUPPORTED_PROTOCOL: /* of the URL, or an answer that is not HTTP */
+        return transfer->connected_ms == 0 || answer_status(transfer) != 0 ? TN_FETCH_REFUSED
+                                                                           : TN_FETCH_BROKEN;
     case CURLE_URL_MALFORMAT:
     case CURLE_LOGIN_DENIED: /* a name in the URL */
     case CURLE_TOO_MANY_REDIRECTS:
