@@ -58,8 +58,6 @@ declare
 begin
     execute format('alter database %I owner to tenon_owner', current_database());
     execute format('alter database %I set search_path = "$user", public, extensions', current_database());
-    execute format('revoke connect on database %I from public', current_database());
-    execute format('grant connect on database %I to tenon_admin, tenon_authenticator', current_database());
 
     create schema if not exists extensions authorization tenon_owner;
     -- pgcrypto always; the others where this machine has them
