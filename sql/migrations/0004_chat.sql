@@ -390,6 +390,31 @@ as $$
     select coalesce(auth.uid(), tenon.key_id(), '00000000-0000-0000-0000-000000000000')
 $$;
 
+-- Window and output of a model, null when it is not configured.
+create function tenon.model_limits(request jsonb, provider text, model text) returns jsonb
+    language sql immutable set search_path = ''
+as $$
+    select coalesce(p.provider -> 'models' -> model_limits.model, p.provider -> 'any')
+      from (select request -> 'providers' -> model_limits.provider as provider) as p
+$$;
+
+-- Who may have to answer: the provider that was chosen, then those of the fallback list, with the model that each would use (the same
+-- one where it has it, else its first) and how much it may say.
+create function tenon.candidates(request jsonb, provider text, model text, output bigint)
+    returns table (place bigint, provider text, model text, output bigint)
+    language sql stable set search_path = ''
+as $$
+    select 0::bigint, candidates.provider, candidates.model, candidates.output
+     union all
+    select f.position, f.name, m.name, least(candidates.output, (m.limits ->> 1)::bigint)
+      from jsonb_array_elements_text(coalesce(request -> 'fallback', '[]')) with ordinality as f (name, position)
+      cross join lateral (select request -> 'providers' -> f.name as provider) as p
+      cross join lateral (select case when p.provider -> 'models' ? candidates.model then candidates.model
+                                      else coalesce(p.provider ->> 'first', candidates.model) end as name) as n
+      cross join lateral (select n.name, tenon.model_limits(request, f.name, n.name) as limits) as m
+     where f.name <> candidates.provider and m.limits is not null
+$$;
+
 create function tenon.problem(status integer, code text, message text, members jsonb default '{}') returns jsonb
     language sql immutable set search_path = ''
 as $$
@@ -415,6 +440,8 @@ declare
     sent_tokens bigint;
     new_tokens bigint := 0;
     room bigint;
+    candidates jsonb;
+    at_most bigint;
     is_new constant boolean := request ->> 'content' is not null;
 begin
     select * into c from ai.conversations where tenant_id = tenon.tenant_id() and id = conversation for no key update;
@@ -431,8 +458,12 @@ begin
     -- who answers: the request says, or the conversation, or the configuration
     r.provider_name := coalesce(request ->> 'provider', c.provider, request -> 'default' ->> 'provider');
     r.request_model := coalesce(request ->> 'model', c.model, request -> 'default' ->> 'model');
-    limits := coalesce(request -> 'providers' -> r.provider_name -> 'models' -> r.request_model,
-                       request -> 'providers' -> r.provider_name -> 'any');
+    limits := tenon.model_limits(request, r.provider_name, r.request_model);
+    if limits is null and request ->> 'model' is null then -- what the conversation began with is not configured any more
+        r.provider_name := request -> 'default' ->> 'provider';
+        r.request_model := request -> 'default' ->> 'model';
+        limits := tenon.model_limits(request, r.provider_name, r.request_model);
+    end if;
     if limits is null then
         return tenon.problem(400, 'model_not_found', format('no provider is configured for the model %s', r.request_model));
     end if;
@@ -477,11 +508,16 @@ begin
     end if;
 
     -- Refused or not is known before anything is written, and late, because other calls of this tenant wait for its budgets from here on.
-    r.id := tenon.uuid7();
+    -- Reserved is what the dearest of those costs who may have to answer in the end; unknown, if the price of one is.
+    r.id := coalesce((request ->> 'run_id')::uuid, tenon.uuid7());
     r.max_tokens := output_tokens;
     r.input_estimate := sent_tokens + new_tokens + system_tokens;
-    refusal := tenon.reserve(r.id, c.owner_id, tenon.key_id(),
-                             tenon.cost(r.provider_name, r.request_model, r.input_estimate, r.max_tokens));
+    select jsonb_agg(jsonb_build_array(x.provider, x.model, x.output) order by x.place),
+           case when count(x.cost) = count(*) then max(x.cost) end
+      into candidates, at_most
+      from (select f.*, tenon.cost(f.provider, f.model, r.input_estimate, f.output) as cost
+              from tenon.candidates(request, r.provider_name, r.request_model, output_tokens) as f) as x;
+    refusal := tenon.reserve(r.id, c.owner_id, tenon.key_id(), at_most);
     if refusal is not null then
         return tenon.problem(402, refusal ->> 'code', case refusal ->> 'code'
                    when 'price_unknown' then format('there is a budget, and no price is known for the model %s', r.request_model)
@@ -506,8 +542,7 @@ begin
 
     select * into c from ai.conversations where tenant_id = c.tenant_id and id = c.id;
     return jsonb_build_object('chat', tenon.chat_json(c), 'message', tenon.message_json(m), 'run', tenon.run_json(r),
-                              'provider', r.provider_name, 'model', r.request_model, 'max_tokens', r.max_tokens,
-                              'input_estimate', r.input_estimate, 'system', system_text, 'history', sent);
+                              'candidates', candidates, 'input_estimate', r.input_estimate, 'system', system_text, 'history', sent);
 end $$;
 comment on function tenon.admit_run(uuid, jsonb) is 'Stores a message and the run that shall answer it.';
 
@@ -517,12 +552,15 @@ comment on function tenon.admit_run(uuid, jsonb) is 'Stores a message and the ru
 --   parent_id         absent: go on at the end of the active branch; null: a new beginning
 --   title, model, provider, system, metadata       model and provider both or neither
 --   default           {"provider", "model"}
---   providers         {"<provider>": {"models": {"<model>": [window, output]}, "any": [window, output] or absent}}
---   history_messages, idempotency_key, request_hash (hex), worker_id, request_id, stream
+--   providers         {"<provider>": {"models": {"<model>": [window, output]}, "first": "<model>", "any": [window, output]}}
+--                     first: of its models, absent without a list; any: for models that are not listed, absent when only those are served
+--   fallback          ["<provider>"], asked in this order when the first cannot answer
+--   run_id, history_messages, idempotency_key, request_hash (hex), worker_id, request_id, stream
 -- The answer is one of
 --   {"problem": {"status", "code", "message", "members"}}   and nothing has been written
 --   {"replay": <answer of a run>}                           the same request came before; its run may still be running
---   {"chat", "message", "run", "provider", "model", "max_tokens", "input_estimate", "system", "history": [{"role", "content", "parts"}]}
+--   {"chat", "message", "run", "candidates": [[provider, model, max_tokens]], "input_estimate", "system",
+--    "history": [{"role", "content", "parts"}]}
 create function tenon.begin_run(request jsonb) returns jsonb
     language plpgsql volatile set search_path = ''
 as $$
@@ -548,8 +586,9 @@ begin
 
     if chat is null then
         insert into ai.conversations (title, provider, model, system)
-        values (coalesce(request ->> 'title', tenon.title_of(request ->> 'content')), request ->> 'provider', request ->> 'model',
-                request ->> 'system')
+        values (coalesce(request ->> 'title', tenon.title_of(request ->> 'content')),
+                coalesce(request ->> 'provider', request -> 'default' ->> 'provider'),
+                coalesce(request ->> 'model', request -> 'default' ->> 'model'), request ->> 'system')
         returning id into chat;
     else
         perform from ai.conversations where tenant_id = tenon.tenant_id() and id = chat for no key update;
@@ -737,8 +776,9 @@ select tenon.run_as_platform('tenon.sweep_runs()');
 revoke execute on function tenon.estimate_tokens(text, jsonb), tenon.acts_for(uuid), tenon.chat_json(ai.conversations),
     tenon.message_json(ai.messages), tenon.run_json(ai.runs), tenon.tool_call_json(ai.tool_calls), tenon.run_answer(ai.runs),
     tenon.count_message(), tenon.mark_branched(), tenon.cancel_deleted(), tenon.delete_conversations(), tenon.title_of(text),
-    tenon.history(uuid, bigint, integer), tenon.problem(integer, text, text, jsonb), tenon.caller_id(), tenon.admit_run(uuid, jsonb),
-    tenon.begin_run(jsonb), tenon.finish_run(jsonb), tenon.cancel_run(uuid), tenon.fail_lost_runs(uuid, interval),
+    tenon.history(uuid, bigint, integer), tenon.model_limits(jsonb, text, text), tenon.candidates(jsonb, text, text, bigint),
+    tenon.problem(integer, text, text, jsonb),
+    tenon.caller_id(), tenon.admit_run(uuid, jsonb), tenon.begin_run(jsonb), tenon.finish_run(jsonb), tenon.cancel_run(uuid), tenon.fail_lost_runs(uuid, interval),
     tenon.sweep_runs() from public;
 grant execute on function tenon.estimate_tokens(text, jsonb), tenon.chat_json(ai.conversations), tenon.message_json(ai.messages),
     tenon.run_json(ai.runs), tenon.tool_call_json(ai.tool_calls), tenon.run_answer(ai.runs)
