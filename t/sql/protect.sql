@@ -74,6 +74,34 @@ select lives_ok($$ insert into todos (title) values ('agent''s') $$, 'and adds')
 select t.act_as('agent', person => 2, scopes => '["data:todos:*"]');
 select is_empty('select 1 from todos', 'all scopes do not make it another person');
 
+-- The commonest trigger of all: a profile for everybody who signs up
+select t.act_as('tenon_owner');
+create table public.profiles (id uuid not null references auth.users on delete cascade primary key, email text, full_name text);
+create policy "Public profiles are viewable by everyone." on public.profiles for select using (true);
+create policy "Users can update own profile." on public.profiles for update using ((select auth.uid()) = id);
+create function public.handle_new_user() returns trigger set search_path = '' as $$
+begin
+    insert into public.profiles (id, email, full_name) values (new.id, new.email, new.raw_user_meta_data ->> 'full_name');
+    return new;
+end;
+$$ language plpgsql security definer;
+create trigger on_auth_user_created after insert on auth.users for each row execute procedure public.handle_new_user();
+select t.act_as('tenon_worker');
+insert into auth.users (id, email, raw_user_meta_data) values (t.person('a', 9), 'a9@example.com', '{"full_name": "A Nine"}');
+select t.act_as('anon');
+select results_eq('select email, full_name, tenant_id from profiles', $$ values ('a9@example.com', 'A Nine', t.tenant('a')) $$,
+    'a trigger on auth.users fills a table of profiles, in the person''s tenant');
+select t.act_as('anon', tenant => 'b');
+select is_empty('select 1 from profiles', 'everyone means everyone in the tenant');
+select t.act_as('authenticated', person => 9);
+select isnt_empty($$ update profiles set full_name = 'Nine' returning 1 $$, 'a person changes their own profile');
+select t.act_as('authenticated', person => 1);
+select is_empty($$ update profiles set full_name = 'One' returning 1 $$, 'and nobody else''s');
+select t.act_as('tenon_worker');
+delete from auth.users where id = t.person('a', 9);
+reset role;
+select is_empty('select 1 from public.profiles', 'a profile goes with its person');
+
 -- protect() with an owner and a scope, and again
 select t.act_as('tenon_owner');
 create table notes (id serial primary key, author uuid, body text);
