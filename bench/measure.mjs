@@ -128,7 +128,7 @@ async function captured(request) {
   for (let i = 0; i < 40; i++) await s.alice.get('/auth/v1/user');
   for (let i = 0; i < 4 * cores; i++) await request();
   const from = fs.statSync(log).size;
-  await request();
+  const answer = await request();
   await eventually('a quiet log', async () => {
     const size = fs.statSync(log).size;
     await new Promise((resolve) => setTimeout(resolve, 300));
@@ -136,7 +136,7 @@ async function captured(request) {
   });
   const text = fs.readFileSync(log, 'utf8').slice(from);
   await set(-1);
-  return scriptOf(statements(text));
+  return scriptOf(statements(text), answer.run?.id);
 }
 
 /* Executed statements of the workers, in their order: {pid, sql, parameters}. */
@@ -151,39 +151,40 @@ function statements(text) {
   return found.filter((x) => !/tenon\.workers|heartbeat|^\s*(un)?listen/i.test(x.sql));
 }
 
-/* $1 = 'a', $2 = NULL → ["'a'", 'null'] */
+/* $1 = 'a''b', $2 = NULL → ["a'b", null] */
 function parameters(text) {
-  return [...text.matchAll(/\$\d+ = (NULL|'(?:[^']|'')*')/g)].map(([, value]) => (value === 'NULL' ? 'null' : value));
+  return [...text.matchAll(/\$\d+ = (NULL|'(?:[^']|'')*')/g)].map(([, value]) => (value === 'NULL' ? null : value.slice(1, -1).replaceAll("''", "'")));
 }
 
-/* One pipeline for each transaction. What a request made up by itself (identifiers that are not there twice) becomes a
- * variable of pgbench; so what one transaction inserts, the next one finds. */
-function scriptOf(list) {
+/* A value as SQL. pgbench takes every :name for a variable, also in a text, so colons are written in hexadecimal. */
+function literal(value, run) {
+  if (value === null || value === undefined) return 'null';
+  const quote = (text) => `E'${text.replaceAll('\\', '\\\\').replaceAll("'", "''").replaceAll(':', '\\x3a').replaceAll('\n', '\\n')}'`;
+  return run && value.includes(run) ? `(${value.split(run).map(quote).join(" || current_setting('bench.run') || ")})` : quote(value);
+}
+
+/* One pipeline for each transaction. Identifiers that the first transaction makes up and the last one names are told on in
+ * settings of the session, so that every repetition does the whole work and not that of a row that is there already. */
+function scriptOf(list, run) {
   const lines = [];
   let transactions = 0;
-  let open = false;
   for (const { sql, parameters: values } of list) {
-    const oneLine = sql.replace(/--[^\n]*/g, '').replace(/\s+/g, ' ').replaceAll(':', '\u0001');
-    const filled = oneLine.replace(/\$(\d+)/g, (_, n) => values[n - 1] ?? 'null').replaceAll('\u0001\u0001', '::').replaceAll('\u0001', ':');
-    if (/^begin/i.test(filled) && !open) {
+    let text = sql.replace(/--[^\n]*/g, '').replace(/\s+/g, ' ').replace(/\$(\d+)/g, (_, n) => literal(values[n - 1], run));
+    if (/^begin/i.test(text)) {
       lines.push('\\startpipeline');
-      open = true;
       transactions++;
     }
-    lines.push(`${filled};`);
-    if (/^(commit|end)\b/i.test(filled)) {
-      lines.push('\\endpipeline');
-      open = false;
-    }
+    if (run && /tenon\.begin_run\(/.test(text)) text = `select set_config('bench.run', (${text}) -> 'run' ->> 'id', false)`;
+    lines.push(`${text};`);
+    if (/^(commit|end)\b/i.test(text)) lines.push('\\endpipeline');
   }
-  if (open) lines.push('\\endpipeline');
   return { script: lines.join('\n'), transactions };
 }
 
 async function pgbench(script) {
   const file = path.join(s.dir, 'bench.pgbench');
   fs.writeFileSync(file, script);
-  const { stdout } = await run('pgbench', ['-n', '-M', 'prepared', '-c', String(Math.min(Number(args.connections), 8 * cores)), '-j', String(cores), '-T', args.seconds, '-f', file, '-d', s.settings['db.url']], { maxBuffer: 1 << 26 });
+  const { stdout } = await run('pgbench', ['-n', '-M', 'prepared', '-c', String(Math.min(Number(args.connections), 8 * cores)), '-j', String(cores), '-T', args.seconds, '-f', file, '-d', s.settings['database.url']], { maxBuffer: 1 << 26 });
   return { rate: Number(/tps = ([\d.]+)/.exec(stdout)[1]), p50: `${/latency average = ([\d.]+)/.exec(stdout)[1]}ms` };
 }
 
@@ -218,14 +219,13 @@ async function memory() {
   await s.alice.get('/auth/v1/user');
   const idle = footprint();
   const streams = [];
-  const left = Array.from({ length: Number(args.streams) });
+  let wantedStreams = Number(args.streams);
   await Promise.all(Array.from({ length: 32 }, async () => {
-    while (left.pop() === undefined && streams.length + left.length < Number(args.streams) + 1 && streams.length < Number(args.streams)) {
+    while (wantedStreams-- > 0) {
       const stream = await s.alice.stream('POST', '/api/chats/messages', { content: 'one two three four', stream: true, model: 'mock/stall-middle' });
       if (stream.status !== 200) throw new Error(await stream.body);
       await stream.next('delta');
       streams.push(stream);
-      if (!left.length) break;
     }
   }));
   const busy = footprint();

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createPublicKey, verify } from 'node:crypto';
 import { test } from 'node:test';
-import { stack } from '../lib/stack.mjs';
+import { eventually, stack } from '../lib/stack.mjs';
 import { answers } from '../lib/expect.mjs';
 import { decode } from '../lib/jwt.mjs';
 
@@ -82,7 +82,6 @@ test('every answer has a request id, which the log has too', async () => {
   const answer = await nobody.request('GET', '/auth/v1/health');
   const id = answer.headers['x-request-id'];
   assert.ok(id?.length >= 16);
-  const { eventually } = await import('../lib/stack.mjs');
   const line = await eventually('the line of the log', () => s.log().find((l) => l.request_id === id));
   assert.equal(line.status, 200);
   const own = await nobody.request('GET', '/auth/v1/health', undefined, { headers: { 'x-request-id': 'chosen-by-the-client' } });

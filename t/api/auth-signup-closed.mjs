@@ -1,7 +1,7 @@
 // t/api/auth-signup-closed.mjs: sign-up when it is off, and when addresses must be confirmed
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { password, stack } from '../lib/stack.mjs';
+import { eventually, password, stack } from '../lib/stack.mjs';
 import { answers, uuid } from '../lib/expect.mjs';
 
 const confirming = await stack({ people: false, settings: { 'auth.autoconfirm': 'off' } });
@@ -48,7 +48,6 @@ test('settings say that addresses must be confirmed', async () => {
 test('sign-up can be closed, and nginx goes on serving across the reload', async () => {
   confirming.configure({ 'auth.signup': 'off' });
   confirming.master.kill('SIGHUP');
-  const { eventually } = await import('../lib/stack.mjs');
   await eventually('the new setting', async () => (await anon.get('/auth/v1/settings')).disable_signup === true);
   const answer = await anon.request('POST', '/auth/v1/signup', { email: 'late@example.com', password });
   answers(answer, 422, 'signup_disabled');

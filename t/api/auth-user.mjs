@@ -1,7 +1,8 @@
 // t/api/auth-user.mjs: GET /auth/v1/user and POST /auth/v1/logout (auth-api.md sections 4, 7, 8.1)
 import assert from 'node:assert/strict';
+import { createPublicKey } from 'node:crypto';
 import { test } from 'node:test';
-import { password, stack } from '../lib/stack.mjs';
+import { eventually, password, stack } from '../lib/stack.mjs';
 import { answers } from '../lib/expect.mjs';
 import { decode, foreignEs256, hs256, now, tamper, unsigned } from '../lib/jwt.mjs';
 
@@ -12,6 +13,9 @@ const { claims, header } = decode(ada.session.access_token);
 const secret = s.settings['auth.jwt_secret'];
 const user = (authorization, headers = {}) => anon.request('GET', '/auth/v1/user', undefined, { headers: { authorization, ...headers } });
 
+const [jwk] = (await anon.get('/auth/v1/.well-known/jwks.json')).keys;
+const jwkPem = createPublicKey({ key: jwk, format: 'jwk' }).export({ type: 'spki', format: 'pem' });
+
 test('a person sees themselves', async () => {
   const answer = await user(`Bearer ${ada.session.access_token}`);
   answers(answer, 200);
@@ -19,9 +23,6 @@ test('a person sees themselves', async () => {
   assert.deepEqual(answer.json, ada.user, 'as the sign-up showed it');
 });
 
-const { publicKey } = (await import('node:crypto')).generateKeyPairSync('rsa', { modulusLength: 2048, publicKeyEncoding: { type: 'spki', format: 'pem' }, privateKeyEncoding: { type: 'pkcs8', format: 'pem' } });
-const [jwk] = (await anon.get('/auth/v1/.well-known/jwks.json')).keys;
-const jwkPem = (await import('node:crypto')).createPublicKey({ key: jwk, format: 'jwk' }).export({ type: 'spki', format: 'pem' });
 const mine = { sub: ada.user.id, role: 'authenticated', aud: 'authenticated', exp: now() + 600, iat: now(), tenant_id: s.a.id, session_id: claims.session_id };
 
 const bearers = [
@@ -164,7 +165,6 @@ test('a person who is deleted', async () => {
 test('a signing key that is rotated: old tokens go on, new ones carry the new key', async () => {
   const rotated = await s.tenon('key', 'rotate-signing', '--json');
   if (rotated.code !== 0) return assert.fail(`tenon key rotate-signing: ${rotated.stderr}`);
-  const { eventually } = await import('../lib/stack.mjs');
   const fresh = await eventually('a token with a new key', async () => {
     const session = await anon.post('/auth/v1/token?grant_type=password', { email: ada.email, password });
     return decode(session.access_token).header.kid !== header.kid && session;

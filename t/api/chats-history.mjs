@@ -1,7 +1,7 @@
 // t/api/chats-history.mjs: what is sent to the provider is bounded by the model's context window, the oldest turns go first
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { stack } from '../lib/stack.mjs';
+import { eventually, stack } from '../lib/stack.mjs';
 import { answers, isOurError } from '../lib/expect.mjs';
 import { contentText } from '../lib/provider.mjs';
 
@@ -72,7 +72,6 @@ test('the same to Anthropic, whose rules are stricter', async () => {
 test('no more than chat.history_messages', async () => {
   s.configure({ 'chat.history_messages': 3 });
   s.master.kill('SIGHUP');
-  const { eventually } = await import('../lib/stack.mjs');
   await eventually('a short history', async () => {
     provider.reset();
     await alice.post(`/api/chats/${chat.id}/messages`, { content: 'short', model: 'mock/wide' });

@@ -1,7 +1,7 @@
 // t/api/provider-fallback.mjs: when the first provider cannot answer, the next of the list does; and which addresses a provider may have
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { stack } from '../lib/stack.mjs';
+import { eventually, stack } from '../lib/stack.mjs';
 import { answers, isOurError } from '../lib/expect.mjs';
 import { freePort } from '../lib/postgres.mjs';
 
@@ -65,7 +65,6 @@ test('not for a fault of the request', async () => {
 test('an address inside is refused unless it is allowed', async () => {
   s.configure({ 'chat.fallback': '' });
   s.master.kill('SIGHUP');
-  const { eventually } = await import('../lib/stack.mjs');
   await eventually('the new setting', async () => (await send({ model: 'down/whatever' })).status === 502);
   for (const model of ['inside/x', 'metadata/x']) {
     const answer = await send({ model });

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { eventually, stack } from '../lib/stack.mjs';
 import { answers, isOurError } from '../lib/expect.mjs';
 
-const s = await stack({ provider: true, settings: { 'api.connections': 1, 'api.threads': 6, 'server.database_wait_ms': 300, 'db.lock_timeout_ms': 20_000, 'db.statement_timeout_ms': 20_000 } });
+const s = await stack({ provider: true, settings: { 'api.connections': 1, 'api.threads': 6, 'server.database_wait_ms': 300, 'database.lock_timeout_ms': 20_000, 'database.statement_timeout_ms': 20_000 } });
 const { alice } = s;
 const { chat } = await alice.post('/api/chats/messages', { content: 'hello' });
 
@@ -65,7 +65,7 @@ test('more streams than threads: a clear answer and not a hang', async () => {
 });
 
 test('a statement that takes too long is ended and said so', async () => {
-  s.configure({ 'db.lock_timeout_ms': 200, 'db.statement_timeout_ms': 2000 });
+  s.configure({ 'database.lock_timeout_ms': 200, 'database.statement_timeout_ms': 2000 });
   s.master.kill('SIGHUP');
   await eventually('the new generation', async () => (await s.tenon('status', '--json')).code === 0);
   const release = await hold('ai.conversations');

@@ -101,16 +101,31 @@ test('three hundred random texts', async () => {
   }
 });
 
-test('connections that are opened and never used hold nobody up', async () => {
-  const idle = await Promise.all(Array.from({ length: 200 }, async () => {
+test('connections that say half a word and then nothing hold up one thread each, and the others serve on', async () => {
+  const idle = await Promise.all(Array.from({ length: 6 }, async () => { // of api.threads there are 8
     const socket = net.connect({ path: sockets[0] });
     await once(socket, 'connect');
-    socket.write(whole.subarray(0, 5)); // the beginning of a record, and then nothing
+    socket.write(whole.subarray(0, 5));
     return socket;
   }));
-  const answer = await s.client().request('GET', '/auth/v1/health');
-  assert.equal(answer.status, 200);
-  for (const socket of idle) socket.destroy();
+  try {
+    for (let i = 0; i < 20; i++) assert.equal((await s.client().request('GET', '/auth/v1/health')).status, 200);
+  } finally {
+    for (const socket of idle) socket.destroy();
+  }
+});
+
+test('five hundred connections that say nothing at all hold up nobody', async () => {
+  const idle = await Promise.all(Array.from({ length: 500 }, async () => {
+    const socket = net.connect({ path: sockets[0] });
+    await once(socket, 'connect');
+    return socket;
+  }));
+  try {
+    assert.equal((await s.client().request('GET', '/auth/v1/health')).status, 200);
+  } finally {
+    for (const socket of idle) socket.destroy();
+  }
 });
 
 test('the workers are the same as before, and well', async () => {

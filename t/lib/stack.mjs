@@ -54,6 +54,7 @@ export async function eventually(what, probe, ms = 20_000) {
       if (value) return value;
       last = undefined;
     } catch (error) {
+      if (error.final) throw error;
       last = error;
     }
     await delay(20);
@@ -133,9 +134,10 @@ class Stack {
       'api.processes': 1, 'api.threads': 8, 'api.connections': 4,
       'stream.processes': 2, 'stream.threads': 16, 'stream.connections': 4,
       'auth.autoconfirm': 'on', 'auth.argon2_memory_kib': 8192, 'auth.argon2_passes': 1, 'auth.jwt_secret': 'a secret of at least thirty-two characters',
-      'chat.flush_ms': 50, 'limits.enabled': 'off', 'data.default_tenant': 'a',
+      ...section('echo', { kind: 'echo' }),
+      'chat.flush_ms': 50, 'chat.provider': 'echo', 'limits.enabled': 'off', 'data.default_tenant': 'a',
       ...(this.options.provider && this.#providerSettings()),
-      ...Object.fromEntries(Object.entries(this.options.providers ?? {}).flatMap(([name, p]) => section(name, p))),
+      ...Object.assign({}, ...Object.entries(this.options.providers ?? {}).map(([name, p]) => section(name, p))),
     };
   }
 
@@ -329,7 +331,7 @@ async function makeTemplate(superuser, name) {
   }
 }
 
-function fingerprint() {
+export function fingerprint() {
   const hash = createHash('sha256').update(fs.readFileSync(fs.realpathSync(binary)));
   for (const folder of ['sql', 'sql/migrations'])
     for (const file of fs.readdirSync(path.join(source, folder)).sort())
@@ -343,7 +345,7 @@ function databaseSettings(superuser, database) {
 }
 
 function section(name, settings) {
-  return Object.entries(settings).map(([key, value]) => [`provider ${name}.${key}`, value]);
+  return Object.fromEntries(Object.entries(settings).map(([key, value]) => [`provider ${name}.${key}`, value]));
 }
 
 function writeConfiguration(file, settings) {
