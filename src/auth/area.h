@@ -24,7 +24,7 @@ tn_auth_of(const tn_ctx *c)
     return c->state;
 }
 
-/* --- who and where (caller.c) ------------------------------------------------------------------ */
+/* --- who, where and what (caller.c) ------------------------------------------------------------------ */
 
 /* The tenant of a public endpoint: the key's, the token's, or data.default_tenant. 401
  * `no_authorization` when the request shows nothing and there is no default. */
@@ -34,6 +34,9 @@ const tn_error *tn_auth_tenant(tn_ctx *c, tn_uuid *tenant) TN_MUST_CHECK;
  * and session still live is the query's business: tn_auth_check_person(). */
 const tn_error *tn_auth_require_person(tn_ctx *c) TN_MUST_CHECK;
 const tn_error *tn_auth_check_person(tn_ctx *c, const tn_rows *rows) TN_MUST_CHECK;
+
+/* The body, which these endpoints need: 400 `bad_json` when there is none. */
+const tn_error *tn_auth_body(tn_ctx *c, json_object **body) TN_MUST_CHECK;
 
 /* One statement as tenon_worker in this tenant. */
 const tn_error *tn_auth_query(tn_ctx *c, const tn_uuid *tenant, tn_access access, const tn_statement *statement,

@@ -1,4 +1,4 @@
-/* auth/caller.c: whose tenant, and which person */
+/* auth/caller.c: whose tenant, which person, and what they sent */
 #include <string.h>
 
 #include "auth/area.h"
@@ -28,13 +28,14 @@ bad_subject(const tn_ctx *c)
                         "invalid JWT: invalid claim: missing sub claim");
 }
 
-/* Clients may say for which audience they ask; there is one per server. */
+/* There is one audience per server; clients may name it. */
 static const tn_error *
 check_audience(const tn_ctx *c)
 {
     const char *wanted = tn_request_header(c->request, "x-jwt-aud");
 
-    if (wanted == NULL || *wanted == '\0' || strcmp(wanted, c->config->auth.audience) == 0)
+    if (!c->who->audience_foreign &&
+        (wanted == NULL || *wanted == '\0' || strcmp(wanted, c->config->auth.audience) == 0))
         return NULL;
     return tn_error_new(c->arena, 400, "validation_failed", NULL,
                         "Token audience doesn't match request audience");
@@ -69,6 +70,15 @@ tn_auth_check_person(tn_ctx *c, const tn_rows *rows)
         return tn_error_new(c->arena, 403, "session_not_found", NULL,
                             "Session from session_id claim in JWT does not exist");
     return NULL;
+}
+
+const tn_error *
+tn_auth_body(tn_ctx *c, json_object **body)
+{
+    if (c->request->body_length == 0)
+        return tn_error_new(c->arena, 400, "bad_json", NULL,
+                            "Could not parse request body as JSON: it is empty");
+    return tn_body_object(c, body);
 }
 
 const tn_error *

@@ -228,7 +228,7 @@ tn_auth_token(tn_ctx *c)
 
     for (size_t i = 0; i < TN_COUNT(grants); i++)
         if (type != NULL && strcmp(grants[i].type, type) == 0) {
-            TN_TRY(tn_body_object(c, &body));
+            TN_TRY(tn_auth_body(c, &body));
             return grants[i].grant(c, body);
         }
     return tn_error_new(c->arena, 400, "invalid_credentials", NULL, "unsupported_grant_type");

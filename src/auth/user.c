@@ -209,7 +209,7 @@ tn_auth_sign_up(tn_ctx *c)
     tn_uuid tenant;
 
     /* parse */
-    TN_TRY(tn_body_object(c, &body));
+    TN_TRY(tn_auth_body(c, &body));
     TN_TRY(tn_object_known_fields(c, body, newcomer_fields, &in));
     TN_TRY(check_newcomer(c, &in, &email));
     if (in.data != NULL)

@@ -155,7 +155,8 @@ identify_token(const struct caller *caller, const char *token, tn_principal *who
                           .email = claims.email,
                           .aal = claims.aal,
                           .has_bearer_user = role->role == TN_ROLE_AUTHENTICATED,
-                          .subject_malformed = claims.subject_malformed};
+                          .subject_malformed = claims.subject_malformed,
+                          .audience_foreign = claims.audience_foreign};
     return NULL;
 }
 

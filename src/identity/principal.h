@@ -44,6 +44,7 @@ typedef struct tn_principal {
                                     bearer (auth) decide; the dispatcher refuses it elsewhere */
     bool has_bearer_user;        /* a valid user token was presented */
     bool subject_malformed;      /* its `sub` is no UUID */
+    bool audience_foreign;       /* its `aud` is not auth.audience */
 } tn_principal;
 
 /* Identifies the caller. A bad *key* is an error here; a bad *user token* is left in token_error. */

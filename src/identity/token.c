@@ -14,15 +14,13 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "identity/cache.h"
+#include "identity/claims_private.h"
 #include "identity/signing_key_private.h"
 
 #define CACHE_SLOTS 2048
-#define CLAIMS_DEPTH 16
-#define LEEWAY_S 30        /* for nbf and iat: another issuer's clock may be ahead of ours */
 #define KEYS_TTL_MS 600000 /* notifications are what keeps keys true; this is for a lost one */
 #define KEYS_TTL_UNNOTIFIED_MS 5000
 #define UNKNOWN_KID_MS 2000 /* how often an unknown kid may cause another look */
-#define DATE_MAX 1e15
 
 struct tn_tokens {
     const tn_config *config;
@@ -324,192 +322,6 @@ verify_signature(tn_arena *arena, const char *token, const cjose_jwk_t *jwk, con
     return is_good;
 }
 
-/* --- claims ----------------------------------------------------------------------------------- */
-
-/* A NumericDate (RFC 7519 section 2), which may have a fraction; false when it is something else.
- */
-static bool
-read_date(json_object *object, const char *name, int64_t fallback, int64_t *date)
-{
-    json_object *value = NULL;
-    double number;
-
-    *date = fallback;
-    if (!json_object_object_get_ex(object, name, &value))
-        return true;
-    if (!json_object_is_type(value, json_type_int) && !json_object_is_type(value, json_type_double))
-        return false;
-    number = json_object_get_double(value);
-    if (!(number >= 0 && number <= DATE_MAX))
-        return false;
-    *date = (int64_t)number;
-    return true;
-}
-
-static const char *
-check_dates(json_object *object, bool by_secret, int64_t *expires_at)
-{
-    const int64_t now = tn_clock_unix();
-    int64_t not_before, issued_at;
-
-    if (!read_date(object, "exp", INT64_MAX, expires_at) ||
-        !read_date(object, "nbf", 0, &not_before) || !read_date(object, "iat", 0, &issued_at))
-        return "token has invalid claims: exp, nbf and iat are numbers";
-    if (*expires_at <= now)
-        return "token has invalid claims: token is expired";
-    if (*expires_at == INT64_MAX && !by_secret)
-        return "token has invalid claims: exp is missing";
-    if (not_before > now + LEEWAY_S)
-        return "token has invalid claims: token is not valid yet";
-    if (issued_at > now + LEEWAY_S)
-        return "token has invalid claims: token used before issued";
-    return NULL;
-}
-
-/* `aud` is one text or a list of them (RFC 7519 section 4.1.3). */
-static bool
-has_audience(json_object *object, const char *audience)
-{
-    json_object *value = tn_json_get(object, "aud");
-
-    if (json_object_is_type(value, json_type_array)) {
-        for (size_t i = 0; i < json_object_array_length(value); i++) {
-            json_object *item = json_object_array_get_idx(value, i);
-
-            if (json_object_is_type(item, json_type_string) &&
-                strcmp(json_object_get_string(item), audience) == 0)
-                return true;
-        }
-        return false;
-    }
-    return strcmp(tn_json_text(object, "aud", ""), audience) == 0;
-}
-
-/* A claim that must be a UUID where it is given. */
-static bool
-read_uuid(json_object *object, const char *name, tn_uuid *uuid)
-{
-    const char *text = tn_json_text(object, name, NULL);
-
-    *uuid = (tn_uuid){0};
-    return tn_json_get(object, name) == NULL || (text != NULL && tn_uuid_parse(text, uuid));
-}
-
-/* What is wrong with the claims, or NULL. */
-static const char *
-read_claims(const tn_tokens *tokens, tn_arena *arena, const char *text, size_t length,
-            tn_claims *claims)
-{
-    json_object *object = NULL;
-    const char *problem;
-
-    if (tn_json_parse(arena, text, length, CLAIMS_DEPTH, &object) != NULL ||
-        !json_object_is_type(object, json_type_object))
-        return "token is malformed: its claims are no JSON object";
-    problem = check_dates(object, claims->by_secret, &claims->expires_at);
-    if (problem != NULL)
-        return problem;
-    if (!claims->by_secret && (strcmp(tn_json_text(object, "iss", ""), tokens->issuer) != 0 ||
-                               !has_audience(object, tokens->config->auth.audience)))
-        return "token has invalid claims: it was issued by or for somebody else";
-    if (!read_uuid(object, "tenant_id", &claims->tenant_id) ||
-        !read_uuid(object, "session_id", &claims->session_id))
-        return "token has invalid claims: tenant_id and session_id are UUIDs";
-    claims->subject_malformed = !read_uuid(object, "sub", &claims->user_id) &&
-                                strcmp(tn_json_text(object, "sub", "?"), "") != 0;
-    if (tn_json_get(object, "role") != NULL && tn_json_text(object, "role", NULL) == NULL)
-        return "token has invalid claims: role is a text";
-    claims->role = tn_json_text(object, "role", NULL);
-    claims->email = tn_json_text(object, "email", NULL);
-    claims->aal = tn_json_text(object, "aal", NULL);
-    claims->json = text;
-    if (claims->role == NULL) { /* policies ask auth.role(), and nobody in particular is anon */
-        claims->role = "anon";
-        json_object_object_add(object, "role", json_object_new_string("anon"));
-        claims->json = tn_json_print(arena, object);
-    }
-    return NULL;
-}
-
-/* --- the cache: texts of the claims, each with its NUL, "" for absent --------------------------
- */
-
-enum {
-    CACHED_USER,
-    CACHED_TENANT,
-    CACHED_SESSION,
-    CACHED_ROLE,
-    CACHED_EMAIL,
-    CACHED_AAL,
-    CACHED_JSON,
-    CACHED_TEXTS
-};
-
-struct cached_head {
-    int64_t expires_at;
-    bool subject_malformed, by_secret, has_email, has_aal;
-};
-
-static void
-put_cached(tn_tokens *tokens, tn_arena *arena, uint64_t ticket, const uint8_t *digest,
-           const tn_claims *claims)
-{
-    const struct cached_head head = {.expires_at = claims->expires_at,
-                                     .subject_malformed = claims->subject_malformed,
-                                     .by_secret = claims->by_secret,
-                                     .has_email = claims->email != NULL,
-                                     .has_aal = claims->aal != NULL};
-    const char *const texts[CACHED_TEXTS] = {
-        [CACHED_USER] = claims->user_id.text,
-        [CACHED_TENANT] = claims->tenant_id.text,
-        [CACHED_SESSION] = claims->session_id.text,
-        [CACHED_ROLE] = claims->role,
-        [CACHED_EMAIL] = claims->email,
-        [CACHED_AAL] = claims->aal,
-        [CACHED_JSON] = claims->json,
-    };
-    PQExpBuffer value = tn_arena_buffer(arena);
-
-    appendBinaryPQExpBuffer(value, (const char *)&head, sizeof(head));
-    for (size_t i = 0; i < CACHED_TEXTS; i++) {
-        const char *text = texts[i] != NULL ? texts[i] : "";
-
-        appendBinaryPQExpBuffer(value, text, strlen(text) + 1);
-    }
-    tn_cache_put(tokens->cache, ticket, digest, tn_buffer_text(value), value->len);
-}
-
-static bool
-get_cached(tn_tokens *tokens, tn_arena *arena, const uint8_t *digest, tn_claims *claims)
-{
-    size_t length;
-    const char *value = tn_cache_get(tokens->cache, arena, digest, &length);
-    const char *texts[CACHED_TEXTS];
-    struct cached_head head;
-
-    if (value == NULL)
-        return false;
-    memcpy(&head, value, sizeof(head));
-    value += sizeof(head);
-    for (size_t i = 0; i < CACHED_TEXTS; i++) {
-        texts[i] = value;
-        value += strlen(value) + 1;
-    }
-    *claims = (tn_claims){.role = texts[CACHED_ROLE],
-                          .email = head.has_email ? texts[CACHED_EMAIL] : NULL,
-                          .aal = head.has_aal ? texts[CACHED_AAL] : NULL,
-                          .json = texts[CACHED_JSON],
-                          .expires_at = head.expires_at,
-                          .subject_malformed = head.subject_malformed,
-                          .by_secret = head.by_secret};
-    (void)snprintf(claims->user_id.text, sizeof(claims->user_id.text), "%s", texts[CACHED_USER]);
-    (void)snprintf(claims->tenant_id.text, sizeof(claims->tenant_id.text), "%s",
-                   texts[CACHED_TENANT]);
-    (void)snprintf(claims->session_id.text, sizeof(claims->session_id.text), "%s",
-                   texts[CACHED_SESSION]);
-    return true;
-}
-
 /* --- verifying -------------------------------------------------------------------------------- */
 
 static const tn_error *
@@ -530,7 +342,8 @@ verify_anew(tn_tokens *tokens, tn_arena *arena, const char *token, tn_claims *cl
     TN_TRY(choose_key(tokens, arena, header, &jwk, &claims->by_secret));
     if (!verify_signature(arena, token, jwk, &text, &length))
         return bad_token(arena, "signature is invalid");
-    problem = read_claims(tokens, arena, text, length, claims);
+    problem =
+        tn_claims_read(arena, text, length, tokens->issuer, tokens->config->auth.audience, claims);
     return problem != NULL ? bad_token(arena, problem) : NULL;
 }
 
@@ -540,16 +353,22 @@ tn_tokens_verify(tn_tokens *tokens, tn_arena *arena, const char *token, tn_claim
     const size_t length = strnlen(token, TN_TOKEN_MAX + 1);
     const uint64_t ticket = tn_cache_ticket(tokens->cache);
     uint8_t digest[TN_SHA256_SIZE];
+    size_t kept_length;
+    const char *kept;
 
     if (length > TN_TOKEN_MAX)
         return bad_token(arena, "token is malformed: it is too long");
     tn_sha256(token, length, digest);
-    if (get_cached(tokens, arena, digest, claims))
+    kept = tn_cache_get(tokens->cache, arena, digest, &kept_length);
+    if (kept != NULL) {
+        tn_claims_unpack(kept, claims);
         return claims->expires_at > tn_clock_unix()
                    ? NULL
                    : bad_token(arena, "token has invalid claims: token is expired");
+    }
     TN_TRY(verify_anew(tokens, arena, token, claims));
-    put_cached(tokens, arena, ticket, digest, claims);
+    kept = tn_claims_pack(arena, claims, &kept_length);
+    tn_cache_put(tokens->cache, ticket, digest, kept, kept_length);
     return NULL;
 }
 

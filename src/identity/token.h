@@ -32,6 +32,7 @@ typedef struct tn_claims {
     int64_t expires_at;    /* unix seconds; INT64_MAX: never */
     bool subject_malformed; /* a `sub` that is no UUID */
     bool by_secret;        /* HS256 with auth.jwt_secret */
+    bool audience_foreign; /* it has an `aud`, and auth.audience is not in it; HS256 only */
 } tn_claims;
 
 tn_tokens *tn_tokens_new(const tn_config *config, tn_db *db);
