@@ -50,17 +50,25 @@ authorise(const tn_principal *who, const tn_route *route, tn_arena *arena)
     return NULL;
 }
 
+/* Whose bucket it is, besides the address's. A publishable key is nobody's in particular: all visitors
+ * of an app have the same. */
+static const char *
+limit_subject(const tn_principal *who)
+{
+    if (who->user_id.text[0] != '\0')
+        return who->user_id.text;
+    return who->role == TN_ROLE_ANON ? "" : who->key_id.text;
+}
+
 static const tn_error *
 take_limit(const tn_dispatch *dispatch, const tn_ctx *c)
 {
-    const tn_principal *who = c->who;
-    const char *subject = who->user_id.text[0] != '\0' ? who->user_id.text : who->key_id.text;
     const tn_error *error;
 
     if (c->match->route->limit == TN_LIMIT_NONE || !c->config->limits.enabled)
         return NULL;
     error = tn_limits_take(dispatch->process->limits, c->config, c->arena, c->match->route->limit,
-                           c->request->remote_address, subject);
+                           c->request->remote_address, limit_subject(c->who));
     if (error != NULL)
         atomic_fetch_add_explicit(&dispatch->process->metrics->rate_limited, 1,
                                   memory_order_relaxed);
