@@ -19,6 +19,8 @@ do $$
 declare
     name text;
 begin
+    -- Roles belong to the cluster: who initialises another database of it at this moment waits until this one is through.
+    lock table pg_catalog.pg_authid in share row exclusive mode;
     foreach name in array array['tenon_owner', 'tenon_admin', 'tenon_authenticator', 'anon', 'authenticated', 'agent',
                                 'service_role', 'tenon_worker', 'tenon_platform'] loop
         if not exists (select from pg_catalog.pg_roles where rolname = name) then
