@@ -19,4 +19,10 @@ const tn_error *tn_auth_create_user(tn_session *session, tn_arena *arena, const 
                                     const char *tenant_id, const char *email, const char *password,
                                     const char *metadata, const char **user) TN_MUST_CHECK;
 
+/* Gives a person a new password and ends their sessions, in the same kind of session. 404
+ * `user_not_found`, 422 `weak_password`. */
+const tn_error *tn_auth_set_password(tn_session *session, tn_arena *arena, const tn_config *config,
+                                     const char *tenant_id, const char *user_id,
+                                     const char *password) TN_MUST_CHECK;
+
 #endif

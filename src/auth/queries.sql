@@ -40,3 +40,12 @@ select null, p.is_banned, p.is_live from person as p;
 
 -- name: auth_user_create   $1 tenant, $2 address, $3 hash, $4 metadata; the operator's, as tenon_owner
 select auth.create_user($1::uuid, $2, $3, $4::jsonb);
+
+-- name: auth_password_set   $1 tenant, $2 user, $3 hash; the operator's
+with person as (
+    update auth.users as u set encrypted_password = $3, updated_at = now()
+     where u.tenant_id = $1::uuid and u.id = $2::uuid and u.deleted_at is null
+    returning u.tenant_id, u.id),
+gone as (
+    delete from auth.sessions as s using person as p where s.tenant_id = p.tenant_id and s.user_id = p.id)
+select p.id from person as p;

@@ -257,3 +257,18 @@ tn_auth_create_user(tn_session *session, tn_arena *arena, const tn_config *confi
                             "A user with this email address has already been registered");
     return NULL;
 }
+
+const tn_error *
+tn_auth_set_password(tn_session *session, tn_arena *arena, const tn_config *config,
+                     const char *tenant_id, const char *user_id, const char *password)
+{
+    const tn_rows *rows;
+
+    TN_TRY(tn_password_check(config, arena, password));
+    TN_TRY(tn_session_run(
+        session, arena, tn_sql_auth_password_set.sql,
+        TN_PARAMS(tenant_id, user_id, tn_password_hash_now(config, arena, password)), &rows));
+    if (tn_rows_count(rows) == 0)
+        return tn_error_new(arena, 404, "user_not_found", NULL, "User not found");
+    return NULL;
+}

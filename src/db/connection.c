@@ -37,7 +37,14 @@ ignore_notice(void *context TN_UNUSED, const char *message TN_UNUSED)
 PGconn *
 tn_connect(const char *url, const char *application, char *problem, size_t problem_size)
 {
-    const char *keywords[TN_COUNT(defaults) + 4], *values[TN_COUNT(defaults) + 4];
+    return tn_connect_at(url, NULL, application, problem, problem_size);
+}
+
+PGconn *
+tn_connect_at(const char *url, const char *database, const char *application, char *problem,
+              size_t problem_size)
+{
+    const char *keywords[TN_COUNT(defaults) + 5], *values[TN_COUNT(defaults) + 5];
     PQconninfoOption *parsed = PQconninfoParse(url, NULL);
     size_t count = 0;
     PGconn *conn;
@@ -48,6 +55,8 @@ tn_connect(const char *url, const char *application, char *problem, size_t probl
     }
     keywords[count] = "fallback_application_name", values[count++] = application;
     keywords[count] = "dbname", values[count++] = url; /* the whole of it: expanded in place */
+    if (database != NULL)
+        keywords[count] = "dbname", values[count++] = database;
     keywords[count] = "client_encoding", values[count++] = "UTF8";
     keywords[count] = values[count] = NULL;
     conn = PQconnectdbParams(keywords, values, 1);

@@ -19,6 +19,9 @@
  * the password. Each host of the URL is given a few seconds. Never NULL. PQfinish() when done. */
 PGconn *tn_connect(const char *url, const char *application, char *problem, size_t problem_size)
     TN_NEVER_NULL TN_MUST_CHECK;
+/* The same in another database of that server; NULL: the URL's. */
+PGconn *tn_connect_at(const char *url, const char *database, const char *application, char *problem,
+                      size_t problem_size) TN_NEVER_NULL TN_MUST_CHECK;
 
 /* Waits until the socket is ready for `events` (of poll()); false at the deadline. */
 bool tn_connection_wait(const PGconn *conn, short events, int64_t deadline_ms) TN_MUST_CHECK;

@@ -103,6 +103,9 @@ int64_t tn_rows_affected(const tn_rows *rows); /* by INSERT, UPDATE, DELETE */
  * doctor). NULL on failure: `problem` gets libpq's words without the password. */
 typedef struct tn_session tn_session;
 tn_session *tn_session_open(const char *url, tn_arena *arena, const char **problem) TN_MUST_CHECK;
+/* The same in another database of that server. */
+tn_session *tn_session_open_at(const char *url, const char *database, tn_arena *arena,
+                               const char **problem) TN_MUST_CHECK;
 void tn_session_close(tn_session *session);
 /* Runs SQL text: several statements when there are no parameters. NULL rows result is allowed. Its
  * errors have the same status and code, but PostgreSQL's own words: who has a session is the operator. */
@@ -110,6 +113,12 @@ const tn_error *tn_session_run(tn_session *session, tn_arena *arena, const char 
                                const char *const *parameters, size_t count, const tn_rows **rows)
     TN_MUST_CHECK;
 int tn_session_server_version(const tn_session *session); /* 150018 */
+/* Gives a role a password; only its SCRAM verifier goes to the server, and so into no log of it. */
+const tn_error *tn_session_set_password(tn_session *session, tn_arena *arena, const char *role,
+                                        const char *password) TN_MUST_CHECK;
 bool tn_session_in_transaction(const tn_session *session); /* a failed one too */
+
+/* What a URL says: "dbname", "user", "password", "host" …; NULL when it does not, or is no URL. */
+const char *tn_url_part(tn_arena *arena, const char *url, const char *part) TN_MUST_CHECK;
 
 #endif

@@ -13,8 +13,14 @@ struct tn_session {
 tn_session *
 tn_session_open(const char *url, tn_arena *arena, const char **problem)
 {
+    return tn_session_open_at(url, NULL, arena, problem);
+}
+
+tn_session *
+tn_session_open_at(const char *url, const char *database, tn_arena *arena, const char **problem)
+{
     char words[512];
-    PGconn *conn = tn_connect(url, "tenon/command", words, sizeof words);
+    PGconn *conn = tn_connect_at(url, database, "tenon/command", words, sizeof words);
     tn_session *session;
 
     if (PQstatus(conn) != CONNECTION_OK) {
@@ -74,6 +80,24 @@ tn_session_run(tn_session *session, tn_arena *arena, const char *sql, const char
     return tn_db_error_plain(arena, &problem);
 }
 
+const tn_error *
+tn_session_set_password(tn_session *session, tn_arena *arena, const char *role, const char *password)
+{
+    PQExpBuffer sql = tn_arena_buffer(arena);
+    char *verifier = PQencryptPasswordConn(session->conn, password, role, NULL);
+    char *name = PQescapeIdentifier(session->conn, role, strlen(role));
+    char *literal = verifier == NULL ? NULL : PQescapeLiteral(session->conn, verifier, strlen(verifier));
+
+    if (name != NULL && literal != NULL)
+        appendPQExpBuffer(sql, "alter role %s password %s", name, literal);
+    PQfreemem(verifier);
+    PQfreemem(name);
+    PQfreemem(literal);
+    if (sql->len == 0)
+        return tn_error_new(arena, 500, "password_not_set", NULL, "%s", PQerrorMessage(session->conn));
+    return tn_session_run(session, arena, tn_buffer_text(sql), NULL, 0, NULL);
+}
+
 int
 tn_session_server_version(const tn_session *session)
 {
@@ -86,4 +110,17 @@ tn_session_in_transaction(const tn_session *session)
     const PGTransactionStatusType status = PQtransactionStatus(session->conn);
 
     return status == PQTRANS_INTRANS || status == PQTRANS_INERROR;
+}
+
+const char *
+tn_url_part(tn_arena *arena, const char *url, const char *part)
+{
+    PQconninfoOption *options = PQconninfoParse(url, NULL);
+    const char *value = NULL;
+
+    for (const PQconninfoOption *option = options; option != NULL && option->keyword != NULL; option++)
+        if (strcmp(option->keyword, part) == 0)
+            value = tn_arena_text(arena, option->val);
+    PQconninfoFree(options);
+    return value;
 }
