@@ -770,6 +770,21 @@ as $$
 $$;
 comment on function tenon.sweep_runs() is 'Forgets idempotency keys after a day, and what workers left behind.';
 
+-- Sessions that are over, tokens that can be nobody's late answer any more, and codes that nobody has come back with.
+create function tenon.sweep_sessions() returns bigint
+    language sql volatile set search_path = ''
+as $$
+    with sessions as (
+        delete from auth.sessions where not_after < now() - interval '1 day' returning 1),
+    tokens as (
+        delete from auth.refresh_tokens where revoked and updated_at < now() - interval '30 days' returning 1),
+    codes as (
+        delete from auth.one_time_tokens where created_at < now() - interval '7 days' returning 1)
+    select (select count(*) from sessions) + (select count(*) from tokens) + (select count(*) from codes)
+$$;
+comment on function tenon.sweep_sessions() is 'Deletes sessions and tokens that are of no use any more.';
+
+select tenon.run_as_platform('tenon.sweep_sessions()');
 select tenon.run_as_platform('tenon.fail_lost_runs(uuid, interval)');
 select tenon.run_as_platform('tenon.sweep_runs()');
 
@@ -779,10 +794,10 @@ revoke execute on function tenon.estimate_tokens(text, jsonb), tenon.acts_for(uu
     tenon.history(uuid, bigint, integer), tenon.model_limits(jsonb, text, text), tenon.candidates(jsonb, text, text, bigint),
     tenon.problem(integer, text, text, jsonb),
     tenon.caller_id(), tenon.admit_run(uuid, jsonb), tenon.begin_run(jsonb), tenon.finish_run(jsonb), tenon.cancel_run(uuid), tenon.fail_lost_runs(uuid, interval),
-    tenon.sweep_runs() from public;
+    tenon.sweep_runs(), tenon.sweep_sessions() from public;
 grant execute on function tenon.estimate_tokens(text, jsonb), tenon.chat_json(ai.conversations), tenon.message_json(ai.messages),
     tenon.run_json(ai.runs), tenon.tool_call_json(ai.tool_calls), tenon.run_answer(ai.runs)
     to authenticated, agent, service_role, tenon_worker;
 grant execute on function tenon.title_of(text), tenon.problem(integer, text, text, jsonb), tenon.caller_id(),
     tenon.admit_run(uuid, jsonb), tenon.begin_run(jsonb), tenon.cancel_run(uuid) to authenticated, agent, service_role;
-grant execute on function tenon.finish_run(jsonb), tenon.fail_lost_runs(uuid, interval), tenon.sweep_runs() to tenon_worker;
+grant execute on function tenon.finish_run(jsonb), tenon.fail_lost_runs(uuid, interval), tenon.sweep_runs(), tenon.sweep_sessions() to tenon_worker;

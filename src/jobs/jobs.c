@@ -9,11 +9,16 @@ struct job {
     const char *name;
     const tn_statement *statement; /* gives one number: how many rows it touched */
     int64_t interval_ms;
+    int64_t contact_ms;            /* so long must the database have been there without a break */
 };
 
+/* While the database is away nobody can give a sign of life: everybody gets the time to do so before
+ * anybody's silence counts. */
 static const struct job jobs[] = {
-    {"runs.fail_silent", &tn_sql_runs_fail_silent, 5000},
-    {"runs.sweep", &tn_sql_runs_sweep, 60000},
+    {"runs.fail_silent", &tn_sql_runs_fail_silent, 5000, 20000},
+    {"database.contact", &tn_sql_contact, 2000, 0},
+    {"runs.sweep", &tn_sql_runs_sweep, 60000, 0},
+    {"sessions.sweep", &tn_sql_sessions_sweep, 600000, 0},
 };
 
 static const tn_error *
@@ -64,16 +69,24 @@ void
 tn_jobs_run(const tn_process *process, tn_arena *arena)
 {
     static int64_t due_ms[TN_COUNT(jobs)]; /* of this process; its main thread only */
+    static int64_t contact_since_ms;       /* 0: none */
 
     for (size_t i = 0; i < TN_COUNT(jobs); i++) {
+        const int64_t now = tn_clock_ms();
         const tn_rows *rows;
 
-        if (tn_clock_ms() < due_ms[i])
+        if (now < due_ms[i] ||
+            (jobs[i].contact_ms > 0 &&
+             (contact_since_ms == 0 || now - contact_since_ms < jobs[i].contact_ms)))
             continue;
-        if (run_query(process, arena, jobs[i].statement, TN_NO_PARAMS, &rows) != NULL)
+        if (run_query(process, arena, jobs[i].statement, TN_NO_PARAMS, &rows) != NULL) {
+            contact_since_ms = 0;
             return; /* the database is away, and has said so in the log: all again at the next tick */
+        }
+        if (contact_since_ms == 0)
+            contact_since_ms = now;
         due_ms[i] = tn_clock_ms() + jobs[i].interval_ms;
-        if (tn_rows_int(rows, 0, 0, 0) > 0)
+        if (tn_rows_int(rows, 0, 0, 0) > 0) /* it did something */
             tn_log(TN_LOG_INFO, "jobs.done", TN_STR("job", jobs[i].name),
                    TN_INT("rows", tn_rows_int(rows, 0, 0, 0)));
     }

@@ -15,3 +15,9 @@ select tenon.fail_lost_runs()
 
 -- name: runs_sweep
 select tenon.sweep_runs()
+
+-- name: sessions_sweep
+select tenon.sweep_sessions()
+
+-- name: contact
+select 0
