@@ -480,34 +480,7 @@ comment on function tenon.find_tenant(text) is 'The tenant with this name or id.
 select tenon.run_as_platform('tenon.find_key(bytea)');
 select tenon.run_as_platform('tenon.find_tenant(text)');
 
--- What the operator's command does, as tenon_platform: row security lets nobody else make a tenant or look into another's keys.
-
-create function tenon.create_tenant(name text) returns uuid
-    language sql volatile set search_path = ''
-as $$
-    insert into tenon.tenants (name) values (create_tenant.name) returning id
-$$;
-
--- The hash, never the key: SHA-256 of the whole text, prefix included. hint: its last four characters.
-create function tenon.create_key(tenant uuid, kind text, name text, hash bytea, hint text, scopes jsonb default null,
-                                 user_id uuid default null, expires_at timestamptz default null) returns uuid
-    language sql volatile set search_path = ''
-as $$
-    insert into tenon.keys (tenant_id, kind, name, hash, hint, scopes, user_id, expires_at)
-    values (create_key.tenant, create_key.kind, create_key.name, create_key.hash, create_key.hint, create_key.scopes,
-            create_key.user_id, create_key.expires_at)
-    returning id
-$$;
-
-create function tenon.create_platform_key(name text, hash bytea, hint text, expires_at timestamptz default null) returns uuid
-    language sql volatile set search_path = ''
-as $$
-    insert into tenon.platform_keys (name, hash, hint, expires_at)
-    values (create_platform_key.name, create_platform_key.hash, create_platform_key.hint, create_platform_key.expires_at)
-    returning id
-$$;
-
--- Whether there was such a key, in force until now.
+-- Ends a key of whichever kind, as tenon_platform. Returns whether there was such a key, in force until now.
 create function tenon.revoke_key(key_id uuid) returns boolean
     language sql volatile set search_path = ''
 as $$
@@ -517,14 +490,6 @@ as $$
         update tenon.platform_keys set revoked_at = now() where id = key_id and revoked_at is null returning 1)
     select exists (select from tenant_key union all select from platform_key)
 $$;
-
--- The tenant in which the owner's login acts in this database unless it says otherwise. As a superuser (`tenon init`).
-create function tenon.set_owner_tenant(tenant uuid) returns void
-    language plpgsql volatile set search_path = ''
-as $$
-begin
-    execute format('alter role tenon_admin in database %I set tenon.tenant_id = %L', current_database(), tenant);
-end $$;
 
 -- What processes keep in memory is dropped when it changes. One channel, `tenon`; the payload says what:
 --   key:<hex of the hash>   keys:reload   signing_keys   tenant:<id>

@@ -1,6 +1,18 @@
 -- t/sql/keys.sql: the logins, tenants and keys
 begin;
 select * from no_plan();
+create function t.create_tenant(name text) returns uuid language sql as $$
+    insert into tenon.tenants (name) values (create_tenant.name) returning id
+$$;
+create function t.create_key(tenant uuid, kind text, name text, hash bytea, hint text, scopes jsonb default null, user_id uuid default null,
+                             expires_at timestamptz default null) returns uuid language sql as $$
+    insert into tenon.keys (tenant_id, kind, name, hash, hint, scopes, user_id, expires_at)
+    values (tenant, kind, name, hash, hint, scopes, user_id, expires_at) returning id
+$$;
+create function t.create_platform_key(name text, hash bytea, hint text) returns uuid language sql as $$
+    insert into tenon.platform_keys (name, hash, hint) values (name, hash, hint) returning id
+$$;
+grant execute on all functions in schema t to public;
 
 -- The logins
 select is((select setconfig from pg_db_role_setting where setrole = 'tenon_admin'::regrole and setdatabase = 0), array['role=tenon_owner'],
@@ -19,27 +31,29 @@ select isnt(extensions.crypt('secret', extensions.gen_salt('bf', 4)), null, 'and
 set role authenticated;
 select isnt(crypt('secret', gen_salt('bf', 4)), null, 'also by the role of a request');
 set session authorization default;
-select tenon.set_owner_tenant(t.tenant('b')) \g /dev/null
+set session authorization tenon_admin;
+select format('alter role tenon_admin in database %I set tenon.tenant_id = %L', current_database(), t.tenant('b')) \gexec
+set session authorization default;
 select is((select setconfig from pg_db_role_setting s join pg_database d on d.oid = s.setdatabase
             where setrole = 'tenon_admin'::regrole and d.datname = current_database()),
-          array['tenon.tenant_id=' || t.tenant('b')], 'the owner''s login can be given a tenant in which it acts');
+          array['tenon.tenant_id=' || t.tenant('b')], 'the owner''s login can be given a tenant in which it acts, by itself');
 
 -- Tenants
 select t.act_as('tenon_platform', tenant => null);
-create temporary table made as select tenon.create_tenant('Acme Corp. 2') as id;
+create temporary table made as select t.create_tenant('Acme Corp. 2') as id;
 grant select on made to public;
 select results_eq($$ select t.id = m.id, t.name, t.status from made m, tenon.find_tenant('Acme Corp. 2') t $$, $$ values (true, 'Acme Corp. 2', 'active') $$,
     'a tenant is made and found by its name');
 select results_eq($$ select t.name from made m, tenon.find_tenant(upper(m.id::text)) t $$, $$ values ('Acme Corp. 2') $$, 'and by its id');
 select is_empty($$ select * from tenon.find_tenant('nobody') $$, 'one that is not there is not found');
 select is_empty($$ select * from tenon.find_tenant(null) $$, 'nor is null');
-select throws_ok($$ select tenon.create_tenant('Acme Corp. 2') $$, '23505', null, 'names are taken once');
-select throws_ok(format('select tenon.create_tenant(%L)', name), '23514', null, format('%s is no name', to_json(name)))
+select throws_ok($$ select t.create_tenant('Acme Corp. 2') $$, '23505', null, 'names are taken once');
+select throws_ok(format('select t.create_tenant(%L)', name), '23514', null, format('%s is no name', to_json(name)))
   from unnest(array['', ' a', 'a ', E'a\nb', repeat('a', 101), 'a/b', '00000000-0000-7000-8000-00000000000a']) name;
 select t.act_as('service_role');
 select results_eq('select name from tenon.tenants', $$ values ('a') $$, 'a secret key sees its own tenant and no other');
 select throws_ok($$ update tenon.tenants set name = 'x' $$, '42501', null, 'and does not change it');
-select throws_ok($$ select tenon.create_tenant('x') $$, '42501', null, 'nor makes one');
+select throws_ok($$ select t.create_tenant('x') $$, '42501', null, 'nor makes one');
 select t.act_as('tenon_owner', tenant => 'b');
 select throws_ok($$ insert into tenon.tenants (name) values ('x') $$, '42501', null, 'nor does the owner: that is the platform''s');
 
@@ -48,11 +62,11 @@ select t.act_as('tenon_platform', tenant => null);
 create temporary table keys (name text, id uuid);
 grant all on keys to public;
 insert into keys values
-    ('publishable', tenon.create_key(t.tenant('a'), 'publishable', 'web', sha256('p'), 'pppp')),
-    ('secret', tenon.create_key(t.tenant('a'), 'secret', 'server', sha256('s'), 'ssss', expires_at => '2020-01-01')),
-    ('agent', tenon.create_key(t.tenant('b'), 'agent', 'bot', sha256('a'), 'aaaa', '["chat:read"]', t.person('b', 1), 'infinity')),
-    ('platform', tenon.create_platform_key('ops', sha256('x'), 'xxxx'));
-select throws_ok(format($$ select tenon.create_key(t.tenant('a'), %s) $$, arguments), '23514', null, why)
+    ('publishable', t.create_key(t.tenant('a'), 'publishable', 'web', sha256('p'), 'pppp')),
+    ('secret', t.create_key(t.tenant('a'), 'secret', 'server', sha256('s'), 'ssss', expires_at => '2020-01-01')),
+    ('agent', t.create_key(t.tenant('b'), 'agent', 'bot', sha256('a'), 'aaaa', '["chat:read"]', t.person('b', 1), 'infinity')),
+    ('platform', t.create_platform_key('ops', sha256('x'), 'xxxx'));
+select throws_ok(format($$ select t.create_key(t.tenant('a'), %s) $$, arguments), '23514', null, why)
   from (values ($$'agent', 'x', sha256('1'), 'aaaa', null, null, 'infinity'$$, 'an agent has scopes'),
                ($$'agent', 'x', sha256('1'), 'aaaa', '["x"]'$$, 'and expires'),
                ($$'agent', 'x', sha256('1'), 'aaaa', '{}', null, 'infinity'$$, 'scopes are a list'),
@@ -61,8 +75,8 @@ select throws_ok(format($$ select tenon.create_key(t.tenant('a'), %s) $$, argume
                ($$'secret', 'x', sha256('1'), 'the whole key'$$, 'a hint is four characters'),
                ($$'platform', 'x', sha256('1'), 'aaaa'$$, 'a platform key belongs to no tenant'),
                ($$'secret', '', sha256('1'), 'aaaa'$$, 'a key has a name')) c (arguments, why);
-select throws_ok($$ select tenon.create_key(t.tenant('a'), 'secret', 'again', sha256('p'), 'pppp') $$, '23505', null, 'no two keys are the same');
-select throws_ok($$ select tenon.create_key(t.tenant('a'), 'agent', 'x', sha256('1'), 'aaaa', '[]', t.person('b', 1), 'infinity') $$, '23503', null,
+select throws_ok($$ select t.create_key(t.tenant('a'), 'secret', 'again', sha256('p'), 'pppp') $$, '23505', null, 'no two keys are the same');
+select throws_ok($$ select t.create_key(t.tenant('a'), 'agent', 'x', sha256('1'), 'aaaa', '[]', t.person('b', 1), 'infinity') $$, '23503', null,
     'an agent of one tenant does not act for a person of another');
 
 select t.act_as('tenon_authenticator', tenant => null);
