@@ -23,7 +23,7 @@ commit
 select 1 from pg_catalog.pg_database where datname = $1
 
 -- name: database_create_text   $1 name; the statement itself takes no parameters
-select format('create database %I encoding ''UTF8'' template template0', $1)
+select format('create database %I encoding ''UTF8'' template template0', $1::text)
 
 -- name: is_superuser
 select rolsuper from pg_catalog.pg_roles where rolname = session_user
