@@ -120,6 +120,7 @@ reset role;
 select is_empty($$ select * from tenon.find_key(sha256('a')) union all select * from tenon.find_key(sha256('x')) $$, 'revoked keys are not found');
 
 -- Signing keys
+delete from tenon.signing_keys; -- those that tenon init has made
 insert into tenon.signing_keys (kid, alg, public_jwk, private_encrypted, status) values ('1', 'ES256', '{}', '', 'active');
 select throws_ok($$ insert into tenon.signing_keys (kid, alg, public_jwk, private_encrypted, status) values ('2', 'ES256', '{}', '', 'active') $$,
     '23505', null, 'one key signs at a time');
