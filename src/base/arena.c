@@ -10,7 +10,8 @@
 
 #include "base/error.h"
 
-#ifdef TN_ASAN /* it cannot see between the items of a chunk, so there each item is its own chunk */
+/* ASan cannot see between the items of a chunk, so there each item is its own chunk. */
+#ifdef TN_ASAN
 #define CHUNK_SIZE 1
 #else
 #define CHUNK_SIZE 8192

@@ -38,10 +38,10 @@ char *tn_arena_text(tn_arena *arena, const char *text) TN_MUST_CHECK;
 char *tn_arena_bytes(tn_arena *arena, const void *bytes, size_t length) TN_NEVER_NULL TN_MUST_CHECK;
 
 /* printf() into the arena. */
-char *tn_arena_printf(tn_arena *arena, const char *format, ...)
-    TN_NEVER_NULL TN_MUST_CHECK TN_PRINTF(2, 3);
-char *tn_arena_vprintf(tn_arena *arena, const char *format, va_list arguments)
-    TN_NEVER_NULL TN_MUST_CHECK TN_PRINTF(2, 0);
+char *tn_arena_printf(tn_arena *arena, const char *format, ...) TN_NEVER_NULL TN_MUST_CHECK
+    TN_PRINTF(2, 3);
+char *tn_arena_vprintf(tn_arena *arena, const char *format,
+                       va_list arguments) TN_NEVER_NULL TN_MUST_CHECK TN_PRINTF(2, 0);
 
 /* Calls release(what) when the arena is freed: for a PGresult, a json_object, a file descriptor. */
 void tn_arena_defer(tn_arena *arena, void (*release)(void *what), void *what);

@@ -1,8 +1,8 @@
 /* base/banned.h: calls that do not compile here, because each has bitten someone
  *
  * The build includes it in front of every source of ours (-include base/banned.h). The headers that
- * declare these calls, or that others reach them through, come first: a poisoned name may not appear
- * in any text read after the poison.
+ * declare these calls, or that others reach them through, come first: a poisoned name may not
+ * appear in any text read after the poison.
  */
 #ifndef TN_BASE_BANNED_H
 #define TN_BASE_BANNED_H

@@ -1,8 +1,8 @@
 /* base/config.c: from a file and the environment to a snapshot
  *
- * Every value, the defaults included, goes through set_value(), so a bad default would be found by the
- * first start. Problems are texts for the operator, `file:line: what`; they never show a value of a
- * secret.
+ * Every value, the defaults included, goes through set_value(), so a bad default would be found by
+ * the first start. Problems are texts for the operator, `file:line: what`; they never show a value
+ * of a secret.
  */
 #include "base/config.h"
 
@@ -172,8 +172,8 @@ next_item(tn_arena *arena, const char **list)
     return item;
 }
 
-/* `name`, `name:context` or `name:context:output`. Names may hold colons (llama3:8b): only numbers at
- * the end count as tokens. */
+/* `name`, `name:context` or `name:context:output`. Names may hold colons (llama3:8b): only numbers
+ * at the end count as tokens. */
 static bool
 read_model(char *item, tn_model_config *model)
 {
@@ -303,8 +303,8 @@ unknown(tn_arena *arena, const char *section, const char *word)
         section = "";
     if (nearest == NULL)
         return tn_arena_printf(arena, "there is no %s %s%s%s", kind, section, dot, word);
-    return tn_arena_printf(arena, "there is no %s %s%s%s; the nearest is %s%s%s", kind, section, dot,
-                           word, section, dot, nearest);
+    return tn_arena_printf(arena, "there is no %s %s%s%s; the nearest is %s%s%s", kind, section,
+                           dot, word, section, dot, nearest);
 }
 
 static const char *
@@ -342,9 +342,9 @@ take_line(void *context, const tn_ini_line *line)
     problem = set_value(loader->arena, setting,
                         loader->provider != NULL ? (void *)loader->provider : loader->config,
                         line->value);
-    return problem == NULL ? NULL
-                           : tn_arena_printf(loader->arena, "%s.%s: %s", line->section, line->key,
-                                             problem);
+    return problem == NULL
+               ? NULL
+               : tn_arena_printf(loader->arena, "%s.%s: %s", line->section, line->key, problem);
 }
 
 /* What an environment variable calls a name: capitals, and _ for anything else. */
@@ -410,7 +410,7 @@ take_provider_variable(struct loader *loader, const char *rest, const char *valu
     return set_value(loader->arena, setting, loader->provider, value);
 }
 
-/* A variable belongs to us when a section's name follows TENON_; others (TENON_URL) are not ours. */
+/* A variable belongs to us when a section's name follows TENON_; TENON_URL does not. */
 static const char *
 take_section_variable(struct loader *loader, const char *rest, const char *value)
 {

@@ -22,86 +22,86 @@
 
 /* One pool of workers (DESIGN: pools are bulkheads). */
 typedef struct tn_pool_config {
-    int64_t processes;       /* 0: one per core */
-    int64_t threads;         /* at most, per process; they are started when needed */
-    int64_t connections;     /* to the database, at most, per process */
-    int64_t stack_kib;       /* of each thread */
+    int64_t processes;   /* 0: one per core */
+    int64_t threads;     /* at most, per process; they are started when needed */
+    int64_t connections; /* to the database, at most, per process */
+    int64_t stack_kib;   /* of each thread */
 } tn_pool_config;
 
 typedef enum tn_provider_kind { TN_OPENAI, TN_ANTHROPIC, TN_ECHO } tn_provider_kind;
 
 typedef struct tn_model_config {
-    const char *name;        /* as the provider knows it */
-    int64_t context_tokens;  /* window: input and output together */
-    int64_t output_tokens;   /* asked for at most */
+    const char *name;       /* as the provider knows it */
+    int64_t context_tokens; /* window: input and output together */
+    int64_t output_tokens;  /* asked for at most */
 } tn_model_config;
 
 typedef struct tn_provider_config {
-    const char *name;        /* of the section */
+    const char *name; /* of the section */
     tn_provider_kind kind;
-    const char *base_url;    /* without a final slash; NULL for echo */
-    const char *key;         /* secret; NULL: none is sent */
-    const tn_model_config *models; /* `models = gpt-4o:128000:16384, gpt-4o-mini`; may be empty: any */
+    const char *base_url;          /* without a final slash; NULL for echo */
+    const char *key;               /* secret; NULL: none is sent */
+    const tn_model_config *models; /* may be empty: any */
     size_t model_count;
     int64_t context_tokens, output_tokens; /* for models that are not listed or name none */
     int64_t connect_timeout_ms, first_byte_timeout_ms, silence_timeout_ms, total_timeout_ms;
-    int64_t retries;         /* after 429, 5xx and broken connections, before the first byte */
-    bool allow_private;      /* base_url may resolve to loopback and private addresses */
-    int64_t delay_ms;        /* echo only: between two words */
+    int64_t retries;    /* after 429, 5xx and broken connections, before the first byte */
+    bool allow_private; /* base_url may resolve to loopback and private addresses */
+    int64_t delay_ms;   /* echo only: between two words */
 } tn_provider_config;
 
 typedef struct tn_config {
     struct {
-        const char *run_dir;     /* sockets, pid file, scoreboard */
-        const char *user;        /* workers become this user when started as root; empty: stay */
-        const char *secret;      /* 64 hexadecimal digits: seals keys at rest, derives others */
-        const char *public_url;  /* what clients see, without a final slash */
+        const char *run_dir;    /* sockets, pid file, scoreboard */
+        const char *user;       /* workers become this user when started as root; empty: stay */
+        const char *secret;     /* 64 hexadecimal digits: seals keys at rest, derives others */
+        const char *public_url; /* what clients see, without a final slash */
         int64_t drain_timeout_s, request_timeout_s, body_max, header_max;
         int64_t database_wait_ms; /* how long a request waits for a connection before 503 */
     } server;
     struct {
-        const char *url;         /* login tenon_authenticator */
-        const char *owner_url;   /* login tenon_admin: migrate and the operator's command */
-        const char *listen_url;  /* session connection for LISTEN; empty: database.url */
+        const char *url;        /* login tenon_authenticator */
+        const char *owner_url;  /* login tenon_admin: migrate and the operator's command */
+        const char *listen_url; /* session connection for LISTEN; empty: database.url */
         int64_t statement_timeout_ms, lock_timeout_ms;
     } database; /* not db: TENON_DB_URL in quickstart's tenon.env is the owner's login */
     struct {
-        const char *file;        /* empty: standard error */
+        const char *file; /* empty: standard error */
         tn_log_level level;
     } log;
     tn_pool_config api, stream, jobs;
     struct {
         bool autoconfirm, signup, anonymous;
-        const char *jwt_secret;  /* HS256 tokens and older API keys; empty: refused */
-        int64_t jwt_ttl_s;       /* of access tokens */
-        const char *issuer;      /* empty: server.public_url + /auth/v1 */
+        const char *jwt_secret; /* HS256 tokens and older API keys; empty: refused */
+        int64_t jwt_ttl_s;      /* of access tokens */
+        const char *issuer;     /* empty: server.public_url + /auth/v1 */
         const char *audience;
         int64_t password_min, hash_parallel; /* hash_parallel 0: half the cores, at least 1 */
         int64_t argon2_memory_kib, argon2_passes, argon2_lanes;
         int64_t reuse_interval_s, session_ttl_s; /* session_ttl_s 0: for ever */
-        int64_t cache_ttl_s;     /* verified keys and tokens, in the process */
+        int64_t cache_ttl_s;                     /* verified keys and tokens, in the process */
     } auth;
     struct {
-        const char *schemas;     /* comma-separated; exposed by the data API */
+        const char *schemas;        /* comma-separated; exposed by the data API */
         const char *default_tenant; /* name or id; empty: none */
     } data;
     struct {
-        const char *provider;    /* default provider; it exists */
-        const char *model;       /* default model; empty: the provider's first */
-        const char *fallback;    /* comma-separated providers tried when the first cannot answer */
+        const char *provider; /* default provider; it exists */
+        const char *model;    /* default model; empty: the provider's first */
+        const char *fallback; /* comma-separated providers tried when the first cannot answer */
         int64_t flush_ms, heartbeat_s, message_max, history_messages;
         bool finish_without_client; /* a run goes on when its client has gone */
-        int64_t reply_max;       /* bytes of a reply that are kept */
+        int64_t reply_max;          /* bytes of a reply that are kept */
     } chat;
     struct {
         bool enabled;
-        const char *exempt;      /* comma-separated CIDR blocks that are never limited */
+        const char *exempt; /* comma-separated CIDR blocks that are never limited */
         /* `count/seconds:burst` texts, parsed by identity/limit.c */
         const char *signup, *token, *read, *write, *chat;
     } limits;
     const tn_provider_config *providers;
     size_t provider_count;
-    const char *path;            /* of the file that was read, or NULL */
+    const char *path; /* of the file that was read, or NULL */
 } tn_config;
 
 /* Reads `path` (NULL: defaults and environment only). The snapshot lives in `arena`. On success the

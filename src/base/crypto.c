@@ -186,8 +186,9 @@ tn_base64url_decode(const char *text, size_t text_length, void *bytes, size_t si
     if (text_length % 4 == 1) /* six bits make no byte */
         return false;
     for (size_t i = 0; i < text_length; i++) {
-        const char *digit =
-            text[i] == '\0' ? NULL : memchr(base64url_digits, text[i], sizeof(base64url_digits) - 1);
+        const char *digit = text[i] == '\0'
+                                ? NULL
+                                : memchr(base64url_digits, text[i], sizeof(base64url_digits) - 1);
 
         if (digit == NULL)
             return false;
@@ -250,13 +251,13 @@ tn_open(tn_arena *arena, const uint8_t key[32], const char *purpose, const void 
     memcpy(tag, nonce + NONCE_SIZE + text_length, TAG_SIZE);
     context = EVP_CIPHER_CTX_new();
     check(context != NULL, "opening");
-    is_whole = EVP_DecryptInit_ex2(context, algorithms.gcm, key, nonce, NULL) == 1 &&
-               EVP_DecryptUpdate(context, NULL, &written, (const uint8_t *)purpose,
-                                 (int)strlen(purpose)) == 1 &&
-               EVP_DecryptUpdate(context, text, &written, nonce + NONCE_SIZE, (int)text_length) ==
-                   1 &&
-               EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, TAG_SIZE, tag) == 1 &&
-               EVP_DecryptFinal_ex(context, text + text_length, &written) == 1;
+    is_whole =
+        EVP_DecryptInit_ex2(context, algorithms.gcm, key, nonce, NULL) == 1 &&
+        EVP_DecryptUpdate(context, NULL, &written, (const uint8_t *)purpose,
+                          (int)strlen(purpose)) == 1 &&
+        EVP_DecryptUpdate(context, text, &written, nonce + NONCE_SIZE, (int)text_length) == 1 &&
+        EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, TAG_SIZE, tag) == 1 &&
+        EVP_DecryptFinal_ex(context, text + text_length, &written) == 1;
     EVP_CIPHER_CTX_free(context);
     if (!is_whole) {
         OPENSSL_cleanse(text, text_length); /* unauthenticated, so nobody may see it */

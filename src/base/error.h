@@ -24,11 +24,11 @@ typedef struct tn_error {
 } tn_error;
 
 /* Returns the error of `call` to the caller; the only macro of ours that hides a return. */
-#define TN_TRY(call)                                                                              \
-    do {                                                                                          \
-        const tn_error *tn_try_error_ = (call);                                                   \
-        if (tn_try_error_ != NULL)                                                                \
-            return tn_try_error_;                                                                 \
+#define TN_TRY(call)                            \
+    do {                                        \
+        const tn_error *tn_try_error_ = (call); \
+        if (tn_try_error_ != NULL)              \
+            return tn_try_error_;               \
     } while (0)
 
 /* A new error; `hint` may be NULL, the message is built as printf() does. Everything is copied. */
@@ -36,8 +36,8 @@ tn_error *tn_error_new(tn_arena *arena, int status, const char *code, const char
                        const char *format, ...) TN_NEVER_NULL TN_MUST_CHECK TN_PRINTF(5, 6);
 
 /* Our own fault: 500 internal_error. The cause is logged as `event` and is not in the answer. */
-const tn_error *tn_error_internal(tn_arena *arena, const char *event, const char *format, ...)
-    TN_NEVER_NULL TN_MUST_CHECK TN_PRINTF(3, 4);
+const tn_error *tn_error_internal(tn_arena *arena, const char *event, const char *format,
+                                  ...) TN_NEVER_NULL TN_MUST_CHECK TN_PRINTF(3, 4);
 
 /* Writes the message to the log as an error and ends the process with status 70 (EX_SOFTWARE). */
 void tn_die(const char *format, ...) TN_NORETURN TN_PRINTF(1, 2);

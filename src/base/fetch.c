@@ -1,10 +1,11 @@
 /* base/fetch.c: one libcurl transfer at a time, driven by our own clock
  *
- * A multi handle with one transfer in it, because curl_easy_perform() looks at deadlines once a second
- * only; curl_multi_poll() is poll(2), so descriptors above 1023 are fine. A stream waits here for
- * minutes and there are thousands of them, so what a transfer holds is kept small: buffers of 16 KiB,
- * HTTP/1.1 (HTTP/2 gives nothing to one stream per connection), and one store of certificates for all,
- * where libcurl would parse the whole bundle, over a megabyte, for each connection.
+ * A multi handle with one transfer in it, because curl_easy_perform() looks at deadlines once a
+ * second only; curl_multi_poll() is poll(2), so descriptors above 1023 are fine. A stream waits
+ * here for minutes and there are thousands of them, so what a transfer holds is kept small: buffers
+ * of 16 KiB, HTTP/1.1 (HTTP/2 gives nothing to one stream per connection), and one store of
+ * certificates for all, where libcurl would parse the whole bundle, over a megabyte, for each
+ * connection.
  */
 #include "base/fetch.h"
 
@@ -67,19 +68,34 @@ struct range {
 
 /* IANA's special-purpose registries (RFC 6890), and multicast. */
 static const struct range private_v4[] = {
-    {{0}, 8},              {{10}, 8},           {{100, 64}, 10},     {{127}, 8},
-    {{169, 254}, 16},      {{172, 16}, 12},     {{192, 0, 0}, 24},   {{192, 0, 2}, 24},
-    {{192, 88, 99}, 24},   {{192, 168}, 16},    {{198, 18}, 15},     {{198, 51, 100}, 24},
-    {{203, 0, 113}, 24},   {{224}, 4},          {{240}, 4},
+    {{0}, 8},
+    {{10}, 8},
+    {{100, 64}, 10},
+    {{127}, 8},
+    {{169, 254}, 16},
+    {{172, 16}, 12},
+    {{192, 0, 0}, 24},
+    {{192, 0, 2}, 24},
+    {{192, 88, 99}, 24},
+    {{192, 168}, 16},
+    {{198, 18}, 15},
+    {{198, 51, 100}, 24},
+    {{203, 0, 113}, 24},
+    {{224}, 4},
+    {{240}, 4},
 };
 
-/* Only 2000::/3 is given out; these parts of it lead elsewhere: Teredo, ORCHID, documentation, 6to4. */
+/* Only 2000::/3 is given out; these parts of it lead elsewhere: Teredo, ORCHID, documentation,
+ * 6to4. */
 static const struct range public_v6 = {{0x20}, 3};
 static const struct range private_v6[] = {
-    {{0x20, 0x01}, 23}, {{0x20, 0x01, 0x0d, 0xb8}, 32}, {{0x20, 0x02}, 16}, {{0x3f, 0xff}, 20},
+    {{0x20, 0x01}, 23},
+    {{0x20, 0x01, 0x0d, 0xb8}, 32},
+    {{0x20, 0x02}, 16},
+    {{0x3f, 0xff}, 20},
 };
 
-/* Addresses that carry an IPv4 address in their last four bytes: mapped ones and NAT64 (RFC 6052). */
+/* Addresses that end in an IPv4 address which counts: mapped ones and NAT64 (RFC 6052). */
 static const struct range carrying_v4[] = {
     {{[10] = 0xff, [11] = 0xff}, 96},
     {{0x00, 0x64, 0xff, 0x9b}, 96},
@@ -238,7 +254,7 @@ set_transport(struct transfer *transfer)
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
-    /* libcurl's own deadline for connecting begins anew for each redirect; ours covers the first. */
+    /* libcurl's own deadline begins anew for each redirect; ours covers the first connection. */
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)transfer->fetch->connect_timeout_ms);
 }
 
@@ -373,8 +389,8 @@ run(struct transfer *transfer, CURLM *multi, CURLcode *code)
     }
     note_connected(transfer, tn_clock_ms());
     message = curl_multi_info_read(multi, &waiting);
-    *code = message != NULL && message->msg == CURLMSG_DONE ? message->data.result
-                                                            : CURLE_FAILED_INIT;
+    *code =
+        message != NULL && message->msg == CURLMSG_DONE ? message->data.result : CURLE_FAILED_INIT;
     return true;
 }
 
@@ -473,7 +489,8 @@ describe(tn_arena *arena, const struct transfer *transfer, CURLcode code)
     case TN_FETCH_TIMEOUT:
         return tn_arena_printf(arena, "the deadline for %s has passed", transfer->result->phase);
     case TN_FETCH_TOO_LARGE:
-        return tn_arena_printf(arena, "the answer is larger than %zu bytes", transfer->response_max);
+        return tn_arena_printf(arena, "the answer is larger than %zu bytes",
+                               transfer->response_max);
     case TN_FETCH_REFUSED:
         if (transfer->is_refused)
             return "the address is private and allow_private is off";

@@ -5,7 +5,8 @@
  * after a redirect or a DNS answer that changed. Only http and https; TLS is always verified.
  * Size and time are bounded. Proxies of the environment are not used.
  *
- * Threads: any; each call uses a handle of its own. tn_fetch_global_init() before the threads start.
+ * Threads: any; each call uses a handle of its own. tn_fetch_global_init() before the threads
+ * start.
  */
 #ifndef TN_BASE_FETCH_H
 #define TN_BASE_FETCH_H
@@ -20,15 +21,16 @@ struct sockaddr;
 
 typedef struct tn_fetch {
     const char *method, *url;
-    const char *const *headers;  /* "Name: value", NULL-terminated; may be NULL. A redirect takes them
-                                    along, but for Authorization and Cookie to another host */
-    const char *body;            /* may be NULL */
+    const char *const *headers; /* "Name: value", NULL-terminated; may be NULL. A redirect takes
+                                   them along, but for Authorization and Cookie to another host */
+    const char *body;           /* may be NULL */
     size_t body_length;
-    int64_t connect_timeout_ms, first_byte_timeout_ms, silence_timeout_ms, total_timeout_ms; /* 0: none */
-    size_t response_max;         /* bytes; more is an error; 0: 1 MiB */
+    int64_t connect_timeout_ms, first_byte_timeout_ms, silence_timeout_ms,
+        total_timeout_ms; /* 0: none */
+    size_t response_max;  /* bytes; more is an error; 0: 1 MiB */
     bool allow_private, follow_redirects;
-    /* Called for each piece of the body of any answer, as it arrives; false stops. NULL: the body is
-     * collected in the result. `status` is the HTTP status. */
+    /* Called for each piece of the body of any answer, as it arrives; false stops. NULL: the body
+     * is collected in the result. `status` is the HTTP status. */
     bool (*on_data)(void *context, int status, const char *bytes, size_t length);
     /* Called at least once a second; false stops the transfer as TN_FETCH_STOPPED. May be NULL. */
     bool (*on_tick)(void *context);
@@ -36,26 +38,26 @@ typedef struct tn_fetch {
 } tn_fetch;
 
 typedef enum tn_fetch_outcome {
-    TN_FETCH_DONE,      /* an answer, whatever its status */
-    TN_FETCH_REFUSED,   /* address not allowed, URL not understood */
-    TN_FETCH_CONNECT,   /* no connection (resolve, connect, TLS) */
-    TN_FETCH_TIMEOUT,   /* connect, first byte, silence or total deadline; see `phase` */
-    TN_FETCH_BROKEN,    /* the connection broke in the middle */
+    TN_FETCH_DONE,    /* an answer, whatever its status */
+    TN_FETCH_REFUSED, /* address not allowed, URL not understood */
+    TN_FETCH_CONNECT, /* no connection (resolve, connect, TLS) */
+    TN_FETCH_TIMEOUT, /* connect, first byte, silence or total deadline; see `phase` */
+    TN_FETCH_BROKEN,  /* the connection broke in the middle */
     TN_FETCH_TOO_LARGE,
-    TN_FETCH_STOPPED    /* on_data or on_tick said so */
+    TN_FETCH_STOPPED /* on_data or on_tick said so */
 } tn_fetch_outcome;
 
 typedef struct tn_fetch_result {
     tn_fetch_outcome outcome;
-    int status;                  /* HTTP, 0 when there was no answer */
-    const char *phase;           /* of a timeout: "connect", "first_byte", "silence", "total" */
-    const char *problem;         /* libcurl's words for the log; never secrets */
-    const char *body;            /* collected so far, NUL-terminated; NULL with on_data */
+    int status;          /* HTTP, 0 when there was no answer */
+    const char *phase;   /* of a timeout: "connect", "first_byte", "silence", "total" */
+    const char *problem; /* libcurl's words for the log; never secrets */
+    const char *body;    /* collected so far, NUL-terminated; NULL with on_data */
     size_t body_length;
-    size_t received;             /* bytes of body that arrived */
-    int64_t retry_after_ms;      /* from Retry-After (seconds or date), -1: none */
+    size_t received;                       /* bytes of body that arrived */
+    int64_t retry_after_ms;                /* from Retry-After (seconds or date), -1: none */
     const char *content_type, *request_id; /* headers content-type and x-request-id/request-id */
-    int64_t first_byte_ms, total_ms; /* since the call; first_byte_ms -1: none came */
+    int64_t first_byte_ms, total_ms;       /* since the call; first_byte_ms -1: none came */
 } tn_fetch_result;
 
 void tn_fetch_global_init(void);
@@ -66,8 +68,8 @@ void tn_fetch_run(tn_arena *arena, const tn_fetch *fetch, tn_fetch_result *resul
 /* Whether the server may connect to that address on someone's word: a public one. */
 bool tn_fetch_address_is_public(const struct sockaddr *address) TN_MUST_CHECK;
 
-/* Retry-After (RFC 9110 section 10.2.3), seconds or a date, as milliseconds from `now_s` on; at most
- * a day. -1 when it is NULL or neither. */
+/* Retry-After (RFC 9110 section 10.2.3), seconds or a date, as milliseconds from `now_s` on; at
+ * most a day. -1 when it is NULL or neither. */
 int64_t tn_fetch_retry_after_ms(const char *value, int64_t now_s) TN_MUST_CHECK;
 
 #endif

@@ -1,7 +1,7 @@
 /* base/ini.c: a reader of INI files
  *
- * Not inih: as Debian builds it, it cuts lines at 200 bytes and values at " ;", and tells neither the
- * number of a line nor that a section without keys exists.
+ * Not inih: as Debian builds it, it cuts lines at 200 bytes and values at " ;", and tells neither
+ * the number of a line nor that a section without keys exists.
  */
 #include "base/ini_private.h"
 

@@ -1,8 +1,8 @@
 /* base/ini_private.h: the lines of an INI file
  *
  * `[section]`, `key = value`, and comments that begin with # or ; on lines of their own. A value is
- * what stands behind the first =, without the blanks around it and without one pair of double quotes
- * around all of it; nothing in it is special, so a password may hold # and ;.
+ * what stands behind the first =, without the blanks around it and without one pair of double
+ * quotes around all of it; nothing in it is special, so a password may hold # and ;.
  *
  * Threads: any.
  */

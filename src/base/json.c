@@ -62,8 +62,8 @@ number_length(const char *text, size_t length)
 }
 
 /* What json-c takes even when it is strict, and we do not: names in single quotes, numbers such as
- * 1. and 01, control characters in strings, empty arrays one level too deep. And \u0000, which is legal but which no C string,
- * PostgreSQL text or json-c member name can hold. */
+ * 1. and 01, control characters in strings, empty arrays one level too deep. And \u0000, which is
+ * legal but which no C string, PostgreSQL text or json-c member name can hold. */
 static const tn_error *
 check_text(tn_arena *arena, const char *text, size_t length, int depth)
 {
@@ -119,7 +119,7 @@ tn_json_parse(tn_arena *arena, const char *text, size_t length, int depth, json_
     json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
     *value = json_tokener_parse_ex(tokener, text, (int)length);
     problem = json_tokener_get_error(tokener);
-    if (problem == json_tokener_continue) { /* a number at the end might go on: say that it does not */
+    if (problem == json_tokener_continue) { /* a number might go on: say that it does not */
         *value = json_tokener_parse_ex(tokener, "", 1);
         problem = json_tokener_get_error(tokener);
     }

@@ -13,9 +13,9 @@
 
 #define TN_JSON_DEPTH 32 /* how deep values may nest unless a caller says otherwise */
 
-/* One JSON text (RFC 8259), nothing behind it but blanks. Refused with 400 `bad_json`: what does not
- * parse (message names the byte), NUL, invalid UTF-8, nesting deeper than `depth`. The object lives
- * until the arena is freed. JSON null gives *value == NULL and no error. */
+/* One JSON text (RFC 8259), nothing behind it but blanks. Refused with 400 `bad_json`: what does
+ * not parse (message names the byte), NUL, invalid UTF-8, nesting deeper than `depth`. The object
+ * lives until the arena is freed. JSON null gives *value == NULL and no error. */
 const tn_error *tn_json_parse(tn_arena *arena, const char *text, size_t length, int depth,
                               json_object **value) TN_MUST_CHECK;
 

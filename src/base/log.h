@@ -26,16 +26,15 @@ typedef struct tn_log_field {
 } tn_log_field;
 
 #define TN_STR(field, value) ((tn_log_field){.name = (field), .type = TN_LOG_TEXT, .text = (value)})
-#define TN_INT(field, value)                                                                      \
+#define TN_INT(field, value) \
     ((tn_log_field){.name = (field), .type = TN_LOG_NUMBER, .number = (int64_t)(value)})
-#define TN_REAL(field, value)                                                                     \
+#define TN_REAL(field, value) \
     ((tn_log_field){.name = (field), .type = TN_LOG_REAL, .real = (value)})
-#define TN_BOOL(field, value)                                                                     \
+#define TN_BOOL(field, value) \
     ((tn_log_field){.name = (field), .type = TN_LOG_BOOL, .number = (value) ? 1 : 0})
 
-#define tn_log(level, event, ...)                                                                 \
-    tn_log_write((level), (event),                                                                \
-                 (const tn_log_field[]){__VA_OPT__(__VA_ARGS__, ) {.name = NULL}})
+#define tn_log(level, event, ...) \
+    tn_log_write((level), (event), (const tn_log_field[]){__VA_OPT__(__VA_ARGS__, ){.name = NULL}})
 
 /* Opens the log: a path (appended to, mode 0640) or NULL for standard error. Called again with the
  * same path it reopens the file, for logrotate. Returns false and keeps the old one on failure. */

@@ -19,7 +19,7 @@ typedef struct tn_histogram {
 extern const int64_t tn_metric_bounds_us[TN_METRIC_BUCKETS];
 
 typedef struct tn_metrics {
-    _Atomic uint64_t requests[6];        /* by status class: [2] is 2xx; [0] aborted */
+    _Atomic uint64_t requests[6]; /* by status class: [2] is 2xx; [0] aborted */
     tn_histogram request_duration;
     _Atomic uint64_t database_unavailable, rate_limited;
     _Atomic uint64_t ai_calls, ai_failures, ai_retries, ai_input_tokens, ai_output_tokens;

@@ -18,12 +18,14 @@ static const struct section {
     const char *name, *explanation;
 } sections[] = {
     {"server", "The master process and what holds for every request."},
-    {"database", "PostgreSQL. The workers' login may do nothing by itself: each transaction takes a "
-                 "role and a tenant. The owner's login is used by the tenon command only."},
+    {"database",
+     "PostgreSQL. The workers' login may do nothing by itself: each transaction takes a "
+     "role and a tenant. The owner's login is used by the tenon command only."},
     {"log", "One JSON line per event. `tenon reload` and SIGUSR1 reopen the file."},
     {"api", "The pool for short requests."},
-    {"stream", "The pool for what waits on an AI provider or holds a response open. A slow provider "
-               "can use it up and the other pools never notice."},
+    {"stream",
+     "The pool for what waits on an AI provider or holds a response open. A slow provider "
+     "can use it up and the other pools never notice."},
     {"jobs", "The pool for work in the background; it also serves /metrics."},
     {"auth", "Accounts, passwords and tokens."},
     {"data", "The data API and whose data it is."},
@@ -51,28 +53,30 @@ const tn_setting tn_settings[] = {
      NULL, "The address that clients see, without a path. Tokens name it as their issuer."},
     {"server", "drain_timeout_s", TN_SETTING_INT, AT(server.drain_timeout_s), "30", 0, 3600, NULL,
      "On stop and reload, how long a worker may go on with requests that it has begun."},
-    {"server", "request_timeout_s", TN_SETTING_INT, AT(server.request_timeout_s), "60", 1, 3600, NULL,
+    {"server", "request_timeout_s", TN_SETTING_INT, AT(server.request_timeout_s), "60", 1, 3600,
+     NULL,
      "How long a request of the api pool may take. Streams have the limits of their provider."},
     {"server", "body_max", TN_SETTING_INT, AT(server.body_max), "1048576", KIB, 1024 * MIB, NULL,
      "Bytes of a JSON body; more is answered with 413."},
     {"server", "header_max", TN_SETTING_INT, AT(server.header_max), "65536", KIB, MIB, NULL,
      "Bytes of a request's path, query and headers together; more is answered with 431."},
-    {"server", "database_wait_ms", TN_SETTING_INT, AT(server.database_wait_ms), "2000", 0, 60000, NULL,
-     "How long a request waits for a database connection before it is answered with 503."},
+    {"server", "database_wait_ms", TN_SETTING_INT, AT(server.database_wait_ms), "2000", 0, 60000,
+     NULL, "How long a request waits for a database connection before it is answered with 503."},
 
     {"database", "url", TN_SETTING_SECRET, AT(database.url),
      "postgresql:///tenon?host=/run/postgresql&user=tenon_authenticator", 0, 4096, NULL,
      "The workers' login, as libpq takes it (a URL or name=value pairs), or @/path."},
     {"database", "owner_url", TN_SETTING_SECRET, AT(database.owner_url),
      "postgresql:///tenon?host=/run/postgresql&user=tenon_admin", 0, 4096, NULL,
-     "The operator's login, for `tenon migrate` and its siblings, or @/path. The server itself does "
-     "not need it."},
+     "The operator's login, for `tenon migrate` and its siblings, or @/path. The server itself "
+     "does not need it."},
     {"database", "listen_url", TN_SETTING_SECRET, AT(database.listen_url), "", 0, 4096, NULL,
-     "Where to LISTEN when database.url leads to a pooler in transaction mode. Empty: database.url."},
-    {"database", "statement_timeout_ms", TN_SETTING_INT, AT(database.statement_timeout_ms), "15000", 0,
-     3600000, NULL, "PostgreSQL ends a statement of a request after this time. 0: never."},
-    {"database", "lock_timeout_ms", TN_SETTING_INT, AT(database.lock_timeout_ms), "5000", 0, 3600000,
-     NULL, "How long a statement waits for a lock. 0: for ever."},
+     "Where to LISTEN when database.url leads to a pooler in transaction mode. Empty: "
+     "database.url."},
+    {"database", "statement_timeout_ms", TN_SETTING_INT, AT(database.statement_timeout_ms), "15000",
+     0, 3600000, NULL, "PostgreSQL ends a statement of a request after this time. 0: never."},
+    {"database", "lock_timeout_ms", TN_SETTING_INT, AT(database.lock_timeout_ms), "5000", 0,
+     3600000, NULL, "How long a statement waits for a lock. 0: for ever."},
 
     {"log", "file", TN_SETTING_TEXT, AT(log.file), "", 0, 4096, NULL,
      "The file that is appended to. Empty: standard error, which systemd keeps in the journal."},
@@ -100,7 +104,8 @@ const tn_setting tn_settings[] = {
 
     {"jobs", "processes", TN_SETTING_INT, AT(jobs.processes), "1", 1, 16, NULL,
      "Processes of the pool."},
-    {"jobs", "threads", TN_SETTING_INT, AT(jobs.threads), "4", 1, 256, NULL, "Jobs at once per process."},
+    {"jobs", "threads", TN_SETTING_INT, AT(jobs.threads), "4", 1, 256, NULL,
+     "Jobs at once per process."},
     {"jobs", "connections", TN_SETTING_INT, AT(jobs.connections), "2", 1, 256, NULL,
      "Database connections per process."},
     {"jobs", "stack_kib", TN_SETTING_INT, AT(jobs.stack_kib), "512", 128, 65536, NULL,
@@ -114,8 +119,8 @@ const tn_setting tn_settings[] = {
     {"auth", "anonymous", TN_SETTING_BOOL, AT(auth.anonymous), "off", 0, 0, NULL,
      "People may sign up without an address, as anonymous users."},
     {"auth", "jwt_secret", TN_SETTING_SECRET, AT(auth.jwt_secret), "", 32, 4096, NULL,
-     "Tokens and older API keys signed with HS256 and this secret (32 bytes or more, or @/path) are "
-     "accepted. Empty: refused."},
+     "Tokens and older API keys signed with HS256 and this secret (32 bytes or more, or @/path) "
+     "are accepted. Empty: refused."},
     {"auth", "jwt_ttl_s", TN_SETTING_INT, AT(auth.jwt_ttl_s), "3600", 30, 7 * DAY_S, NULL,
      "How long an access token is good."},
     {"auth", "issuer", TN_SETTING_TEXT, AT(auth.issuer), "", 0, 512, NULL,
@@ -139,12 +144,12 @@ const tn_setting tn_settings[] = {
     {"auth", "session_ttl_s", TN_SETTING_INT, AT(auth.session_ttl_s), "0", 0, 3650 * DAY_S, NULL,
      "A session ends this long after the sign-in. 0: never."},
     {"auth", "cache_ttl_s", TN_SETTING_INT, AT(auth.cache_ttl_s), "60", 0, 3600, NULL,
-     "How long a process remembers keys and tokens that it has verified. Revoked keys are forgotten "
-     "at once all the same, because the database notifies every process."},
+     "How long a process remembers keys and tokens that it has verified. Revoked keys are "
+     "forgotten at once all the same, because the database notifies every process."},
 
     {"data", "schemas", TN_SETTING_TEXT, AT(data.schemas), "public,ai", 1, 1024, NULL,
-     "Schemas that the data API shows, separated by commas; a name without a schema is looked up in "
-     "this order."},
+     "Schemas that the data API shows, separated by commas; a name without a schema is looked up "
+     "in this order."},
     {"data", "default_tenant", TN_SETTING_TEXT, AT(data.default_tenant), "", 0, 255, NULL,
      "Name or id of the tenant to which a token without a tenant belongs. Empty: it is refused."},
 
@@ -163,8 +168,8 @@ const tn_setting tn_settings[] = {
     {"chat", "history_messages", TN_SETTING_INT, AT(chat.history_messages), "200", 1, 100000, NULL,
      "Messages of a conversation that are sent to the provider at most; its context window bounds "
      "them further."},
-    {"chat", "finish_without_client", TN_SETTING_BOOL, AT(chat.finish_without_client), "on", 0, 0, NULL,
-     "A reply is finished and stored although the client has gone."},
+    {"chat", "finish_without_client", TN_SETTING_BOOL, AT(chat.finish_without_client), "on", 0, 0,
+     NULL, "A reply is finished and stored although the client has gone."},
     {"chat", "reply_max", TN_SETTING_INT, AT(chat.reply_max), "1048576", KIB, 64 * MIB, NULL,
      "Bytes of a reply; a provider that sends more is cut off."},
 
@@ -183,9 +188,10 @@ const tn_setting tn_settings[] = {
     {"limits", "chat", TN_SETTING_TEXT, AT(limits.chat), "60/60:30", 1, 64, NULL,
      "Messages to a model, per user or key."},
 
-    {TN_PROVIDER_SECTION, "kind", TN_SETTING_CHOICE, PROVIDER_AT(kind), "openai", 0, 0, provider_kinds,
-     "What it speaks: openai (also Ollama, vLLM, llama.cpp and most others), anthropic, or echo, which "
-     "is built in and repeats what it is told."},
+    {TN_PROVIDER_SECTION, "kind", TN_SETTING_CHOICE, PROVIDER_AT(kind), "openai", 0, 0,
+     provider_kinds,
+     "What it speaks: openai (also Ollama, vLLM, llama.cpp and most others), anthropic, or echo, "
+     "which is built in and repeats what it is told."},
     {TN_PROVIDER_SECTION, "base_url", TN_SETTING_URL, PROVIDER_AT(base_url), "", 0, 2048, NULL,
      "Where it is. Empty: https://api.openai.com/v1 or https://api.anthropic.com, by kind."},
     {TN_PROVIDER_SECTION, "key", TN_SETTING_SECRET, PROVIDER_AT(key), "", 0, 4096, NULL,
@@ -193,20 +199,22 @@ const tn_setting tn_settings[] = {
     {TN_PROVIDER_SECTION, "models", TN_SETTING_MODELS, PROVIDER_AT(models), "", 0, 8192, NULL,
      "Models that may be asked for, separated by commas: name, or name:context:output with the "
      "tokens of its window and of a reply at most. Empty: any."},
-    {TN_PROVIDER_SECTION, "context_tokens", TN_SETTING_INT, PROVIDER_AT(context_tokens), "32768", 256,
-     100000000, NULL, "Context window of models that say nothing else."},
+    {TN_PROVIDER_SECTION, "context_tokens", TN_SETTING_INT, PROVIDER_AT(context_tokens), "32768",
+     256, 100000000, NULL, "Context window of models that say nothing else."},
     {TN_PROVIDER_SECTION, "output_tokens", TN_SETTING_INT, PROVIDER_AT(output_tokens), "4096", 1,
      10000000, NULL, "Tokens of a reply at most, for models that say nothing else."},
-    {TN_PROVIDER_SECTION, "connect_timeout_ms", TN_SETTING_INT, PROVIDER_AT(connect_timeout_ms), "5000",
-     1, 600000, NULL, "How long connecting may take."},
-    {TN_PROVIDER_SECTION, "first_byte_timeout_ms", TN_SETTING_INT, PROVIDER_AT(first_byte_timeout_ms),
-     "60000", 1, 3600000, NULL, "How long the answer may take to begin."},
+    {TN_PROVIDER_SECTION, "connect_timeout_ms", TN_SETTING_INT, PROVIDER_AT(connect_timeout_ms),
+     "5000", 1, 600000, NULL, "How long connecting may take."},
+    {TN_PROVIDER_SECTION, "first_byte_timeout_ms", TN_SETTING_INT,
+     PROVIDER_AT(first_byte_timeout_ms), "60000", 1, 3600000, NULL,
+     "How long the answer may take to begin."},
     {TN_PROVIDER_SECTION, "silence_timeout_ms", TN_SETTING_INT, PROVIDER_AT(silence_timeout_ms),
      "60000", 1, 3600000, NULL, "How long the answer may pause."},
-    {TN_PROVIDER_SECTION, "total_timeout_ms", TN_SETTING_INT, PROVIDER_AT(total_timeout_ms), "600000",
-     1, 86400000, NULL, "How long the whole answer may take."},
+    {TN_PROVIDER_SECTION, "total_timeout_ms", TN_SETTING_INT, PROVIDER_AT(total_timeout_ms),
+     "600000", 1, 86400000, NULL, "How long the whole answer may take."},
     {TN_PROVIDER_SECTION, "retries", TN_SETTING_INT, PROVIDER_AT(retries), "2", 0, 10, NULL,
-     "How often a call is tried again after 429, 5xx or a broken connection, before its first byte."},
+     "How often a call is tried again after 429, 5xx or a broken connection, before its first "
+     "byte."},
     {TN_PROVIDER_SECTION, "allow_private", TN_SETTING_BOOL, PROVIDER_AT(allow_private), "off", 0, 0,
      NULL, "base_url may lead to loopback and private addresses, as for a model on this machine."},
     {TN_PROVIDER_SECTION, "delay_ms", TN_SETTING_INT, PROVIDER_AT(delay_ms), "0", 0, 60000, NULL,
@@ -315,10 +323,11 @@ print_comment(FILE *out, const char *text)
 void
 tn_config_document(FILE *out)
 {
-    print_comment(out, "Tenon: every setting with its default. Take away the # in front of a line to "
-                       "change it; `tenon reload` makes it take effect. The environment variable "
-                       "TENON_SECTION_KEY (TENON_SERVER_RUN_DIR) overrides a setting. A setting that "
-                       "does not exist is an error. Comments stand on lines of their own.");
+    print_comment(out,
+                  "Tenon: every setting with its default. Take away the # in front of a line to "
+                  "change it; `tenon reload` makes it take effect. The environment variable "
+                  "TENON_SECTION_KEY (TENON_SERVER_RUN_DIR) overrides a setting. A setting that "
+                  "does not exist is an error. Comments stand on lines of their own.");
     for (size_t i = 0; i < TN_COUNT(sections); i++) {
         const bool is_provider = strcmp(sections[i].name, TN_PROVIDER_SECTION) == 0;
 
@@ -369,18 +378,20 @@ print_values(FILE *out, const tn_setting *setting)
 void
 tn_config_document_markdown(FILE *out)
 {
-    (void)fputs("# Settings\n\n"
-                "Generated from the table in `src/base/settings.c` by `make settings`.\n\n"
-                "Settings stand in `tenon.conf`, as `key = value` under their `[section]`. The "
-                "environment variable beside each\noverrides it. A setting that does not exist is an "
-                "error, and so is a variable that looks like one. Where a secret is\nwanted, "
-                "`@/path` means: the content of that file. `tenon reload` makes changes take effect.\n",
-                out);
+    (void)fputs(
+        "# Settings\n\n"
+        "Generated from the table in `src/base/settings.c` by `make settings`.\n\n"
+        "Settings stand in `tenon.conf`, as `key = value` under their `[section]`. The "
+        "environment variable beside each\noverrides it. A setting that does not exist is an "
+        "error, and so is a variable that looks like one. Where a secret is\nwanted, "
+        "`@/path` means: the content of that file. `tenon reload` makes changes take effect.\n",
+        out);
     for (size_t i = 0; i < TN_COUNT(sections); i++) {
         const bool is_provider = strcmp(sections[i].name, TN_PROVIDER_SECTION) == 0;
 
-        (void)fprintf(out, "\n## [%s%s]\n\n%s\n\n| setting | default | values | what it is |\n"
-                           "|---|---|---|---|\n",
+        (void)fprintf(out,
+                      "\n## [%s%s]\n\n%s\n\n| setting | default | values | what it is |\n"
+                      "|---|---|---|---|\n",
                       sections[i].name, is_provider ? " NAME" : "", sections[i].explanation);
         for (const tn_setting *setting = tn_settings; setting->key != NULL; setting++) {
             if (strcmp(setting->section, sections[i].name) != 0)

@@ -1,7 +1,8 @@
 /* base/settings_private.h: the table of settings, as config.c reads values by it
  *
- * One table says what a setting is called, where its value goes, its default, its bounds and what it
- * is for. Parsing, the environment, etc/tenon.conf and docs/reference/settings.md all come from it.
+ * One table says what a setting is called, where its value goes, its default, its bounds and what
+ * it is for. Parsing, the environment, etc/tenon.conf and docs/reference/settings.md all come from
+ * it.
  *
  * Threads: any; the table is constant.
  */

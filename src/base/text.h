@@ -24,8 +24,8 @@ bool tn_text_int(const char *text, int64_t min, int64_t max, int64_t *value) TN_
 
 /* application/x-www-form-urlencoded or path text decoded (WHATWG URL section 5.1). `plus_is_space`
  * for queries. NULL when an escape is broken, or when the result holds NUL or invalid UTF-8. */
-char *tn_text_url_decode(tn_arena *arena, const char *text, size_t length, bool plus_is_space)
-    TN_MUST_CHECK;
+char *tn_text_url_decode(tn_arena *arena, const char *text, size_t length,
+                         bool plus_is_space) TN_MUST_CHECK;
 
 /* The same text in lower case, ASCII letters only. */
 char *tn_text_lower(tn_arena *arena, const char *text) TN_MUST_CHECK;

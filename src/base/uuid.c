@@ -40,7 +40,8 @@ tn_uuid_new(void)
     tn_random(bytes + 6, sizeof(bytes) - 6);
     for (size_t i = 0; i < 6; i++)
         bytes[i] = (uint8_t)(ms >> (8 * (5 - i)));
-    bytes[6] = (uint8_t)(0x70 | (bytes[6] & 0x0F)); /* RFC 9562 section 5.7: version, then variant */
+    bytes[6] =
+        (uint8_t)(0x70 | (bytes[6] & 0x0F)); /* RFC 9562 section 5.7: version, then variant */
     bytes[8] = (uint8_t)(0x80 | (bytes[8] & 0x3F));
     return print(bytes);
 }

@@ -1,4 +1,5 @@
-/* t/fuzz/replay.c: runs a fuzz target over its corpus, as a TAP test, where there is no libFuzzer */
+/* t/fuzz/replay.c: runs a fuzz target over its corpus, as a TAP test, where there is no libFuzzer
+ */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>

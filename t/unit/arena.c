@@ -72,7 +72,8 @@ deferred_calls_run_newest_first(void **state)
     char trace[8] = "";
     tn_arena *arena = tn_arena_new();
     struct step late = {trace, 'l', arena, NULL};
-    struct step steps[] = {{trace, 'a', arena, NULL}, {trace, 'b', arena, &late}, {trace, 'c', arena, NULL}};
+    struct step steps[] = {
+        {trace, 'a', arena, NULL}, {trace, 'b', arena, &late}, {trace, 'c', arena, NULL}};
 
     (void)state;
     for (size_t i = 0; i < TN_COUNT(steps); i++)

@@ -1,4 +1,5 @@
-/* t/unit/config.c: base/config.c, settings.c and ini.c: values, where they come from, what is refused */
+/* t/unit/config.c: base/config.c, settings.c and ini.c: values, where they come from, what is
+ * refused */
 #include "base/config.h"
 
 #include <fcntl.h>
@@ -137,8 +138,8 @@ the_environment_overrides(void **state)
     };
     tn_arena *arena = tn_arena_new();
     tn_config config;
-    const char *problem = read_config(arena, "[server]\nbody_max=4096\n[provider my-llm]\n", environment,
-                                      &config);
+    const char *problem =
+        read_config(arena, "[server]\nbody_max=4096\n[provider my-llm]\n", environment, &config);
 
     (void)state;
     assert_null(problem);
@@ -162,7 +163,8 @@ static const struct {
     {"[server]\nbody_max = 10", NULL, "server.body_max: expected a whole number from 1024 to"},
     {"[server]\nbody_max = 1 MB", NULL, "expected a whole number"},
     {"[server]\nbody_max = 2048\nbody_max = 4096", NULL, "is set on line 2 already"},
-    {"[server]\nbody_max = 2048\n[log]\n[server]\nbody_max = 4096", NULL, "is set on line 2 already"},
+    {"[server]\nbody_max = 2048\n[log]\n[server]\nbody_max = 4096", NULL,
+     "is set on line 2 already"},
     {"[server]\nsecret = 12", NULL, "server.secret: expected 64 characters, not 2"},
     {"[server]\nsecret = x123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", NULL,
      "expected 64 hexadecimal digits"},
@@ -174,7 +176,8 @@ static const struct {
     {"[log]\nlevel = loud", NULL, "expected one of debug, info, warn, error"},
     {"[auth]\nsignup = maybe", NULL, "auth.signup: expected on or off"},
     {"[auth]\njwt_secret = short", NULL, "expected at least 32 bytes"},
-    {"[auth]\nargon2_memory_kib = 1024\nargon2_lanes = 16\n[chat]\nprovider = x", NULL, "no provider x"},
+    {"[auth]\nargon2_memory_kib = 1024\nargon2_lanes = 16\n[chat]\nprovider = x", NULL,
+     "no provider x"},
     {"[chat]\nfallback = echo,y", NULL, "chat.fallback: there is no provider y"},
     {"[provider a]\n[provider a]", NULL, "tenon.conf:2: the provider a is there already"},
     {"[provider A]", NULL, "expected [provider NAME]"},

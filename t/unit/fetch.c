@@ -140,20 +140,100 @@ static const struct {
     {"an answer", "/plain", {0}, TN_FETCH_DONE, 200, NULL, 5, 0, 2000},
     {"too many requests", "/busy", {0}, TN_FETCH_DONE, 429, NULL, 4, 0, 2000},
     {"a redirect that is not followed", "/loop", {0}, TN_FETCH_DONE, 302, NULL, 0, 0, 2000},
-    {"a redirect", "/redirect", {.follow_redirects = true}, TN_FETCH_DONE, 200, NULL, 5, 1200, 5000},
-    {"redirects without end", "/loop", {.follow_redirects = true}, TN_FETCH_REFUSED, 302, NULL, 0, 0, 2000},
-    {"a redirect to ftp", "/elsewhere", {.follow_redirects = true}, TN_FETCH_REFUSED, 302, NULL, 0, 0, 2000},
-    {"slow headers", "/slow", {.first_byte_timeout_ms = 300}, TN_FETCH_TIMEOUT, 0, "first_byte", 0, 300, 1500},
-    {"slow headers, in time", "/slow", {.first_byte_timeout_ms = 4000}, TN_FETCH_DONE, 200, NULL, 2, 2000, 5000},
-    {"silence in the middle", "/stall", {.silence_timeout_ms = 300}, TN_FETCH_TIMEOUT, 200, "silence", 10, 300, 1500},
-    {"slow but never silent", "/trickle", {.silence_timeout_ms = 1000, .first_byte_timeout_ms = 1000}, TN_FETCH_DONE, 200, NULL, 20, 2000, 5000},
-    {"too long in all", "/trickle", {.total_timeout_ms = 500, .silence_timeout_ms = 400}, TN_FETCH_TIMEOUT, 200, "total", SIZE_MAX, 500, 1500},
+    {"a redirect",
+     "/redirect",
+     {.follow_redirects = true},
+     TN_FETCH_DONE,
+     200,
+     NULL,
+     5,
+     1200,
+     5000},
+    {"redirects without end",
+     "/loop",
+     {.follow_redirects = true},
+     TN_FETCH_REFUSED,
+     302,
+     NULL,
+     0,
+     0,
+     2000},
+    {"a redirect to ftp",
+     "/elsewhere",
+     {.follow_redirects = true},
+     TN_FETCH_REFUSED,
+     302,
+     NULL,
+     0,
+     0,
+     2000},
+    {"slow headers",
+     "/slow",
+     {.first_byte_timeout_ms = 300},
+     TN_FETCH_TIMEOUT,
+     0,
+     "first_byte",
+     0,
+     300,
+     1500},
+    {"slow headers, in time",
+     "/slow",
+     {.first_byte_timeout_ms = 4000},
+     TN_FETCH_DONE,
+     200,
+     NULL,
+     2,
+     2000,
+     5000},
+    {"silence in the middle",
+     "/stall",
+     {.silence_timeout_ms = 300},
+     TN_FETCH_TIMEOUT,
+     200,
+     "silence",
+     10,
+     300,
+     1500},
+    {"slow but never silent",
+     "/trickle",
+     {.silence_timeout_ms = 1000, .first_byte_timeout_ms = 1000},
+     TN_FETCH_DONE,
+     200,
+     NULL,
+     20,
+     2000,
+     5000},
+    {"too long in all",
+     "/trickle",
+     {.total_timeout_ms = 500, .silence_timeout_ms = 400},
+     TN_FETCH_TIMEOUT,
+     200,
+     "total",
+     SIZE_MAX,
+     500,
+     1500},
     {"cut in the middle", "/cut", {0}, TN_FETCH_BROKEN, 200, NULL, 10, 0, 2000},
     {"closed without an answer", "/close", {0}, TN_FETCH_BROKEN, 0, NULL, 0, 0, 2000},
     {"no HTTP", "/garbage", {0}, TN_FETCH_BROKEN, 0, NULL, 0, 0, 2000},
     {"larger than the default", "/large", {0}, TN_FETCH_TOO_LARGE, 200, NULL, 0, 0, 2000},
-    {"large but allowed", "/large", {.response_max = 3145728}, TN_FETCH_DONE, 200, NULL, 3145728, 0, 5000},
-    {"too large, without a length", "/endless", {.response_max = 100000}, TN_FETCH_TOO_LARGE, 200, NULL, SIZE_MAX, 0, 2000},
+    {"large but allowed",
+     "/large",
+     {.response_max = 3145728},
+     TN_FETCH_DONE,
+     200,
+     NULL,
+     3145728,
+     0,
+     5000},
+    {"too large, without a length",
+     "/endless",
+     {.response_max = 100000},
+     TN_FETCH_TOO_LARGE,
+     200,
+     NULL,
+     SIZE_MAX,
+     0,
+     2000},
 };
 
 static const char *
@@ -181,7 +261,8 @@ deadlines_and_bounds_hold(void **state)
         TN_CHECK(result.outcome == transfers[i].outcome);
         TN_CHECK(result.status == transfers[i].status);
         TN_CHECK_TEXT(result.phase, transfers[i].phase);
-        TN_CHECK(result.total_ms >= transfers[i].least_ms && result.total_ms <= transfers[i].most_ms);
+        TN_CHECK(result.total_ms >= transfers[i].least_ms &&
+                 result.total_ms <= transfers[i].most_ms);
         TN_CHECK(transfers[i].received == SIZE_MAX || result.received == transfers[i].received);
         TN_CHECK((result.problem == NULL) == (result.outcome == TN_FETCH_DONE));
         TN_CHECK(result.body != NULL && strlen(result.body) <= result.body_length);
@@ -196,10 +277,8 @@ the_request_is_what_we_said(void **state)
     static const struct {
         const char *method, *body, *wanted;
     } cases[] = {
-        {"GET", NULL, "GET /echo HTTP/1.1\r\n"},
-        {"DELETE", NULL, "DELETE /echo HTTP/1.1\r\n"},
-        {"POST", "{\"a\":1}", "\r\n\r\n{\"a\":1}"},
-        {"POST", NULL, "\r\nContent-Length: 0\r\n"},
+        {"GET", NULL, "GET /echo HTTP/1.1\r\n"},    {"DELETE", NULL, "DELETE /echo HTTP/1.1\r\n"},
+        {"POST", "{\"a\":1}", "\r\n\r\n{\"a\":1}"}, {"POST", NULL, "\r\nContent-Length: 0\r\n"},
         {"PATCH", "x", "PATCH /echo HTTP/1.1\r\n"},
     };
 
@@ -347,7 +426,8 @@ static void
 the_environment_names_no_proxy(void **state)
 {
     tn_arena *arena = tn_arena_new();
-    const tn_fetch fetch = {.method = "GET", .url = url(arena, plain, "/plain"), .allow_private = true};
+    const tn_fetch fetch = {
+        .method = "GET", .url = url(arena, plain, "/plain"), .allow_private = true};
     tn_fetch_result result;
 
     (void)state;
@@ -500,7 +580,8 @@ make_certificate(EVP_PKEY *key)
     (void)X509_gmtime_adj(X509_getm_notBefore(certificate), -3600);
     (void)X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
     (void)X509_set_pubkey(certificate, key);
-    (void)X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"test", -1, -1, 0);
+    (void)X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"test", -1,
+                                     -1, 0);
     (void)X509_set_issuer_name(certificate, name);
     X509V3_set_ctx(&context, certificate, certificate, NULL, NULL, 0);
     extension = X509V3_EXT_conf_nid(NULL, &context, NID_subject_alt_name, "IP:127.0.0.1");

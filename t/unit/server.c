@@ -34,9 +34,8 @@ static bool
 send_bytes(struct client *client, const char *bytes, size_t length)
 {
     while (length > 0) {
-        const ssize_t sent = client->tls != NULL
-                                 ? SSL_write(client->tls, bytes, (int)length)
-                                 : send(client->fd, bytes, length, MSG_NOSIGNAL);
+        const ssize_t sent = client->tls != NULL ? SSL_write(client->tls, bytes, (int)length)
+                                                 : send(client->fd, bytes, length, MSG_NOSIGNAL);
 
         if (sent <= 0)
             return false;
@@ -88,7 +87,8 @@ static void
 answer_redirected(struct client *client)
 {
     if (wait_ms(client, 1200))
-        (void)send_text(client, "HTTP/1.1 302 Found\r\nLocation: /plain\r\nContent-Length: 4\r\n\r\nskip");
+        (void)send_text(client,
+                        "HTTP/1.1 302 Found\r\nLocation: /plain\r\nContent-Length: 4\r\n\r\nskip");
 }
 
 static void
@@ -113,16 +113,20 @@ static const struct {
     void (*answer)(struct client *client); /* then called, if not NULL */
 } behaviours[] = {
     {"/plain",
-     "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: text/plain\r\nRequest-Id: r-1\r\n\r\nhello",
+     "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: text/plain\r\nRequest-Id: "
+     "r-1\r\n\r\nhello",
      NULL},
     {"/echo", NULL, answer_with_request},
-    {"/busy", "HTTP/1.1 429 Slow\r\nContent-Length: 4\r\nRetry-After: 7\r\nX-Request-Id: x-1\r\n\r\nbusy",
+    {"/busy",
+     "HTTP/1.1 429 Slow\r\nContent-Length: 4\r\nRetry-After: 7\r\nX-Request-Id: x-1\r\n\r\nbusy",
      NULL},
     {"/date",
-     "HTTP/1.1 503 No\r\nContent-Length: 0\r\nRetry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n", NULL},
+     "HTTP/1.1 503 No\r\nContent-Length: 0\r\nRetry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n",
+     NULL},
     {"/redirect", NULL, answer_redirected},
     {"/loop", "HTTP/1.1 302 Found\r\nLocation: /loop\r\nContent-Length: 0\r\n\r\n", NULL},
-    {"/elsewhere", "HTTP/1.1 302 Found\r\nLocation: ftp://127.0.0.1/\r\nContent-Length: 0\r\n\r\n", NULL},
+    {"/elsewhere", "HTTP/1.1 302 Found\r\nLocation: ftp://127.0.0.1/\r\nContent-Length: 0\r\n\r\n",
+     NULL},
     {"/slow", NULL, answer_slowly},
     {"/stall", NULL, answer_and_stall},
     {"/trickle", NULL, answer_in_trickles},

@@ -1,10 +1,11 @@
 /* t/unit/server.h: a web server in a thread that misbehaves as the path says
  *
- * One connection at a time. Paths: /plain, /echo (the request as it came), /busy (429), /date (503),
- * /redirect (slowly, to /plain), /loop (to itself), /elsewhere (to ftp:), /slow (headers after two
- * seconds), /stall (ten bytes, then nothing), /trickle (a byte each 100 ms, twenty times), /cut (ten
- * bytes of a hundred), /close (nothing at all), /garbage (no HTTP), /large (three megabytes, length
- * told), /endless (as much, length not told). A waiting server gives up when the client has gone.
+ * One connection at a time. Paths: /plain, /echo (the request as it came), /busy (429), /date
+ * (503), /redirect (slowly, to /plain), /loop (to itself), /elsewhere (to ftp:), /slow (headers
+ * after two seconds), /stall (ten bytes, then nothing), /trickle (a byte each 100 ms, twenty
+ * times), /cut (ten bytes of a hundred), /close (nothing at all), /garbage (no HTTP), /large (three
+ * megabytes, length told), /endless (as much, length not told). A waiting server gives up when the
+ * client has gone.
  */
 #ifndef TN_T_UNIT_SERVER_H
 #define TN_T_UNIT_SERVER_H

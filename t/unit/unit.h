@@ -1,7 +1,7 @@
 /* t/unit/unit.h: cmocka with TAP on standard output, and what the unit tests share
  *
- * cmocka's header wants four others in front of it, and chooses its output by a call. Do not use its
- * skip(): cmocka 1.1.5 prints that as a failure.
+ * cmocka's header wants four others in front of it, and chooses its output by a call. Do not use
+ * its skip(): cmocka 1.1.5 prints that as a failure.
  */
 #ifndef TN_T_UNIT_UNIT_H
 #define TN_T_UNIT_UNIT_H
@@ -21,19 +21,19 @@
 static char tn_unit_case[256] TN_UNUSED;
 
 /* Like assert_true(), but says in which row it failed. */
-#define TN_CHECK(condition)                                                                       \
-    do {                                                                                          \
-        if (!(condition))                                                                         \
-            fail_msg("%s: %s", tn_unit_case, #condition);                                         \
+#define TN_CHECK(condition)                               \
+    do {                                                  \
+        if (!(condition))                                 \
+            fail_msg("%s: %s", tn_unit_case, #condition); \
     } while (0)
 
 /* Texts of which either may be NULL. */
-#define TN_CHECK_TEXT(got, wanted)                                                                \
-    do {                                                                                          \
-        const char *got_ = (got), *wanted_ = (wanted);                                            \
-        if (got_ == NULL || wanted_ == NULL ? got_ != wanted_ : strcmp(got_, wanted_) != 0)       \
-            fail_msg("%s: got %s, wanted %s", tn_unit_case, got_ == NULL ? "NULL" : got_,         \
-                     wanted_ == NULL ? "NULL" : wanted_);                                         \
+#define TN_CHECK_TEXT(got, wanted)                                                          \
+    do {                                                                                    \
+        const char *got_ = (got), *wanted_ = (wanted);                                      \
+        if (got_ == NULL || wanted_ == NULL ? got_ != wanted_ : strcmp(got_, wanted_) != 0) \
+            fail_msg("%s: got %s, wanted %s", tn_unit_case, got_ == NULL ? "NULL" : got_,   \
+                     wanted_ == NULL ? "NULL" : wanted_);                                   \
     } while (0)
 
 /* Runs the tests and gives the exit status of the process. */
