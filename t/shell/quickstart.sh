@@ -89,7 +89,7 @@ is 'the first tenant is the default one' "$(psql -XqAt "$database" -c 'select na
 ok 'pgcrypto is there' psql -Xq "$database" -c "select crypt('a', gen_salt('bf', 4))"
 ok 'pgvector is there' psql -Xq "$database" -c "select '[1,2]'::vector <-> '[2,1]'"
 ok 'the owner makes a table' psql -Xq "$database" -c 'create table todos (id bigint generated always as identity, task text)'
-is 'PostgreSQL does not run as root' "$(ps -o uid= -p "$(pid_of postgres)" | awk '{ print $1 == 0 }')" 0
+is 'PostgreSQL does not run as root' "$(test "$(stat -c %u "/proc/$(pid_of postgres)")" -eq 0 && echo yes || echo no)" no
 
 # Sockets that listen, as the kernel has them: state 0A; 0100007F is 127.0.0.1.
 listening() { # PORT: the addresses
