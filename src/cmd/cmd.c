@@ -13,9 +13,9 @@
 #define COLUMNS_MAX 12
 
 static const tn_command *const tables[] = {
-    tn_init_commands,   tn_migrate_commands,     tn_serve_commands, tn_control_commands,
-    tn_status_commands, tn_doctor_commands,      tn_tenant_commands, tn_key_commands,
-    tn_signing_key_commands, tn_user_commands,   tn_provider_commands,
+    tn_init_commands,   tn_migrate_commands, tn_serve_commands,       tn_control_commands,
+    tn_status_commands, tn_doctor_commands,  tn_tenant_commands,      tn_key_commands,
+    tn_user_commands,   tn_provider_commands, tn_signing_key_commands, tn_routes_commands,
 };
 
 static const char help_common[] = "\nOptions of every command:\n"

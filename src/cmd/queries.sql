@@ -211,3 +211,162 @@ select to_jsonb(p) - 'created_at' || jsonb_build_object('in_force', p.valid_from
 -- name: price_set   $1 provider, $2 model, $3 and $4 micro-dollars per million tokens in and out
 select jsonb_build_object('provider', $1::text, 'model', $2::text, 'input_price', $3::bigint, 'output_price', $4::bigint,
                           'changed', tenon.set_price($1::text, $2::text, $3::bigint, $4::bigint))
+
+-- --- doctor ---
+-- The audits give one row per finding: its name, and what is said of it. All look at the catalog, so nothing can
+-- be forgotten in a list. Objects of extensions are left out, and so is what no request can reach.
+
+-- name: doctor_login
+select session_user::text, current_user::text, current_database()::text, pg_is_in_recovery(),
+       (select rolsuper or rolbypassrls from pg_catalog.pg_roles where rolname = session_user)
+
+-- name: doctor_clock
+select (extract(epoch from clock_timestamp()) * 1000)::bigint
+
+-- name: doctor_connections
+select current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer
+
+-- name: doctor_has_schema
+select to_regclass('tenon.tenants') is not null and to_regclass('tenon.signing_keys') is not null
+
+-- name: doctor_tenants
+select count(*), count(*) filter (where status = 'active') from tenon.tenants
+
+-- name: doctor_unpriced   $1 provider, $2 model
+select 1 where not exists (select from tenon.price($1::text, $2::text))
+
+-- name: doctor_roles
+with wanted (name, login, bypass, kind) as (
+    values ('tenon_owner', false, false, 'owner'), ('tenon_admin', true, false, 'login'),
+           ('tenon_authenticator', true, false, 'login'), ('tenon_worker', false, false, 'request'),
+           ('tenon_platform', false, true, 'platform'), ('anon', false, false, 'request'),
+           ('authenticated', false, false, 'request'), ('agent', false, false, 'request'),
+           ('service_role', false, false, 'request'))
+select w.name,
+       case when r.rolname is null then 'does not exist'
+            when r.rolsuper then 'is a superuser, so no policy binds it'
+            when r.rolbypassrls and not w.bypass then 'bypasses row security'
+            when not r.rolbypassrls and w.bypass then 'does not bypass row security, so it cannot see all tenants'
+            when r.rolcanlogin <> w.login then case when w.login then 'may not log in' else 'may log in by itself' end
+            when r.rolcreaterole or r.rolcreatedb or r.rolreplication then 'may create roles or databases, or replicate'
+            when r.rolinherit and w.kind = 'login' then 'inherits the rights of all its roles' end
+  from wanted w left join pg_catalog.pg_roles r on r.rolname = w.name
+ where r.rolname is null or r.rolsuper or r.rolbypassrls <> w.bypass or r.rolcanlogin <> w.login
+    or r.rolcreaterole or r.rolcreatedb or r.rolreplication or (r.rolinherit and w.kind = 'login')
+
+-- name: doctor_memberships
+select m.name, 'is a member of ' || r.rolname
+  from unnest(array['anon', 'authenticated', 'agent', 'service_role', 'tenon_worker']::name[]) as m (name)
+  join pg_catalog.pg_roles a on a.rolname = m.name
+  join pg_catalog.pg_roles r on r.oid <> a.oid and pg_has_role(a.oid, r.oid, 'member')
+ where r.rolsuper or r.rolbypassrls or r.rolname in ('tenon_owner', 'tenon_admin', 'tenon_authenticator')
+    or r.rolname in ('pg_read_all_data', 'pg_write_all_data', 'pg_read_server_files', 'pg_write_server_files',
+                     'pg_execute_server_program', 'pg_signal_backend')
+union all
+select r.rolname, 'cannot become ' || m.name
+  from pg_catalog.pg_roles r
+  cross join unnest(array['anon', 'authenticated', 'agent', 'service_role', 'tenon_worker', 'tenon_platform']::name[]) as m (name)
+  join pg_catalog.pg_roles b on b.rolname = m.name
+ where r.rolname = 'tenon_authenticator' and not pg_has_role(r.oid, b.oid, 'member')
+
+-- name: doctor_event_trigger
+select 1 from pg_catalog.pg_event_trigger where evtname = 'tenon_auto_protect' and evtenabled in ('O', 'A')
+
+-- name: doctor_signing_keys
+select count(*) filter (where status = 'active'), count(*) filter (where status = 'next') from tenon.signing_keys
+
+-- name: doctor_tables_open
+select c.oid::regclass::text,
+       case when not c.relrowsecurity then 'has no row security' else 'does not force row security on its owner' end
+  from pg_catalog.pg_class c
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+ where c.relkind in ('r', 'p') and c.relpersistence <> 't'
+   and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+   and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+   and not (c.relrowsecurity and c.relforcerowsecurity)
+   and (exists (select from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped)
+        or exists (select from pg_catalog.pg_roles r
+                    where r.rolname in ('anon', 'authenticated', 'agent', 'service_role')
+                      and has_schema_privilege(r.oid, n.oid, 'usage')
+                      and has_table_privilege(r.oid, c.oid, 'select, insert, update, delete')))
+ order by 1
+
+-- name: doctor_tables_without_wall
+-- The wall: a restrictive policy for all commands and all roles that asks for the tenant.
+select c.oid::regclass::text, 'has a tenant_id, and no restrictive policy that asks for it'
+  from pg_catalog.pg_class c
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+  join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped
+ where c.relkind in ('r', 'p') and c.relpersistence <> 't' and c.relrowsecurity
+   and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+   and not exists (select from pg_catalog.pg_policy p
+                    where p.polrelid = c.oid and not p.polpermissive and p.polcmd = '*' and p.polroles = array[0::oid]
+                      and pg_get_expr(p.polqual, c.oid) ~ 'tenant_id = .*tenon\.tenant_id\(\)')
+ order by 1
+
+-- name: doctor_tables_of_nobody   $1 exposed schemas, with commas
+select c.oid::regclass::text, 'has no tenant_id: only its own policies keep tenants apart'
+  from pg_catalog.pg_class c
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+ where c.relkind in ('r', 'p') and n.nspname = any (regexp_split_to_array($1, '\s*,\s*'))
+   and n.nspname not in ('tenon', 'auth', 'ai', 'storage')
+   and not c.relispartition
+   and not exists (select from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped)
+   and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+   and exists (select from pg_catalog.pg_roles r
+                where r.rolname in ('anon', 'authenticated', 'agent', 'service_role')
+                  and has_table_privilege(r.oid, c.oid, 'select, insert, update, delete'))
+ order by 1
+
+-- name: doctor_views
+-- An ordinary view reads with its owner's rights, a materialized one has no row security at all.
+select c.oid::regclass::text,
+       case c.relkind when 'v' then 'shows what its owner ' || pg_get_userbyid(c.relowner) || ' may see'
+                      when 'm' then 'is a materialized view: row security does not reach it'
+                      else 'is a foreign table: row security does not reach it' end
+  from pg_catalog.pg_class c
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+ where c.relkind in ('v', 'm', 'f')
+   and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+   and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+   and not (c.relkind = 'v' and exists (select from unnest(c.reloptions) o where o in ('security_invoker=true', 'security_invoker=on', 'security_invoker=1', 'security_invoker=yes')))
+   and exists (select from pg_catalog.pg_roles r
+                where r.rolname in ('anon', 'authenticated', 'agent', 'service_role')
+                  and has_schema_privilege(r.oid, n.oid, 'usage')
+                  and has_table_privilege(r.oid, c.oid, 'select, insert, update, delete'))
+ order by 1
+
+-- name: doctor_functions
+select p.oid::regprocedure::text,
+       case when o.rolsuper or o.rolbypassrls then 'runs as ' || o.rolname || ', whom no policy binds'
+            else 'runs as ' || o.rolname || ' with the caller''s search_path' end
+  from pg_catalog.pg_proc p
+  join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+  join pg_catalog.pg_roles o on o.oid = p.proowner
+ where p.prosecdef
+   and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+   and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
+   and exists (select from pg_catalog.pg_roles r
+                where r.rolname in ('anon', 'authenticated', 'agent', 'service_role')
+                  and has_schema_privilege(r.oid, n.oid, 'usage') and has_function_privilege(r.oid, p.oid, 'execute'))
+   and (o.rolsuper or o.rolbypassrls
+        or not exists (select from unnest(p.proconfig) s where s like 'search_path=%'))
+ order by 1
+
+-- name: doctor_grants
+-- TRUNCATE asks no policy, and a trigger runs as whoever writes next.
+select c.oid::regclass::text, r.rolname || ' may ' || right_name || ' it'
+  from pg_catalog.pg_class c
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+  cross join pg_catalog.pg_roles r
+  cross join unnest(array['truncate', 'trigger']) as right_name
+ where c.relkind in ('r', 'p') and c.relpersistence <> 't'
+   and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+   and r.rolname in ('anon', 'authenticated', 'agent', 'service_role', 'tenon_worker')
+   and has_table_privilege(r.oid, c.oid, right_name)
+union all
+select 'schema ' || n.nspname, r.rolname || ' may create in it'
+  from pg_catalog.pg_namespace n cross join pg_catalog.pg_roles r
+ where n.nspname !~ '^pg_' and r.rolname in ('anon', 'authenticated', 'agent', 'service_role')
+   and has_schema_privilege(r.oid, n.oid, 'create')
+ order by 1, 2
