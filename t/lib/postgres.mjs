@@ -13,6 +13,9 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
+// A test that is told to end (a time limit of the runner) ends by exit(), so that what waits for 'exit' is cleaned up.
+for (const [signal, number] of [['SIGTERM', 15], ['SIGINT', 2], ['SIGHUP', 1]]) process.once(signal, () => process.exit(128 + number));
+
 /* One SQL text; resolves with the lines of output, columns separated by '|'. */
 export async function psql(url, text) {
   const child = run('psql', ['-XqAt', '-v', 'ON_ERROR_STOP=1', '-d', url, '-f', '-'], { maxBuffer: 64 << 20 });

@@ -78,6 +78,7 @@ async function begin(s) {
     await s.start();
   } catch (error) {
     error.message += `\n${s.tail()}`;
+    await s.stop().catch(() => {});
     throw error;
   }
   return s;
