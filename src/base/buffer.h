@@ -10,6 +10,8 @@
 #ifndef TN_BASE_BUFFER_H
 #define TN_BASE_BUFFER_H
 
+#include <stdarg.h> /* PostgreSQL 17's header uses va_list and bool without these */
+#include <stdbool.h>
 #include <stddef.h>
 
 #ifndef pg_attribute_printf
