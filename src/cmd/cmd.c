@@ -51,14 +51,19 @@ print_commands(FILE *out, const char *noun)
                 fprintf(out, "  %-22s %s\n", command->name, command->summary);
 }
 
+/* Everything, or the commands of one noun. */
 static void
 print_help(FILE *out, const char *noun)
 {
-    fprintf(out, "Usage: tenon %s [OPTION]...\n\nThe backend under an AI app: %s.\n\nCommands:\n",
-            noun == NULL ? "COMMAND" : noun, noun == NULL ? "the server and its operator's commands" : noun);
+    if (noun == NULL)
+        fputs("Usage: tenon COMMAND [OPTION]...\n\nThe backend under an AI app: its server, and the operator's commands.\n"
+              "\nCommands:\n", out);
+    else
+        fprintf(out, "Usage: tenon %s COMMAND [OPTION]...\n\nCommands:\n", noun);
     print_commands(out, noun);
     fputs(help_common, out);
-    fputs(help_end, out);
+    if (noun == NULL)
+        fputs(help_end, out);
 }
 
 static void

@@ -37,7 +37,7 @@ static const struct hole {
 };
 #define OLDEST_MAJOR 15
 
-/* Queries of which each row is a finding. */
+/* Queries of which each row is a finding. OBJECT in `mend` is its first column. */
 static const struct audit {
     const tn_statement *statement;
     const char *check;
@@ -49,11 +49,11 @@ static const struct audit {
     {&tn_sql_doctor_memberships, "database.members", TN_WRONG, "no request role has another's power",
      "revoke the membership; tenon init grants what is needed"},
     {&tn_sql_doctor_tables_open, "rls.tables", TN_WRONG, "every table that requests reach has row security, forced",
-     "select tenon.protect('THE_TABLE'); or revoke the grants on it"},
+     "select tenon.protect('OBJECT'); or revoke the grants on it"},
     {&tn_sql_doctor_tables_without_wall, "rls.tenant", TN_WRONG, "every table with a tenant_id keeps tenants apart",
-     "select tenon.protect('THE_TABLE');"},
+     "select tenon.protect('OBJECT');"},
     {&tn_sql_doctor_views, "rls.views", TN_WRONG, "views ask with the caller's rights",
-     "alter view THE_VIEW set (security_invoker = true); or revoke the grants on it"},
+     "alter view OBJECT set (security_invoker = true); or revoke the grants on it"},
     {&tn_sql_doctor_functions, "rls.functions", TN_WRONG, "no function of more power is open to requests",
      "make it security invoker, or give it an ordinary owner and set search_path = '', or revoke execute from public"},
     {&tn_sql_doctor_grants, "rls.grants", TN_WRONG, "no request role has rights that policies do not bind",
@@ -75,11 +75,24 @@ ask(tn_doctor *doctor, tn_session *session, const char *check, const tn_statemen
     return NULL;
 }
 
+/* `mend` with the name of what is to be mended in the place of the word OBJECT. */
+static const char *
+name_object(tn_arena *arena, const char *mend, const char *name)
+{
+    const char *word = strstr(mend, "OBJECT");
+
+    return word == NULL ? mend : tn_arena_printf(arena, "%.*s%s%s", (int)(word - mend), mend, name, word + strlen("OBJECT"));
+}
+
 static void
 say_rows(tn_doctor *doctor, tn_finding finding, const char *check, const char *mend, const tn_rows *rows)
 {
-    for (size_t row = 0; row < tn_rows_count(rows); row++)
-        tn_doctor_say(doctor, finding, check, mend, "%s %s", tn_rows_text(rows, row, 0), tn_rows_text(rows, row, 1));
+    for (size_t row = 0; row < tn_rows_count(rows); row++) {
+        const char *name = tn_rows_text(rows, row, 0);
+
+        tn_doctor_say(doctor, finding, check, name_object(doctor->line->arena, mend, name), "%s %s", name,
+                      tn_rows_text(rows, row, 1));
+    }
 }
 
 /* --- server and logins --------------------------------------------------------------------------- */
@@ -212,7 +225,7 @@ run_audits(tn_doctor *doctor, tn_session *session)
     }
     rows = ask(doctor, session, "rls.tables", &tn_sql_doctor_tables_of_nobody, TN_PARAMS(doctor->config->data.schemas));
     if (rows != NULL)
-        say_rows(doctor, TN_WARN, "rls.tables", "select tenon.protect('THE_TABLE');", rows);
+        say_rows(doctor, TN_WARN, "rls.tables", "select tenon.protect('OBJECT');", rows);
     rows = ask(doctor, session, "rls.event_trigger", &tn_sql_doctor_event_trigger, TN_NO_PARAMS);
     if (rows != NULL && tn_rows_count(rows) == 0)
         tn_doctor_say(doctor, TN_WRONG, "rls.event_trigger", "Run tenon init again, as a superuser.",
@@ -269,8 +282,9 @@ check_signing(tn_doctor *doctor)
     tn_db *db = tn_db_new(&(tn_db_options){.url = doctor->config->database.url, .pool = "doctor", .connections = 1,
                                            .wait_ms = 2000, .statement_timeout_ms = 5000, .lock_timeout_ms = 2000});
     tn_tokens *tokens = tn_tokens_new(doctor->config, db);
+    tn_arena *arena = tn_arena_new(); /* what it keeps refers to `tokens` */
     const char *token = NULL;
-    const tn_error *error = tn_tokens_sign(tokens, doctor->line->arena, "{}", &token);
+    const tn_error *error = tn_tokens_sign(tokens, arena, "{}", &token);
 
     if (error != NULL)
         tn_doctor_say(doctor, TN_WRONG, "signing_keys",
@@ -278,6 +292,7 @@ check_signing(tn_doctor *doctor)
                       "no token can be signed: %s", error->message);
     else
         tn_doctor_say(doctor, TN_FINE, "signing_keys", NULL, "a token can be signed");
+    tn_arena_free(arena);
     tn_tokens_free(tokens);
     tn_db_free(db);
 }
