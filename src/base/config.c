@@ -7,7 +7,6 @@
 #include "base/config.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +18,7 @@
 #include "base/settings_private.h"
 #include "base/text.h"
 
-#define FILE_MAX (1024 * 1024)
+#define FILE_MAX ((size_t)1024 * 1024)
 #define SECRET_FILE_MAX 65536
 #define PROVIDERS_MAX 64
 #define PROVIDER_NAME_MAX 63
@@ -42,7 +41,7 @@ read_file(tn_arena *arena, const char *path, size_t max, char **text, size_t *le
     ssize_t got = 0;
 
     if (fd < 0 || fstat(fd, &status) != 0) {
-        const char *problem = tn_arena_printf(arena, "cannot read %s: %s", path, strerror(errno));
+        const char *problem = tn_arena_printf(arena, "cannot read %s: %m", path);
 
         if (fd >= 0)
             (void)close(fd);
@@ -57,7 +56,7 @@ read_file(tn_arena *arena, const char *path, size_t max, char **text, size_t *le
     while (*length < max && (got = read(fd, *text + *length, max - *length)) > 0)
         *length += (size_t)got;
     (void)close(fd);
-    return got < 0 ? tn_arena_printf(arena, "cannot read %s: %s", path, strerror(errno)) : NULL;
+    return got < 0 ? tn_arena_printf(arena, "cannot read %s: %m", path) : NULL;
 }
 
 /* `@/path`: the content of the file without the newline at its end. */
@@ -569,7 +568,7 @@ tn_config_load(tn_arena *arena, const char *path, tn_config *config)
     };
 
     if (path != NULL) {
-        char *text;
+        char *text = NULL;
         const char *problem = read_file(arena, path, FILE_MAX, &text, &source.length);
 
         if (problem != NULL)

@@ -24,9 +24,9 @@
 
 #define BUFFER_SIZE 16384L
 #define REDIRECTS_MAX 5L
-#define RESPONSE_MAX (1024 * 1024) /* when the caller names none */
+#define RESPONSE_MAX ((size_t)1024 * 1024) /* when the caller names none */
 #define TICK_MS 500
-#define RETRY_AFTER_MAX_MS (24 * 3600 * (int64_t)1000)
+#define RETRY_AFTER_MAX_MS (INT64_C(24) * 3600 * 1000)
 
 struct transfer {
     const tn_fetch *fetch;

@@ -61,43 +61,71 @@ number_length(const char *text, size_t length)
     return at;
 }
 
+/* Moves *at from the first quote of a string to its last; the result is NULL or what is wrong with
+ * it. \u0000 is legal, but no C string, PostgreSQL text or json-c member name can hold it. */
+static const char *
+skip_string(const char *text, size_t length, size_t *at)
+{
+    while (++*at < length && text[*at] != '"') {
+        if ((unsigned char)text[*at] < ' ')
+            return "a control character in a string";
+        if (text[*at] != '\\')
+            continue;
+        if (length - *at >= 6 && memcmp(text + *at, "\\u0000", 6) == 0)
+            return "\\u0000";
+        ++*at; /* what is escaped */
+    }
+    return NULL; /* json-c says whether it has ended, and which escapes there are */
+}
+
+/* Moves *at to the last byte of the token that begins there, and *level in and out of brackets. */
+static const char *
+skip_token(const char *text, size_t length, size_t *at, int *level)
+{
+    const char byte = text[*at];
+    size_t number;
+
+    switch (byte) {
+    case '"':
+        return skip_string(text, length, at);
+    case '[':
+    case '{':
+        ++*level;
+        return NULL;
+    case ']':
+    case '}':
+        --*level;
+        return NULL;
+    default:
+        break;
+    }
+    if (byte == '-' || (byte >= '0' && byte <= '9')) {
+        number = number_length(text + *at, length - *at);
+        if (number == 0)
+            return "a number that is none";
+        *at += number - 1;
+        return NULL;
+    }
+    return byte == '\0' || strchr(":, \t\r\ntruefalsn", byte) == NULL ? "an unexpected character"
+                                                                      : NULL;
+}
+
 /* What json-c takes even when it is strict, and we do not: names in single quotes, numbers such as
- * 1. and 01, control characters in strings, empty arrays one level too deep. And \u0000, which is
- * legal but which no C string, PostgreSQL text or json-c member name can hold. */
+ * 1. and 01, control characters in strings, empty arrays one level too deep. */
 static const tn_error *
 check_text(tn_arena *arena, const char *text, size_t length, int depth)
 {
-    static const char outside_strings[] = "{}[]:,\" \t\r\n0123456789-truefalsn";
-    bool is_in_string = false;
     int level = 0;
 
     if (length >= INT_MAX)
         return bad_json(arena, "too long", length);
     for (size_t at = 0; at < length; at++) {
-        const char byte = text[at];
+        const char *problem = skip_token(text, length, &at, &level);
 
-        if (byte == '\0')
-            return bad_json(arena, "a NUL byte", at);
-        if (is_in_string ? (unsigned char)byte < ' ' : strchr(outside_strings, byte) == NULL)
-            return bad_json(arena, "an unexpected character", at);
-        if (byte == '"') {
-            is_in_string = !is_in_string;
-        } else if (byte == '\\' && is_in_string) {
-            if (length - at >= 6 && memcmp(text + at, "\\u0000", 6) == 0)
-                return bad_json(arena, "\\u0000", at);
-            at++; /* what is escaped */
-        } else if (!is_in_string && (byte == '-' || (byte >= '0' && byte <= '9'))) {
-            const size_t number = number_length(text + at, length - at);
-
-            if (number == 0)
-                return bad_json(arena, "a number that is none", at);
-            at += number - 1;
-        } else if (!is_in_string && (byte == '[' || byte == '{')) {
-            if (++level > depth)
-                return bad_json(arena, "nested too deep", at);
-        } else if (!is_in_string && (byte == ']' || byte == '}')) {
-            level--;
-        }
+        if (problem == NULL && level > depth)
+            problem = "nested too deep";
+        if (problem != NULL)
+            return bad_json(arena, problem, at);
     }
     return NULL;
 }

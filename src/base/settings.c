@@ -10,8 +10,8 @@
 #define PROVIDER_AT(member) offsetof(tn_provider_config, member)
 #define WIDTH 98 /* of a comment in the file */
 
-#define DAY_S 86400
-#define KIB 1024
+#define DAY_S INT64_C(86400)
+#define KIB INT64_C(1024)
 #define MIB (KIB * KIB)
 
 static const struct section {

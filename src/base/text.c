@@ -66,7 +66,9 @@ tn_text_starts(const char *text, const char *prefix)
 static char
 lower(char letter)
 {
-    return letter >= 'A' && letter <= 'Z' ? (char)(letter - 'A' + 'a') : letter;
+    if (letter >= 'A' && letter <= 'Z')
+        return (char)(letter - 'A' + 'a');
+    return letter;
 }
 
 bool

@@ -24,7 +24,10 @@ print(const uint8_t bytes[16])
 
     tn_hex(bytes, 16, digits);
     for (size_t at = 0; at < TEXT_LENGTH; at++)
-        uuid.text[at] = is_dash(at) ? '-' : digits[digit++];
+        if (is_dash(at))
+            uuid.text[at] = '-';
+        else
+            uuid.text[at] = digits[digit++];
     return uuid;
 }
 
@@ -51,7 +54,9 @@ hex_lower(char digit)
 {
     if ((digit >= '0' && digit <= '9') || (digit >= 'a' && digit <= 'f'))
         return digit;
-    return digit >= 'A' && digit <= 'F' ? (char)(digit - 'A' + 'a') : '\0';
+    if (digit >= 'A' && digit <= 'F')
+        return (char)(digit - 'A' + 'a');
+    return '\0';
 }
 
 bool
@@ -61,13 +66,13 @@ tn_uuid_parse(const char *text, tn_uuid *uuid)
     if (text == NULL || strnlen(text, TEXT_LENGTH + 1) != TEXT_LENGTH)
         return false;
     for (size_t at = 0; at < TEXT_LENGTH; at++) {
-        const char letter = is_dash(at) ? '-' : hex_lower(text[at]);
-
-        if (letter == '\0' || (letter == '-' && text[at] != '-')) {
+        uuid->text[at] = hex_lower(text[at]);
+        if (is_dash(at) && text[at] == '-')
+            uuid->text[at] = '-';
+        if (uuid->text[at] == '\0' || is_dash(at) != (uuid->text[at] == '-')) {
             *uuid = (tn_uuid){.text = ""};
             return false;
         }
-        uuid->text[at] = letter;
     }
     return true;
 }
