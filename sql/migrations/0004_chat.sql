@@ -154,7 +154,7 @@ create policy owner on ai.run_chunks for select to authenticated, agent
     using (exists (select from ai.runs r
                     where r.tenant_id = run_chunks.tenant_id and r.id = run_chunks.run_id and r.owner_id = (select auth.uid())));
 grant select on ai.run_chunks to authenticated, agent, service_role;
-grant select, insert, delete on ai.run_chunks to tenon_worker;
+grant select, insert, update, delete on ai.run_chunks to tenon_worker;
 
 create table ai.model_calls (
     tenant_id        uuid        not null default tenon.tenant_id() references tenon.tenants (id),
