@@ -163,8 +163,8 @@ test('a person who is deleted', async () => {
 });
 
 test('a signing key that is rotated: old tokens go on, new ones carry the new key', async () => {
-  const rotated = await s.tenon('key', 'rotate-signing', '--json');
-  if (rotated.code !== 0) return assert.fail(`tenon key rotate-signing: ${rotated.stderr}`);
+  const rotated = await s.tenon('signing-key', 'rotate', '--json');
+  if (rotated.code !== 0) return assert.fail(`tenon signing-key rotate: ${rotated.stderr}`);
   const fresh = await eventually('a token with a new key', async () => {
     const session = await anon.post('/auth/v1/token?grant_type=password', { email: ada.email, password });
     return decode(session.access_token).header.kid !== header.kid && session;

@@ -15,6 +15,7 @@
  *   nginxes    2: so many nginx in front of the same workers; their addresses are in `origins`
  *   cluster    a cluster of startCluster() instead of the shared one
  *   people     false: signs nobody up
+ *   env        variables of the environment for the server and the operator's command
  *   under      a command that `tenon serve` is started with, such as ['prlimit', '--nofile=64']
  */
 import { after } from 'node:test';
@@ -180,9 +181,7 @@ class Stack {
   }
 
   #spawn(command, args, log) {
-    const env = { ...process.env, PGPASSWORD: undefined, ...this.options.env };
-    for (const name of Object.keys(env)) if (/^TENON_/.test(name) || env[name] === undefined) delete env[name];
-    const child = spawn(command, args, { stdio: ['ignore', log, log], cwd: this.dir, env });
+    const child = spawn(command, args, { stdio: ['ignore', log, log], cwd: this.dir, env: cleanEnvironment(this.options.env) });
     child.left = once(child, 'exit');
     child.on('exit', () => (child.gone = true)).on('error', (error) => (child.gone = error));
     this.#children.push(child);
@@ -231,9 +230,8 @@ class Stack {
 
   /* The operator's command on this stack: {code, stdout, stderr, json}. */
   async tenon(...args) {
-    const [verb, ...rest] = args;
     try {
-      const { stdout, stderr } = await run(binary, [verb, '-c', this.conf, ...rest]);
+      const { stdout, stderr } = await run(binary, [...args, '-c', this.conf], { env: cleanEnvironment(this.options.env) });
       return { code: 0, stdout, stderr, json: parse(stdout) };
     } catch (error) {
       return { code: error.code, stdout: error.stdout, stderr: error.stderr, json: parse(error.stdout) };
@@ -369,8 +367,9 @@ function nginxConfiguration({ dir, port, metricsPort, runDir }) {
 }
 
 /* Our own settings in the environment must not reach the stack under test. */
-function cleanEnvironment() {
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('TENON_')));
+function cleanEnvironment(more = {}) {
+  const kept = Object.entries(process.env).filter(([name]) => !name.startsWith('TENON_') && !name.startsWith('PG'));
+  return { ...Object.fromEntries(kept), TENON_SQL_DIR: path.join(source, 'sql'), ...more };
 }
 
 export function childrenOf(pid) {
