@@ -96,14 +96,18 @@ rate_text(const tn_config *config, tn_limit_class class)
     return NULL;
 }
 
+static const uint8_t ipv4_prefix[12] = {[10] = 0xFF, [11] = 0xFF};
+
+/* All zeroes when it is no address (a client on a Unix socket has none). */
 static bool
 parse_address(const char *text, uint8_t address[ADDRESS_BYTES])
 {
-    static const uint8_t mapped[12] = {[10] = 0xFF, [11] = 0xFF};
-
-    memcpy(address, mapped, sizeof(mapped));
-    return inet_pton(AF_INET, text, address + sizeof(mapped)) == 1 ||
-           inet_pton(AF_INET6, text, address) == 1;
+    memcpy(address, ipv4_prefix, sizeof(ipv4_prefix));
+    if (inet_pton(AF_INET, text, address + sizeof(ipv4_prefix)) == 1 ||
+        inet_pton(AF_INET6, text, address) == 1)
+        return true;
+    memset(address, 0, ADDRESS_BYTES);
+    return false;
 }
 
 /* The next block of a comma-separated list, without blanks around it; false at its end. */
@@ -265,10 +269,10 @@ tn_limits_take(tn_limits *limits, const tn_config *config, tn_arena *arena, tn_l
         return NULL;
     if (!by_address)
         name = hash_caller(limits, class, subject, strlen(subject));
-    else if (strchr(address, ':') != NULL) /* whoever has one IPv6 address has its /64 */
-        name = hash_caller(limits, class, bytes, ADDRESS_BYTES / 2);
-    else
+    else if (memcmp(bytes, ipv4_prefix, sizeof(ipv4_prefix)) == 0)
         name = hash_caller(limits, class, bytes, ADDRESS_BYTES);
+    else /* whoever has one IPv6 address has its /64 */
+        name = hash_caller(limits, class, bytes, ADDRESS_BYTES / 2);
     wait_us = take_token(find_bucket(limits, name), &rate);
     if (wait_us == 0)
         return NULL;

@@ -7,7 +7,7 @@
  * section 3.1): an ES256 `kid` is verified with that key only, HS256 only with auth.jwt_secret and
  * never under the kid of one of ours, `none` never.
  *
- * Threads: any.
+ * Threads: any. Freed after the arenas it was used with: they hold the keys they verified by.
  */
 #ifndef TN_IDENTITY_TOKEN_H
 #define TN_IDENTITY_TOKEN_H
