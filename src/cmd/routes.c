@@ -24,9 +24,10 @@ role_names(tn_arena *arena, const tn_route *route)
     PQExpBuffer names = tn_arena_buffer(arena);
 
     for (size_t i = 0; i < TN_COUNT(roles); i++) {
-        /* Agents need a scope: without one the route refuses them, whatever the set says. */
+        /* Agents need a scope: without one a route that is not open to all refuses them. */
         if ((route->roles & roles[i].bit) == 0 ||
-            (roles[i].bit == TN_ROLE_AGENT && route->scope == NULL))
+            (roles[i].bit == TN_ROLE_AGENT && route->scope == NULL &&
+             (route->roles & TN_ROLE_NONE) == 0))
             continue;
         appendPQExpBuffer(names, "%s%s", names->len > 0 ? ", " : "", roles[i].name);
     }

@@ -47,6 +47,7 @@ typedef struct tn_route {
     tn_limit_class limit;
     unsigned roles;       /* TN_ROLE_… */
     size_t body_max;      /* bytes; 0: server.body_max */
+    bool waits;           /* may hold its thread for long, so the last thread of a pool refuses it */
     const char *summary;  /* one line of documentation */
 } tn_route;
 

@@ -41,7 +41,7 @@ authorise(const tn_principal *who, const tn_route *route, tn_arena *arena)
         return tn_error_new(arena, 403, "role_not_allowed", NULL,
                             "the role %s may not call this", who->role_name);
     }
-    if (who->role == TN_ROLE_AGENT &&
+    if (who->role == TN_ROLE_AGENT && (route->roles & TN_ROLE_NONE) == 0 &&
         (route->scope == NULL || !tn_principal_has_scope(who, route->scope)))
         return tn_error_new(arena, 403, "scope_missing",
                             "Give the agent's key the scope, or use another key.",
@@ -101,7 +101,7 @@ run(const tn_dispatch *dispatch, tn_ctx *c, tn_request *request, tn_principal *w
     TN_TRY(tn_principal_identify(dispatch->process, request, c->arena, who));
     TN_TRY(authorise(who, route, c->arena));
     TN_TRY(take_limit(dispatch, c));
-    if (overloaded && dispatch->refuse_when_overloaded && route->limit == TN_LIMIT_CHAT) {
+    if (overloaded && route->waits) {
         tn_error *error =
             tn_error_new(c->arena, 503, "overloaded", "Try again in a moment.",
                          "as many answers are being written as this server is set up for");

@@ -16,10 +16,10 @@ typedef struct tn_dispatch {
     const tn_process *process;
     const tn_area *const *areas; /* NULL-terminated, the fallback last */
     void **states;               /* of the areas, in their order */
-    bool refuse_when_overloaded; /* chat requests get 503 from the last thread of the pool */
 } tn_dispatch;
 
-/* Serves one request, and logs and counts it. The arena is empty before and after. */
+/* Serves one request, and logs and counts it. The arena is empty before and after. `overloaded`: the
+ * thread is the last of its pool, so routes that may wait are answered 503 `overloaded`. */
 void tn_dispatch_serve(const tn_dispatch *dispatch, tn_arena *arena, FCGX_Request *fcgx,
                        bool overloaded);
 

@@ -148,9 +148,7 @@ start_areas(struct state *state)
     while (areas[count] != NULL)
         count++;
     state->dispatch = (tn_dispatch){.process = &state->process, .areas = areas,
-                                    .states = calloc(count + 1, sizeof(void *)),
-                                    .refuse_when_overloaded =
-                                        state->worker->pool == TN_POOL_STREAM};
+                                    .states = calloc(count + 1, sizeof(void *))};
     if (state->dispatch.states == NULL)
         tn_die("out of memory");
     for (size_t i = 0; i < count; i++)
