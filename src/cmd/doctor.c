@@ -73,7 +73,8 @@ check_secrets(tn_doctor *doctor)
     const tn_config *config = doctor->config;
     uint8_t bytes[32];
 
-    if (config->server.secret == NULL || !tn_hex_decode(config->server.secret, bytes, sizeof bytes))
+    doctor->has_secret = config->server.secret != NULL && tn_hex_decode(config->server.secret, bytes, sizeof bytes);
+    if (!doctor->has_secret)
         tn_doctor_say(doctor, TN_WRONG, "config.secret", "Set it to the output of: openssl rand -hex 32",
                       "server.secret is not 64 hexadecimal digits");
     else

@@ -14,6 +14,7 @@ typedef struct tn_doctor {
     const tn_config *config;
     PQExpBuffer json;
     size_t counts[TN_WRONG + 1]; /* of each tn_finding */
+    bool has_secret;             /* server.secret is usable */
 } tn_doctor;
 
 /* One finding of a check ("database.roles"). `mend` says what to do, NULL for what is fine. */

@@ -326,7 +326,8 @@ tn_doctor_database(tn_doctor *doctor)
         check_version(doctor, worker);
         check_clock(doctor, worker);
         check_connections(doctor, worker);
-        check_signing(doctor);
+        if (doctor->has_secret)
+            check_signing(doctor);
     }
     if (owner != NULL)
         check_as_owner(doctor, owner);

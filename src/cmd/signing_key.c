@@ -100,6 +100,7 @@ const tn_command tn_signing_key_commands[] = {
      .help = "Nobody is signed out: the key that signed until now still verifies. It is retired by a later rotation,\n"
              "once all its tokens have expired, or at once by `tenon signing-key retire`.\n",
      .run = run_rotate},
-    {"signing-key retire", "KID", 1, 1, "Refuse from now on what a previous key has signed", NULL, NULL, run_retire},
+    {"signing-key retire", "KID", 1, 1, "Refuse from now on what a previous key has signed",
+     "A KID that begins with - goes behind --: tenon signing-key retire -- -abc\n", NULL, run_retire},
     {.name = NULL},
 };

@@ -1,0 +1,113 @@
+// t/cmd/doctor.mjs: tenon doctor finds what is broken, names it, and says how to mend it
+import { before, test } from 'node:test';
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import { commandLine } from '../lib/command.mjs';
+import { startCluster } from '../lib/postgres.mjs';
+
+// a cluster of its own: roles are broken here, and other tests use them
+const cluster = await startCluster();
+const c = await commandLine(cluster.url, { settings: { 'server.user': '' } });
+
+/* Findings that are not "ok", without the server and nginx, which do not run here. */
+async function findings(options = {}) {
+  const { json, code, stderr } = await c.tenon('doctor', '--json', options);
+  assert.ok(json, stderr);
+  assert.equal(json.ok, code === 0);
+  return json.findings.filter((f) => f.level !== 'ok' && !['server', 'nginx', 'config.file'].includes(f.check));
+}
+
+before(async () => {
+  assert.equal((await c.tenon('init', '--superuser-url', cluster.url)).code, 0);
+  assert.equal((await c.tenon('tenant', 'create', 'acme')).code, 0);
+});
+
+test('a healthy installation', async () => {
+  assert.deepEqual(await findings(), []);
+  const { code, stdout } = await c.tenon('doctor');
+  assert.equal(code, 1, 'the server does not run');
+  assert.match(stdout, /BAD {3}server/);
+  assert.match(stdout, /BAD {3}nginx/);
+});
+
+const cases = [
+  { name: 'a table without row security', check: 'rls.tables', finding: /leaky has no row security/, mend: /tenon\.protect\('leaky'\)/,
+    sql: "set tenon.auto_protect = off; create table public.leaky (a int); grant select on public.leaky to anon", undo: 'drop table public.leaky' },
+  { name: 'row security that does not bind the owner', check: 'rls.tables', finding: /does not force/,
+    sql: 'alter table auth.users no force row level security', undo: 'alter table auth.users force row level security' },
+  { name: 'a table of nobody', check: 'rls.tables', level: 'warning', finding: /shared has no tenant_id/,
+    sql: 'set tenon.auto_protect = off; create table public.shared (a int); alter table public.shared enable row level security, force row level security; grant select on public.shared to anon',
+    undo: 'drop table public.shared' },
+  { name: 'a tenant_id without the wall', check: 'rls.tenant', finding: /auth\.sessions has a tenant_id/,
+    sql: 'alter policy tenon_tenant on auth.sessions rename to gone; drop policy gone on auth.sessions', undo: "select tenon.isolate('auth.sessions')" },
+  { name: 'a view with its owner\'s rights', check: 'rls.views', finding: /seen shows what its owner/, mend: /alter view seen set/,
+    sql: 'create view public.seen as select * from auth.users; grant select on public.seen to anon', undo: 'drop view public.seen' },
+  { name: 'a materialized view', check: 'rls.views', finding: /mat is a materialized view/,
+    sql: 'create materialized view public.mat as select 1 as a; grant select on public.mat to authenticated', undo: 'drop materialized view public.mat' },
+  { name: 'a function of a superuser', check: 'rls.functions', finding: /all_powerful\(\) runs as postgres/,
+    sql: "create function public.all_powerful() returns int language sql security definer set search_path = '' as 'select 1'", undo: 'drop function public.all_powerful()' },
+  { name: 'a definer with the caller\'s search_path', check: 'rls.functions', finding: /careless\(\) runs as tenon_owner with/,
+    sql: "set role tenon_owner; create function public.careless() returns int language sql security definer as 'select 1'", undo: 'drop function public.careless()' },
+  { name: 'TRUNCATE', check: 'rls.grants', finding: /service_role may truncate/, sql: 'grant truncate on auth.users to service_role', undo: 'revoke truncate on auth.users from service_role' },
+  { name: 'CREATE in public', check: 'rls.grants', finding: /schema public anon may create/, sql: 'grant create on schema public to anon', undo: 'revoke create on schema public from anon' },
+  { name: 'the event trigger disabled', check: 'rls.event_trigger', finding: /missing or disabled/,
+    sql: 'alter event trigger tenon_auto_protect disable', undo: 'alter event trigger tenon_auto_protect enable' },
+  { name: 'a request role that bypasses row security', check: 'database.roles', finding: /service_role bypasses row security/, mend: /tenon init/,
+    sql: 'alter role service_role bypassrls', undo: 'alter role service_role nobypassrls' },
+  { name: 'a role that is missing', check: 'database.roles', finding: /agent does not exist/, sql: 'alter role agent rename to agent_gone', undo: 'alter role agent_gone rename to agent' },
+  { name: 'a request role with power', check: 'database.members', finding: /anon is a member of tenon_platform/,
+    sql: 'grant tenon_platform to anon', undo: 'revoke tenon_platform from anon' },
+  { name: 'a login that cannot become what it must', check: 'database.members', finding: /tenon_authenticator cannot become tenon_worker/,
+    sql: 'revoke tenon_worker from tenon_authenticator', undo: 'grant tenon_worker to tenon_authenticator' },
+  { name: 'a changed migration', check: 'migrations', finding: /0002_auth\.sql is not what/,
+    sql: "update tenon.migrations set sha256 = reverse(sha256) where number = 2", undo: 'update tenon.migrations set sha256 = reverse(sha256) where number = 2' },
+  { name: 'no active signing key', check: 'signing_keys', finding: /no token can be signed/,
+    sql: "update tenon.signing_keys set status = 'retired' where status = 'active'", undo: "update tenon.signing_keys set status = 'active' where status = 'retired'" },
+];
+for (const { name, check, level = 'error', finding, mend = /./, sql, undo } of cases)
+  test(name, async () => {
+    await c.sql(sql);
+    const found = await findings();
+    await c.sql(undo);
+    const hit = found.find((f) => f.check === check && finding.test(f.finding));
+    assert.ok(hit, `${check} ${finding} is not among ${JSON.stringify(found)}`);
+    assert.equal(hit.level, level);
+    assert.match(hit.mend, mend);
+  });
+
+test('all of it is mended again', async () => assert.deepEqual(await findings(), []));
+
+const settings = [
+  { name: 'a superuser as the workers\' login', env: { TENON_DATABASE_URL: c.url }, check: 'database.url', finding: /superuser or bypasses/ },
+  { name: 'a login that does not connect', env: { TENON_DATABASE_URL: c.url.replace('postgres@', 'nobody@') }, check: 'database.url', finding: /no connection/ },
+  { name: 'another server.secret', env: { TENON_SERVER_SECRET: 'a'.repeat(64) }, check: 'signing_keys', finding: /no token can be signed/ },
+  { name: 'no server.secret', env: { TENON_SERVER_SECRET: '' }, check: 'config.secret', finding: /64 hexadecimal/ },
+  { name: 'a short jwt_secret', env: { TENON_AUTH_JWT_SECRET: 'short' }, check: 'config.jwt_secret', finding: /can be guessed/ },
+  { name: 'plain HTTP', env: { TENON_SERVER_PUBLIC_URL: 'http://198.51.100.1:1' }, check: 'config.public_url', finding: /in the clear/ },
+  { name: 'a folder that is not there', env: { TENON_SERVER_RUN_DIR: '/nonexistent/tenon' }, check: 'folder.run', finding: /No such file/ },
+  { name: 'a default tenant that is not there', env: { TENON_DATA_DEFAULT_TENANT: 'nobody' }, check: 'tenants', finding: /no such tenant/ },
+  { name: 'a default provider that is not there', env: { TENON_CHAT_PROVIDER: 'nobody' }, check: 'config.providers', finding: /no such provider/ },
+  { name: 'more connections than there are', env: { TENON_API_CONNECTIONS: '5000' }, check: 'database.connections', finding: /may open/ },
+];
+for (const { name, env, check, finding } of settings)
+  test(name, async () => {
+    const { json, code, stderr } = await c.tenon('doctor', '--json', { env });
+    if (code === 6) return assert.match(stderr, /config/); // what the configuration itself refuses needs no doctor
+    assert.ok(json.findings.some((f) => f.check === check && f.level !== 'ok' && finding.test(f.finding)), JSON.stringify(json.findings.filter((f) => f.level !== 'ok')));
+  });
+
+test('a configuration that others may read', async () => {
+  fs.chmodSync(c.conf, 0o644);
+  const { json } = await c.tenon('doctor', '--json');
+  fs.chmodSync(c.conf, 0o600);
+  const hit = json.findings.find((f) => f.check === 'config.file');
+  assert.equal(hit.level, 'error');
+  assert.match(hit.mend, /chmod 0640/);
+});
+
+test('without PostgreSQL it says so and goes on', async () => {
+  cluster.stop();
+  const found = await findings();
+  cluster.start();
+  assert.deepEqual(found.map((f) => f.check).sort(), ['database.owner_url', 'database.url']);
+});
