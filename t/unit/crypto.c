@@ -21,7 +21,7 @@ hashes_match_their_vectors(void **state)
     tn_hmac_sha256("Jefe", 4, "what do ya want for nothing?", 28, digest); /* RFC 4231, case 2 */
     tn_hex(digest, sizeof(digest), hex);
     assert_string_equal(hex, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
-    tn_hmac_sha256("", 0, "", 0, digest);
+    tn_hmac_sha256(NULL, 0, NULL, 0, digest);
     tn_hex(digest, sizeof(digest), hex);
     assert_string_equal(hex, "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
 }
