@@ -121,9 +121,9 @@ select tenon.cancel_run($1::uuid)
 -- No row: no such run, or its conversation is deleted. The same call_id again adds what was not known before.
 -- name: tool_call_record   $1 run, $2 call id or null, $3 name, $4 type, $5 arguments, $6 result, $7 error
 insert into ai.tool_calls as t (run_id, conversation_id, owner_id, call_id, name, type, arguments, result, error, status, finished_at)
-select r.id, r.conversation_id, r.owner_id, coalesce($2, 'call_' || tenon.uuid7()), $3, coalesce($4, 'function'), $5::jsonb, $6::jsonb, $7,
-       case when $7 is not null then 'failed' when $6::jsonb is not null then 'completed' else 'requested' end,
-       case when coalesce($7, $6) is not null then now() end
+select r.id, r.conversation_id, r.owner_id, coalesce($2, 'call_' || tenon.uuid7()), $3, coalesce($4, 'function'), $5::jsonb, $6::jsonb, $7::text,
+       case when $7::text is not null then 'failed' when $6::jsonb is not null then 'completed' else 'requested' end,
+       case when $7::text is not null or $6::jsonb is not null then now() end
   from ai.runs as r
  where r.id = $1::uuid and r.conversation_id is not null
     on conflict (tenant_id, run_id, call_id) do update

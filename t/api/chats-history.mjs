@@ -61,7 +61,7 @@ test('a reply that failed without a word is not sent as an empty message', async
 });
 
 test('the same to Anthropic, whose rules are stricter', async () => {
-  const start = await alice.post('/api/chats/messages', { content: 'start', model: 'claude/claude-large' });
+  const start = await alice.post('/api/chats/messages', { content: 'start', model: 'claude/wide' });
   provider.next({ status: 400, message: 'no' });
   await alice.request('POST', `/api/chats/${start.chat.id}/messages`, { content: 'fails' });
   provider.reset();
