@@ -138,7 +138,8 @@ export class EventStream {
     response.on('close', () => this.#end(response.complete ? undefined : new Error('the stream was cut off')));
   }
 
-  /* The next event; with a name, the next one of that name, the others are skipped. Rejects at the end of the stream. */
+  /* The next event; with a name, the next one of that name, the others are skipped. Rejects at the end of the stream, and
+   * when nothing comes for a long time. */
   async next(name) {
     for (;;) {
       const event = await this.#take();
@@ -166,7 +167,11 @@ export class EventStream {
   async #take() {
     while (this.#taken >= this.all.length) {
       if (this.ended || this.broken) return undefined;
-      await new Promise((resolve) => this.#waiting.push(resolve));
+      let deadline;
+      const woken = new Promise((resolve) => this.#waiting.push(resolve));
+      const late = new Promise((resolve) => (deadline = setTimeout(resolve, 60_000, 'late')));
+      if ((await Promise.race([woken, late])) === 'late') throw new Error(`no event for a minute; so far ${JSON.stringify(this.all).slice(0, 600)}`);
+      clearTimeout(deadline);
     }
     return this.all[this.#taken++];
   }

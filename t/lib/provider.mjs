@@ -103,12 +103,14 @@ class Provider extends EventEmitter {
     return this;
   }
 
-  /* Resolves with the first call that passes `test`, one that has come or one that will. */
-  async call(test = () => true) {
+  /* Resolves with the first call that passes `test`, one that has come or one that will; rejects after a while. */
+  async call(test = () => true, { signal = AbortSignal.timeout(30_000) } = {}) {
     for (;;) {
       const found = this.calls.find(test);
       if (found) return found;
-      await once(this, 'call');
+      await once(this, 'call', { signal }).catch(() => {
+        throw new Error(`the provider was not asked; so far there were ${this.calls.length} calls`);
+      });
     }
   }
 
