@@ -266,7 +266,7 @@ tn_command_option(const tn_command_line *line, const char *name)
     for (size_t i = 0; options != NULL && options[i].name != NULL; i++)
         if (strcmp(options[i].name, name) == 0)
             return line->values[i];
-    assert(!"an option that the command does not have");
+    assert(false && "an option that the command does not have");
     return NULL;
 }
 

@@ -59,7 +59,7 @@ run_create(tn_command_line *line)
 {
     const char *kind = tn_command_option(line, "kind"), *name = tn_command_option(line, "name");
     const char *lifetime = tn_command_option(line, "expires-in"), *tenant;
-    const struct fresh_key key = kind == NULL ? (struct fresh_key){NULL} : make_key(line->arena, kind);
+    const struct fresh_key key = kind == NULL ? (struct fresh_key){0} : make_key(line->arena, kind);
     const tn_config *config;
     tn_session *session;
     const tn_rows *rows;
