@@ -282,6 +282,7 @@ run_until_over(struct state *state, const sigset_t *signals)
     const struct timespec tick = {.tv_nsec = (long)TICK_MS * 1000000};
     tn_loop_figures figures;
 
+    beat(state); /* at once: a run may name this worker before the first tick */
     do {
         handle_signal(state, sigtimedwait(signals, NULL, &tick));
         beat(state);
