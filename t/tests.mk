@@ -2,9 +2,11 @@
 #
 # A fuzz target searches for input that breaks its property when it is built with --enable-fuzzers (and
 # CC=clang); otherwise it replays t/fuzz/corpus/<name>/. t/run knows which of the two it has.
-unit_tests = t/unit/address t/unit/arena t/unit/buffer t/unit/cache t/unit/config t/unit/crypto t/unit/error \
+unit_tests = t/unit/address t/unit/arena t/unit/buffer t/unit/cache t/unit/config t/unit/crypto \
+	t/unit/db_error t/unit/db_listen t/unit/db_migration t/unit/db_pool t/unit/db_transaction t/unit/error \
 	t/unit/fetch t/unit/field t/unit/gate t/unit/json t/unit/key t/unit/limit t/unit/log t/unit/loop \
 	t/unit/metrics t/unit/principal t/unit/refresh_token t/unit/route t/unit/text t/unit/token t/unit/uuid
+thread_tests = t/threads/db_pool
 fuzz_targets = t/fuzz/access_token t/fuzz/base64url t/fuzz/config t/fuzz/field t/fuzz/json \
 	t/fuzz/refresh_token t/fuzz/text
 
@@ -14,7 +16,7 @@ LDADD = libtenon.a $(DEPS_LIBS) $(FCGI_LIBS) $(CMOCKA_LIBS)
 
 check_PROGRAMS = t/lint/document $(fuzz_targets)
 if HAVE_CMOCKA
-check_PROGRAMS += $(unit_tests)
+check_PROGRAMS += $(unit_tests) $(thread_tests)
 endif
 
 t_unit_fetch_SOURCES = t/unit/fetch.c t/unit/server.c

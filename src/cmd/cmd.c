@@ -498,7 +498,7 @@ tn_command_tenant(tn_command_line *line, const tn_config *config, tn_session *se
     if (wanted == NULL || wanted[0] == '\0')
         return tn_command_fail(line, TN_EXIT_USAGE, "tenant_missing", "Or set data.default_tenant.",
                                "which tenant? Say --tenant NAME");
-    TN_COMMAND_TRY(tn_command_query(line, session, &tn_sql_tenant_find, TN_PARAMS(wanted),
+    TN_COMMAND_TRY(tn_command_query(line, session, &tn_sql_tenant_by_name, TN_PARAMS(wanted),
                                     tn_arena_printf(line->arena, "there is no tenant %s", wanted),
                                     &rows));
     *id = tn_rows_text(rows, 0, 0);

@@ -248,7 +248,7 @@ check_tenants(tn_doctor *doctor, tn_session *session)
         tn_doctor_say(doctor, TN_FINE, "tenants", NULL, "%s, of which %s active", tn_rows_text(rows, 0, 0), tn_rows_text(rows, 0, 1));
     if (wanted == NULL || wanted[0] == '\0')
         return;
-    rows = ask(doctor, session, "tenants", &tn_sql_tenant_find, TN_PARAMS(wanted));
+    rows = ask(doctor, session, "tenants", &tn_sql_tenant_by_name, TN_PARAMS(wanted));
     if (rows != NULL && tn_rows_count(rows) == 0)
         tn_doctor_say(doctor, TN_WRONG, "tenants", "Create it, or change data.default_tenant.",
                       "data.default_tenant is %s, and there is no such tenant", wanted);

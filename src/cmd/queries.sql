@@ -11,10 +11,10 @@ set role tenon_owner
 -- name: act_as_login
 set role none
 
--- name: begin
+-- name: transaction_begin
 begin
 
--- name: commit
+-- name: transaction_commit
 commit
 
 -- --- init ---
@@ -35,7 +35,7 @@ select pg_advisory_lock(hashtextextended('tenon.init', 0))
 
 -- --- tenants ---
 
--- name: tenant_find   $1 name or id
+-- name: tenant_by_name   $1 name or id
 select t.id, t.name, t.status from tenon.tenants t where t.name = $1 or t.id::text = lower($1)
 
 -- name: tenant_create   $1 name

@@ -54,7 +54,7 @@ rotate(tn_command_line *line, const tn_config *config, tn_session *session, cons
 {
     const char *ttl_s = tn_arena_printf(line->arena, "%lld", (long long)config->auth.jwt_ttl_s);
 
-    TN_COMMAND_TRY(tn_command_query(line, session, &tn_sql_begin, TN_NO_PARAMS, NULL, NULL));
+    TN_COMMAND_TRY(tn_command_query(line, session, &tn_sql_transaction_begin, TN_NO_PARAMS, NULL, NULL));
     TN_COMMAND_TRY(tn_command_query(line, session, &tn_sql_signing_key_lock, TN_NO_PARAMS, NULL, NULL));
     TN_COMMAND_TRY(tn_signing_key_add(line, config, session, "next")); /* if there was none */
     TN_COMMAND_TRY(tn_command_query(line, session, &tn_sql_signing_key_retire_old, TN_PARAMS(ttl_s), NULL, NULL));
@@ -62,7 +62,7 @@ rotate(tn_command_line *line, const tn_config *config, tn_session *session, cons
     TN_COMMAND_TRY(tn_command_query(line, session, &tn_sql_signing_key_step_up, TN_NO_PARAMS,
                                     "there is no next signing key", rows));
     TN_COMMAND_TRY(tn_signing_key_add(line, config, session, "next"));
-    return tn_command_query(line, session, &tn_sql_commit, TN_NO_PARAMS, NULL, NULL);
+    return tn_command_query(line, session, &tn_sql_transaction_commit, TN_NO_PARAMS, NULL, NULL);
 }
 
 static tn_exit
