@@ -32,7 +32,10 @@ typedef struct TN_CAPABILITY tn_lock {
     pthread_mutex_t mutex;
 } tn_lock;
 
-#define TN_LOCK_INIT {.mutex = PTHREAD_MUTEX_INITIALIZER}
+#define TN_LOCK_INIT                       \
+    {                                      \
+        .mutex = PTHREAD_MUTEX_INITIALIZER \
+    }
 
 static inline void
 tn_lock_init(tn_lock *lock)

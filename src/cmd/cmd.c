@@ -13,16 +13,17 @@
 #define COLUMNS_MAX 12
 
 static const tn_command *const tables[] = {
-    tn_init_commands,   tn_migrate_commands, tn_serve_commands,       tn_control_commands,
-    tn_status_commands, tn_doctor_commands,  tn_tenant_commands,      tn_key_commands,
+    tn_init_commands,   tn_migrate_commands,  tn_serve_commands,       tn_control_commands,
+    tn_status_commands, tn_doctor_commands,   tn_tenant_commands,      tn_key_commands,
     tn_user_commands,   tn_provider_commands, tn_signing_key_commands, tn_routes_commands,
 };
 
-static const char help_common[] = "\nOptions of every command:\n"
-                                  "  -c, --config FILE      the configuration (else TENON_CONF, else "
-                                  TN_SYSCONF_DIR "/tenon.conf)\n"
-                                  "      --json             one JSON value instead of text\n"
-                                  "  -h, --help             this help\n";
+static const char help_common[] =
+    "\nOptions of every command:\n"
+    "  -c, --config FILE      the configuration (else TENON_CONF, else " TN_SYSCONF_DIR
+    "/tenon.conf)\n"
+    "      --json             one JSON value instead of text\n"
+    "  -h, --help             this help\n";
 
 static const char help_end[] =
     "\nTENON_SECTION_KEY in the environment overrides a setting of the file.\n"
@@ -30,7 +31,8 @@ static const char help_end[] =
     "5 database or provider out of reach, 6 wrong configuration.\n"
     "\n`tenon COMMAND --help` tells more about one.\n";
 
-/* --- help ---------------------------------------------------------------------------------------- */
+/* --- help ----------------------------------------------------------------------------------------
+ */
 
 /* Is `name` this word, or does it start with it and a blank? NULL fits every name. */
 static bool
@@ -56,8 +58,10 @@ static void
 print_help(FILE *out, const char *noun)
 {
     if (noun == NULL)
-        fputs("Usage: tenon COMMAND [OPTION]...\n\nThe backend under an AI app: its server, and the operator's commands.\n"
-              "\nCommands:\n", out);
+        fputs("Usage: tenon COMMAND [OPTION]...\n\nThe backend under an AI app: its server, and "
+              "the operator's commands.\n"
+              "\nCommands:\n",
+              out);
     else
         fprintf(out, "Usage: tenon %s COMMAND [OPTION]...\n\nCommands:\n", noun);
     print_commands(out, noun);
@@ -76,7 +80,8 @@ print_command_help(FILE *out, const tn_command *command)
         fprintf(out, "\n%s", command->help);
     if (command->options != NULL)
         fputs("\nOptions:\n", out);
-    for (const tn_option *option = command->options; option != NULL && option->name != NULL; option++) {
+    for (const tn_option *option = command->options; option != NULL && option->name != NULL;
+         option++) {
         char left[64];
 
         snprintf(left, sizeof left, "--%s%s%s", option->name, option->value == NULL ? "" : " ",
@@ -86,7 +91,8 @@ print_command_help(FILE *out, const tn_command *command)
     fputs(help_common, out);
 }
 
-/* --- the line ------------------------------------------------------------------------------------ */
+/* --- the line ------------------------------------------------------------------------------------
+ */
 
 /* The command of the first one or two words; `words` tells how many it took. */
 static const tn_command *
@@ -138,12 +144,14 @@ read_options(tn_command_line *line, int argc, char **argv, bool stop_at_word, co
 
     for (int i = 0; own != NULL && own[i].name != NULL; i++) {
         assert(i < OPTIONS_MAX);
-        options[4 + i] = (struct option){own[i].name, own[i].value == NULL ? no_argument : required_argument,
-                                         NULL, OPTION_OWN + i};
+        options[4 + i] =
+            (struct option){own[i].name, own[i].value == NULL ? no_argument : required_argument,
+                            NULL, OPTION_OWN + i};
     }
     optind = 0; /* GNU: start anew */
     opterr = 0;
-    while ((found = getopt_long(argc, argv, stop_at_word ? "+:c:h" : ":c:h", options, NULL)) != -1) {
+    while ((found = getopt_long(argc, argv, stop_at_word ? "+:c:h" : ":c:h", options, NULL)) !=
+           -1) {
         if (found == 'c')
             line->config_path = optarg;
         else if (found == 'h')
@@ -180,8 +188,9 @@ run_command(tn_command_line *line, int argc, char **argv)
     }
     count = (size_t)(argc - optind);
     if (count < command->argument_min || count > command->argument_max)
-        return tn_command_fail(line, TN_EXIT_USAGE, "usage", NULL, "usage: tenon %s%s%s [OPTION]...",
-                               command->name, command->arguments == NULL ? "" : " ",
+        return tn_command_fail(line, TN_EXIT_USAGE, "usage", NULL,
+                               "usage: tenon %s%s%s [OPTION]...", command->name,
+                               command->arguments == NULL ? "" : " ",
                                command->arguments == NULL ? "" : command->arguments);
     line->arguments = (const char *const *)(argv + optind);
     line->argument_count = count;
@@ -294,7 +303,8 @@ tn_command_config(tn_command_line *line, const tn_config **config)
     return TN_EXIT_OK;
 }
 
-/* --- output -------------------------------------------------------------------------------------- */
+/* --- output --------------------------------------------------------------------------------------
+ */
 
 /* Text of others (names, addresses) must not steer the operator's terminal. */
 static void
@@ -442,7 +452,8 @@ tn_command_table(const tn_command_line *line, const tn_rows *rows, const tn_colu
     puts("]");
 }
 
-/* --- the database -------------------------------------------------------------------------------- */
+/* --- the database --------------------------------------------------------------------------------
+ */
 
 static void
 close_session(void *session)
@@ -471,7 +482,8 @@ tn_command_open(tn_command_line *line, const tn_config **config, tn_session **se
 
 tn_exit
 tn_command_query(tn_command_line *line, tn_session *session, const tn_statement *statement,
-                 const char *const *parameters, size_t count, const char *missing, const tn_rows **rows)
+                 const char *const *parameters, size_t count, const char *missing,
+                 const tn_rows **rows)
 {
     const tn_rows *found = NULL;
     const tn_error *error =

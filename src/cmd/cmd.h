@@ -31,8 +31,8 @@ typedef enum tn_exit {
 typedef struct tn_command_line tn_command_line;
 
 typedef struct tn_option {
-    const char *name;      /* "tenant" for --tenant; NULL ends the list */
-    const char *value;     /* what it takes, as the help calls it: "NAME"; NULL: a switch */
+    const char *name;  /* "tenant" for --tenant; NULL ends the list */
+    const char *value; /* what it takes, as the help calls it: "NAME"; NULL: a switch */
     const char *summary;
 } tn_option;
 
@@ -40,20 +40,21 @@ typedef struct tn_command {
     const char *name;      /* the words: "migrate", "key create"; NULL ends the table */
     const char *arguments; /* what follows, for the help: "NAME"; NULL: nothing */
     size_t argument_min, argument_max;
-    const char *summary;   /* one line */
-    const char *help;      /* more lines, each ended; or NULL */
+    const char *summary;      /* one line */
+    const char *help;         /* more lines, each ended; or NULL */
     const tn_option *options; /* beside -c, --json and --help, which all have; or NULL */
     tn_exit (*run)(tn_command_line *line);
 } tn_command;
 
 struct tn_command_line {
-    tn_arena *arena;             /* freed when the command is over */
+    tn_arena *arena; /* freed when the command is over */
     const tn_command *command;
-    const char *config_path;     /* -c, else TENON_CONF, else the installed one if it is there, else NULL */
+    const char
+        *config_path; /* -c, else TENON_CONF, else the installed one if it is there, else NULL */
     bool json;
     const char *const *arguments;
     size_t argument_count;
-    const char *const *values;   /* one per option of the command */
+    const char *const *values; /* one per option of the command */
 };
 
 extern const tn_command tn_init_commands[], tn_migrate_commands[], tn_serve_commands[],
@@ -64,7 +65,8 @@ extern const tn_command tn_init_commands[], tn_migrate_commands[], tn_serve_comm
 /* All of `tenon`: returns what the process exits with. */
 int tn_command_main(int argc, char **argv);
 
-/* --- what the line says -------------------------------------------------------------------------- */
+/* --- what the line says --------------------------------------------------------------------------
+ */
 
 /* The value of --name; "" for a switch that was given; NULL when it was not. */
 const char *tn_command_option(const tn_command_line *line, const char *name);
@@ -76,7 +78,8 @@ tn_exit tn_command_number(tn_command_line *line, const char *name, int64_t min, 
 /* Reads the configuration; TN_EXIT_CONFIG, with the reason printed, when it is wrong. */
 tn_exit tn_command_config(tn_command_line *line, const tn_config **config) TN_MUST_CHECK;
 
-/* --- what it prints ------------------------------------------------------------------------------ */
+/* --- what it prints ------------------------------------------------------------------------------
+ */
 
 /* Prints the problem and returns `status`. */
 tn_exit tn_command_fail(tn_command_line *line, tn_exit status, const char *code, const char *hint,
@@ -97,15 +100,16 @@ typedef struct tn_column {
 /* Rows of one column each, a JSON object: with --json an array of them, else a table. */
 void tn_command_table(const tn_command_line *line, const tn_rows *rows, const tn_column *columns);
 
-/* --- the database, as the operator --------------------------------------------------------------- */
+/* --- the database, as the operator ---------------------------------------------------------------
+ */
 
 /* Configuration and a connection as database.owner_url in the role tenon_platform, closed when the
  * command is over. */
-tn_exit tn_command_open(tn_command_line *line, const tn_config **config, tn_session **session)
-    TN_MUST_CHECK;
+tn_exit tn_command_open(tn_command_line *line, const tn_config **config,
+                        tn_session **session) TN_MUST_CHECK;
 
-/* Runs one query; TN_EXIT_NOT_FOUND with `missing` printed when it gives no row and `missing` is not
- * NULL. `rows` may be NULL. */
+/* Runs one query; TN_EXIT_NOT_FOUND with `missing` printed when it gives no row and `missing` is
+ * not NULL. `rows` may be NULL. */
 tn_exit tn_command_query(tn_command_line *line, tn_session *session, const tn_statement *statement,
                          const char *const *parameters, size_t count, const char *missing,
                          const tn_rows **rows) TN_MUST_CHECK;
@@ -114,17 +118,21 @@ tn_exit tn_command_query(tn_command_line *line, tn_session *session, const tn_st
 tn_exit tn_command_tenant(tn_command_line *line, const tn_config *config, tn_session *session,
                           const char *wanted, const char **id) TN_MUST_CHECK;
 
-/* The folder with init.sql and migrations/: --sql-dir, else TENON_SQL_DIR, else the installed one. */
+/* The folder with init.sql and migrations/: --sql-dir, else TENON_SQL_DIR, else the installed one.
+ */
 const char *tn_command_sql_dir(const tn_command_line *line) TN_NEVER_NULL;
 
-#define TN_OPTION_SQL_DIR {"sql-dir", "DIR", "folder with init.sql and migrations/ (else TENON_SQL_DIR)"}
+#define TN_OPTION_SQL_DIR                                                             \
+    {                                                                                 \
+        "sql-dir", "DIR", "folder with init.sql and migrations/ (else TENON_SQL_DIR)" \
+    }
 
 /* Returns from the command unless the call gave TN_EXIT_OK. */
-#define TN_COMMAND_TRY(call)                                                                      \
-    do {                                                                                          \
-        const tn_exit tn_try_exit_ = (call);                                                      \
-        if (tn_try_exit_ != TN_EXIT_OK)                                                           \
-            return tn_try_exit_;                                                                  \
+#define TN_COMMAND_TRY(call)                 \
+    do {                                     \
+        const tn_exit tn_try_exit_ = (call); \
+        if (tn_try_exit_ != TN_EXIT_OK)      \
+            return tn_try_exit_;             \
     } while (0)
 
 #endif

@@ -1,6 +1,8 @@
-/* cmd/doctor.c: `tenon doctor`: looks at everything it can reach, and says how to mend what it finds
+/* cmd/doctor.c: `tenon doctor`: looks at everything it can reach, and says how to mend what it
+ * finds
  *
- * Here: the configuration, files and folders, the server, nginx. PostgreSQL is in doctor_database.c.
+ * Here: the configuration, files and folders, the server, nginx. PostgreSQL is in
+ * doctor_database.c.
  */
 #include "cmd/doctor.h"
 
@@ -19,9 +21,11 @@
 #define FETCH_TIMEOUT_MS 5000
 
 void
-tn_doctor_say(tn_doctor *doctor, tn_finding finding, const char *check, const char *mend, const char *format, ...)
+tn_doctor_say(tn_doctor *doctor, tn_finding finding, const char *check, const char *mend,
+              const char *format, ...)
 {
-    static const char *const marks[] = {"ok  ", "warn", "BAD "}, *const levels[] = {"ok", "warning", "error"};
+    static const char *const marks[] = {"ok  ", "warn", "BAD "}, *const levels[] = {"ok", "warning",
+                                                                                    "error"};
     const char *text;
     va_list arguments;
 
@@ -43,7 +47,8 @@ tn_doctor_say(tn_doctor *doctor, tn_finding finding, const char *check, const ch
     appendPQExpBufferChar(doctor->json, '}');
 }
 
-/* --- configuration ------------------------------------------------------------------------------- */
+/* --- configuration -------------------------------------------------------------------------------
+ */
 
 static void
 check_file(tn_doctor *doctor)
@@ -61,10 +66,13 @@ check_file(tn_doctor *doctor)
         return;
     }
     if ((about.st_mode & (S_IROTH | S_IWOTH | S_IWGRP)) != 0)
-        tn_doctor_say(doctor, TN_WRONG, "config.file", tn_arena_printf(doctor->line->arena, "chmod 0640 %s", path),
-                      "%s has secrets in it, and its mode %04o lets others read or write it", path, about.st_mode & 07777);
+        tn_doctor_say(doctor, TN_WRONG, "config.file",
+                      tn_arena_printf(doctor->line->arena, "chmod 0640 %s", path),
+                      "%s has secrets in it, and its mode %04o lets others read or write it", path,
+                      about.st_mode & 07777);
     else
-        tn_doctor_say(doctor, TN_FINE, "config.file", NULL, "%s (mode %04o)", path, about.st_mode & 07777);
+        tn_doctor_say(doctor, TN_FINE, "config.file", NULL, "%s (mode %04o)", path,
+                      about.st_mode & 07777);
 }
 
 static void
@@ -73,28 +81,34 @@ check_secrets(tn_doctor *doctor)
     const tn_config *config = doctor->config;
     uint8_t bytes[32];
 
-    doctor->has_secret = config->server.secret != NULL && tn_hex_decode(config->server.secret, bytes, sizeof bytes);
+    doctor->has_secret =
+        config->server.secret != NULL && tn_hex_decode(config->server.secret, bytes, sizeof bytes);
     if (!doctor->has_secret)
-        tn_doctor_say(doctor, TN_WRONG, "config.secret", "Set it to the output of: openssl rand -hex 32",
+        tn_doctor_say(doctor, TN_WRONG, "config.secret",
+                      "Set it to the output of: openssl rand -hex 32",
                       "server.secret is not 64 hexadecimal digits");
     else
         tn_doctor_say(doctor, TN_FINE, "config.secret", NULL, "server.secret is set");
     if (config->auth.jwt_secret != NULL && config->auth.jwt_secret[0] != '\0' &&
         strlen(config->auth.jwt_secret) < JWT_SECRET_MIN)
-        tn_doctor_say(doctor, TN_WARN, "config.jwt_secret", "Make it longer, or leave it empty if nobody brings tokens.",
-                      "auth.jwt_secret is shorter than %d bytes and can be guessed", JWT_SECRET_MIN);
+        tn_doctor_say(doctor, TN_WARN, "config.jwt_secret",
+                      "Make it longer, or leave it empty if nobody brings tokens.",
+                      "auth.jwt_secret is shorter than %d bytes and can be guessed",
+                      JWT_SECRET_MIN);
 }
 
 static void
 check_public_url(tn_doctor *doctor)
 {
     const char *url = doctor->config->server.public_url;
-    const bool is_local = strstr(url, "://127.") != NULL || strstr(url, "://localhost") != NULL || strstr(url, "://[::1]") != NULL;
+    const bool is_local = strstr(url, "://127.") != NULL || strstr(url, "://localhost") != NULL ||
+                          strstr(url, "://[::1]") != NULL;
 
     if (strncmp(url, "https://", 8) == 0 || is_local)
         tn_doctor_say(doctor, TN_FINE, "config.public_url", NULL, "%s", url);
     else
-        tn_doctor_say(doctor, TN_WARN, "config.public_url", "Serve it over TLS, and set server.public_url to https://…",
+        tn_doctor_say(doctor, TN_WARN, "config.public_url",
+                      "Serve it over TLS, and set server.public_url to https://…",
                       "%s: keys and tokens travel in the clear", url);
 }
 
@@ -104,11 +118,13 @@ check_providers(tn_doctor *doctor)
     const tn_config *config = doctor->config;
 
     if (tn_config_provider(config, config->chat.provider) == NULL)
-        tn_doctor_say(doctor, TN_WRONG, "config.providers", "Add the section [provider NAME], or change chat.provider.",
+        tn_doctor_say(doctor, TN_WRONG, "config.providers",
+                      "Add the section [provider NAME], or change chat.provider.",
                       "chat.provider is %s, and there is no such provider", config->chat.provider);
     for (size_t i = 0; i < config->provider_count; i++) {
         const tn_provider_config *provider = &config->providers[i];
-        const bool is_plain = provider->base_url != NULL && strncmp(provider->base_url, "http://", 7) == 0;
+        const bool is_plain =
+            provider->base_url != NULL && strncmp(provider->base_url, "http://", 7) == 0;
 
         if (is_plain && provider->key != NULL && !provider->allow_private)
             tn_doctor_say(doctor, TN_WARN, "config.providers", "Use https:// in its base_url.",
@@ -116,9 +132,11 @@ check_providers(tn_doctor *doctor)
     }
 }
 
-/* --- files and folders --------------------------------------------------------------------------- */
+/* --- files and folders ---------------------------------------------------------------------------
+ */
 
-/* Whether the workers' user may enter the folder and make files there; by its bits, for whoever asks. */
+/* Whether the workers' user may enter the folder and make files there; by its bits, for whoever
+ * asks. */
 static bool
 may_write(const struct passwd *user, const struct stat *about)
 {
@@ -145,9 +163,11 @@ check_folder(tn_doctor *doctor, const char *check, const char *path, const char 
     struct stat about;
 
     if (user == NULL) {
-        tn_doctor_say(doctor, TN_WRONG, check, "Create it, or change server.user.", "there is no user %s", user_name);
+        tn_doctor_say(doctor, TN_WRONG, check, "Create it, or change server.user.",
+                      "there is no user %s", user_name);
     } else if (stat(path, &about) != 0) {
-        tn_doctor_say(doctor, TN_WRONG, check, tn_arena_printf(arena, "install -d -o %s -m 0755 %s", user->pw_name, path),
+        tn_doctor_say(doctor, TN_WRONG, check,
+                      tn_arena_printf(arena, "install -d -o %s -m 0755 %s", user->pw_name, path),
                       "%s: %s", path, strerror(errno));
     } else if (!S_ISDIR(about.st_mode)) {
         tn_doctor_say(doctor, TN_WRONG, check, NULL, "%s is no folder", path);
@@ -155,8 +175,9 @@ check_folder(tn_doctor *doctor, const char *check, const char *path, const char 
         tn_doctor_say(doctor, TN_WRONG, check, tn_arena_printf(arena, "chmod o-w %s", path),
                       "%s may be written by everybody", path);
     } else if (!may_write(user, &about)) {
-        tn_doctor_say(doctor, TN_WARN, check, tn_arena_printf(arena, "chown %s %s", user->pw_name, path),
-                      "%s cannot write in %s (a master that starts as root can)", user->pw_name, path);
+        tn_doctor_say(
+            doctor, TN_WARN, check, tn_arena_printf(arena, "chown %s %s", user->pw_name, path),
+            "%s cannot write in %s (a master that starts as root can)", user->pw_name, path);
     } else {
         tn_doctor_say(doctor, TN_FINE, check, NULL, "%s", path);
     }
@@ -172,10 +193,12 @@ check_folders(tn_doctor *doctor)
 
     check_folder(doctor, "folder.run", config->server.run_dir, user);
     if (slash != NULL)
-        check_folder(doctor, "folder.log", tn_arena_bytes(doctor->line->arena, log, (size_t)(slash - log)), user);
+        check_folder(doctor, "folder.log",
+                     tn_arena_bytes(doctor->line->arena, log, (size_t)(slash - log)), user);
 }
 
-/* --- what runs ----------------------------------------------------------------------------------- */
+/* --- what runs -----------------------------------------------------------------------------------
+ */
 
 static void
 check_server(tn_doctor *doctor)
@@ -195,24 +218,34 @@ static void
 check_nginx(tn_doctor *doctor)
 {
     tn_arena *arena = doctor->line->arena;
-    const char *url = tn_arena_printf(arena, "%s/auth/v1/health", doctor->config->server.public_url);
-    const tn_fetch fetch = {.method = "GET", .url = url, .connect_timeout_ms = FETCH_TIMEOUT_MS,
-                            .total_timeout_ms = FETCH_TIMEOUT_MS, .response_max = 65536, .allow_private = true};
+    const char *url =
+        tn_arena_printf(arena, "%s/auth/v1/health", doctor->config->server.public_url);
+    const tn_fetch fetch = {.method = "GET",
+                            .url = url,
+                            .connect_timeout_ms = FETCH_TIMEOUT_MS,
+                            .total_timeout_ms = FETCH_TIMEOUT_MS,
+                            .response_max = 65536,
+                            .allow_private = true};
     tn_fetch_result result;
 
     tn_fetch_global_init();
     tn_fetch_run(arena, &fetch, &result);
     if (result.outcome != TN_FETCH_DONE)
-        tn_doctor_say(doctor, TN_WRONG, "nginx", "Is nginx running (nginx -t), and does this machine resolve and reach the name?",
-                      "%s: %s", url, result.problem == NULL ? "no answer" : result.problem);
+        tn_doctor_say(
+            doctor, TN_WRONG, "nginx",
+            "Is nginx running (nginx -t), and does this machine resolve and reach the name?",
+            "%s: %s", url, result.problem == NULL ? "no answer" : result.problem);
     else if (result.status == 502 || result.status == 504)
-        tn_doctor_say(doctor, TN_WRONG, "nginx", "Is the server running, and may nginx's user connect to its sockets?",
+        tn_doctor_say(doctor, TN_WRONG, "nginx",
+                      "Is the server running, and may nginx's user connect to its sockets?",
                       "nginx answers, but does not reach the workers (%d)", result.status);
     else if (result.status != 200)
-        tn_doctor_say(doctor, TN_WRONG, "nginx", "Does server.public_url lead to this stack's site?",
-                      "%s answers %d", url, result.status);
+        tn_doctor_say(doctor, TN_WRONG, "nginx",
+                      "Does server.public_url lead to this stack's site?", "%s answers %d", url,
+                      result.status);
     else
-        tn_doctor_say(doctor, TN_FINE, "nginx", NULL, "%s answers in %lld ms", url, (long long)result.total_ms);
+        tn_doctor_say(doctor, TN_FINE, "nginx", NULL, "%s answers in %lld ms", url,
+                      (long long)result.total_ms);
 }
 
 static tn_exit
@@ -221,7 +254,8 @@ run_doctor(tn_command_line *line)
     tn_doctor doctor = {.line = line, .json = tn_arena_buffer(line->arena)};
     tn_exit status;
 
-    TN_COMMAND_TRY(tn_command_config(line, &doctor.config)); /* without it there is nothing to look at */
+    TN_COMMAND_TRY(
+        tn_command_config(line, &doctor.config)); /* without it there is nothing to look at */
     check_file(&doctor);
     check_secrets(&doctor);
     check_public_url(&doctor);
@@ -233,10 +267,11 @@ run_doctor(tn_command_line *line)
 
     status = doctor.counts[TN_WRONG] == 0 ? TN_EXIT_OK : TN_EXIT_FAILED;
     tn_command_print(line,
-                     tn_arena_printf(line->arena, "{\"ok\":%s,\"findings\":[\n %s]}", status == TN_EXIT_OK ? "true" : "false",
+                     tn_arena_printf(line->arena, "{\"ok\":%s,\"findings\":[\n %s]}",
+                                     status == TN_EXIT_OK ? "true" : "false",
                                      tn_buffer_text(doctor.json)),
-                     "\n%zu fine, %zu to think about, %zu wrong\n", doctor.counts[TN_FINE], doctor.counts[TN_WARN],
-                     doctor.counts[TN_WRONG]);
+                     "\n%zu fine, %zu to think about, %zu wrong\n", doctor.counts[TN_FINE],
+                     doctor.counts[TN_WARN], doctor.counts[TN_WRONG]);
     return status;
 }
 
@@ -244,7 +279,8 @@ static const tn_option options[] = {TN_OPTION_SQL_DIR, {.name = NULL}};
 
 const tn_command tn_doctor_commands[] = {
     {"doctor", .summary = "Look at everything, and say how to mend what is wrong",
-     .help = "Changes nothing. Exits with 1 when something is wrong; what one should only think about does not count.\n",
+     .help = "Changes nothing. Exits with 1 when something is wrong; what one should only think "
+             "about does not count.\n",
      .options = options, .run = run_doctor},
     {.name = NULL},
 };

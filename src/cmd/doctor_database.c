@@ -46,18 +46,22 @@ static const struct audit {
 } audits[] = {
     {&tn_sql_doctor_roles, "database.roles", TN_WRONG, "attributes of the roles are right",
      "Run tenon init again: it sets them."},
-    {&tn_sql_doctor_memberships, "database.members", TN_WRONG, "no request role has another's power",
+    {&tn_sql_doctor_memberships, "database.members", TN_WRONG,
+     "no request role has another's power",
      "revoke the membership; tenon init grants what is needed"},
-    {&tn_sql_doctor_tables_open, "rls.tables", TN_WRONG, "every table that requests reach has row security, forced",
+    {&tn_sql_doctor_tables_open, "rls.tables", TN_WRONG,
+     "every table that requests reach has row security, forced",
      "select tenon.protect('OBJECT'); or revoke the grants on it"},
-    {&tn_sql_doctor_tables_without_wall, "rls.tenant", TN_WRONG, "every table with a tenant_id keeps tenants apart",
-     "select tenon.protect('OBJECT');"},
+    {&tn_sql_doctor_tables_without_wall, "rls.tenant", TN_WRONG,
+     "every table with a tenant_id keeps tenants apart", "select tenon.protect('OBJECT');"},
     {&tn_sql_doctor_views, "rls.views", TN_WRONG, "views ask with the caller's rights",
      "alter view OBJECT set (security_invoker = true); or revoke the grants on it"},
-    {&tn_sql_doctor_functions, "rls.functions", TN_WRONG, "no function of more power is open to requests",
-     "make it security invoker, or give it an ordinary owner and set search_path = '', or revoke execute from public"},
-    {&tn_sql_doctor_grants, "rls.grants", TN_WRONG, "no request role has rights that policies do not bind",
-     "revoke it"},
+    {&tn_sql_doctor_functions, "rls.functions", TN_WRONG,
+     "no function of more power is open to requests",
+     "make it security invoker, or give it an ordinary owner and set search_path = '', or revoke "
+     "execute from public"},
+    {&tn_sql_doctor_grants, "rls.grants", TN_WRONG,
+     "no request role has rights that policies do not bind", "revoke it"},
 };
 
 /* Asks one query; NULL after saying that it failed. */
@@ -81,21 +85,25 @@ name_object(tn_arena *arena, const char *mend, const char *name)
 {
     const char *word = strstr(mend, "OBJECT");
 
-    return word == NULL ? mend : tn_arena_printf(arena, "%.*s%s%s", (int)(word - mend), mend, name, word + strlen("OBJECT"));
+    return word == NULL ? mend
+                        : tn_arena_printf(arena, "%.*s%s%s", (int)(word - mend), mend, name,
+                                          word + strlen("OBJECT"));
 }
 
 static void
-say_rows(tn_doctor *doctor, tn_finding finding, const char *check, const char *mend, const tn_rows *rows)
+say_rows(tn_doctor *doctor, tn_finding finding, const char *check, const char *mend,
+         const tn_rows *rows)
 {
     for (size_t row = 0; row < tn_rows_count(rows); row++) {
         const char *name = tn_rows_text(rows, row, 0);
 
-        tn_doctor_say(doctor, finding, check, name_object(doctor->line->arena, mend, name), "%s %s", name,
-                      tn_rows_text(rows, row, 1));
+        tn_doctor_say(doctor, finding, check, name_object(doctor->line->arena, mend, name), "%s %s",
+                      name, tn_rows_text(rows, row, 1));
     }
 }
 
-/* --- server and logins --------------------------------------------------------------------------- */
+/* --- server and logins ---------------------------------------------------------------------------
+ */
 
 static void
 check_version(tn_doctor *doctor, const tn_session *session)
@@ -105,13 +113,15 @@ check_version(tn_doctor *doctor, const tn_session *session)
     const size_t before = doctor->counts[TN_WRONG];
 
     if (major < OLDEST_MAJOR)
-        tn_doctor_say(doctor, TN_WRONG, "database.version", "Upgrade PostgreSQL.", "PostgreSQL %d.%d is older than %d", major,
-                      minor, OLDEST_MAJOR);
+        tn_doctor_say(doctor, TN_WRONG, "database.version", "Upgrade PostgreSQL.",
+                      "PostgreSQL %d.%d is older than %d", major, minor, OLDEST_MAJOR);
     for (size_t i = 0; i < TN_COUNT(holes); i++)
         if (holes[i].major == major && minor < holes[i].minor)
             tn_doctor_say(doctor, TN_WRONG, "database.version",
-                          tn_arena_printf(doctor->line->arena, "Upgrade to %d.%d or newer.", major, holes[i].minor),
-                          "PostgreSQL %d.%d has a hole in row security: %s", major, minor, holes[i].name);
+                          tn_arena_printf(doctor->line->arena, "Upgrade to %d.%d or newer.", major,
+                                          holes[i].minor),
+                          "PostgreSQL %d.%d has a hole in row security: %s", major, minor,
+                          holes[i].name);
     if (doctor->counts[TN_WRONG] == before)
         tn_doctor_say(doctor, TN_FINE, "database.version", NULL, "PostgreSQL %d.%d", major, minor);
 }
@@ -126,8 +136,10 @@ try_login(tn_doctor *doctor, const char *setting, const char *url, const char *w
     const char *who;
 
     if (session == NULL) {
-        tn_doctor_say(doctor, TN_WRONG, setting, "Is PostgreSQL running, the password right, and the login allowed in pg_hba.conf?",
-                      "no connection: %s", problem);
+        tn_doctor_say(
+            doctor, TN_WRONG, setting,
+            "Is PostgreSQL running, the password right, and the login allowed in pg_hba.conf?",
+            "no connection: %s", problem);
         return NULL;
     }
     rows = ask(doctor, session, setting, &tn_sql_doctor_login, TN_NO_PARAMS);
@@ -135,16 +147,21 @@ try_login(tn_doctor *doctor, const char *setting, const char *url, const char *w
         return session;
     who = tn_rows_text(rows, 0, 0);
     if (tn_rows_bool(rows, 0, 4))
-        tn_doctor_say(doctor, TN_WRONG, setting, tn_arena_printf(doctor->line->arena, "Use the login %s.", wanted),
-                      "%s is a superuser or bypasses row security, so tenants are not kept apart", who);
+        tn_doctor_say(doctor, TN_WRONG, setting,
+                      tn_arena_printf(doctor->line->arena, "Use the login %s.", wanted),
+                      "%s is a superuser or bypasses row security, so tenants are not kept apart",
+                      who);
     else if (strcmp(who, wanted) != 0)
-        tn_doctor_say(doctor, TN_WARN, setting, tn_arena_printf(doctor->line->arena, "Use the login %s.", wanted),
+        tn_doctor_say(doctor, TN_WARN, setting,
+                      tn_arena_printf(doctor->line->arena, "Use the login %s.", wanted),
                       "connects as %s", who);
     else if (tn_rows_bool(rows, 0, 3))
-        tn_doctor_say(doctor, TN_WRONG, setting, "Name the primary, or several hosts and target_session_attrs=read-write.",
+        tn_doctor_say(doctor, TN_WRONG, setting,
+                      "Name the primary, or several hosts and target_session_attrs=read-write.",
                       "leads to a standby, which cannot write");
     else
-        tn_doctor_say(doctor, TN_FINE, setting, NULL, "connects as %s to %s", who, tn_rows_text(rows, 0, 2));
+        tn_doctor_say(doctor, TN_FINE, setting, NULL, "connects as %s to %s", who,
+                      tn_rows_text(rows, 0, 2));
     return session;
 }
 
@@ -161,18 +178,24 @@ check_clock(tn_doctor *doctor, tn_session *session)
     (void)clock_gettime(CLOCK_REALTIME, &here);
     waited_us = tn_clock_us() - start_us;
     /* the database looked at its clock about half way */
-    skew_ms = (int64_t)here.tv_sec * 1000 + here.tv_nsec / 1000000 - waited_us / 2000 - tn_rows_int(rows, 0, 0, 0);
+    skew_ms = (int64_t)here.tv_sec * 1000 + here.tv_nsec / 1000000 - waited_us / 2000 -
+              tn_rows_int(rows, 0, 0, 0);
     if (llabs(skew_ms) < SKEW_WARN_MS)
-        tn_doctor_say(doctor, TN_FINE, "clock", NULL, "%" PRId64 " ms from the database's", skew_ms);
+        tn_doctor_say(doctor, TN_FINE, "clock", NULL, "%" PRId64 " ms from the database's",
+                      skew_ms);
     else
-        tn_doctor_say(doctor, llabs(skew_ms) < SKEW_WRONG_MS ? TN_WARN : TN_WRONG, "clock", "Run NTP on both machines (chrony).",
-                      "%" PRId64 " ms from the database's: tokens and keys expire at the wrong moment", skew_ms);
+        tn_doctor_say(doctor, llabs(skew_ms) < SKEW_WRONG_MS ? TN_WARN : TN_WRONG, "clock",
+                      "Run NTP on both machines (chrony).",
+                      "%" PRId64
+                      " ms from the database's: tokens and keys expire at the wrong moment",
+                      skew_ms);
 }
 
 static void
 check_connections(tn_doctor *doctor, tn_session *session)
 {
-    const tn_rows *rows = ask(doctor, session, "database.connections", &tn_sql_doctor_connections, TN_NO_PARAMS);
+    const tn_rows *rows =
+        ask(doctor, session, "database.connections", &tn_sql_doctor_connections, TN_NO_PARAMS);
     int64_t wanted = 0, there;
 
     if (rows == NULL)
@@ -180,19 +203,24 @@ check_connections(tn_doctor *doctor, tn_session *session)
     there = tn_rows_int(rows, 0, 0, 0);
     for (tn_pool_id id = 0; id < TN_POOLS; id++) {
         const tn_pool_config *pool = tn_pool_settings(doctor->config, id);
-        const int64_t processes = pool->processes > 0 ? pool->processes : sysconf(_SC_NPROCESSORS_ONLN);
+        const int64_t processes =
+            pool->processes > 0 ? pool->processes : sysconf(_SC_NPROCESSORS_ONLN);
 
         wanted += processes * (pool->connections + 1); /* and the one that listens */
     }
     if (wanted <= there)
-        tn_doctor_say(doctor, TN_FINE, "database.connections", NULL, "%" PRId64 " of %" PRId64 " at most", wanted, there);
+        tn_doctor_say(doctor, TN_FINE, "database.connections", NULL,
+                      "%" PRId64 " of %" PRId64 " at most", wanted, there);
     else
-        tn_doctor_say(doctor, TN_WARN, "database.connections", "Raise max_connections, or lower connections of the pools.",
-                      "the pools may open %" PRId64 " connections, and the server has %" PRId64 "; a reload needs twice as many for a moment",
+        tn_doctor_say(doctor, TN_WARN, "database.connections",
+                      "Raise max_connections, or lower connections of the pools.",
+                      "the pools may open %" PRId64 " connections, and the server has %" PRId64
+                      "; a reload needs twice as many for a moment",
                       wanted, there);
 }
 
-/* --- schema -------------------------------------------------------------------------------------- */
+/* --- schema --------------------------------------------------------------------------------------
+ */
 
 static void
 check_migrations(tn_doctor *doctor, tn_session *session)
@@ -200,15 +228,17 @@ check_migrations(tn_doctor *doctor, tn_session *session)
     tn_arena *arena = doctor->line->arena;
     tn_migration_report report;
     const tn_error *error = tn_migrate_check(
-        session, arena, tn_arena_printf(arena, "%s/migrations", tn_command_sql_dir(doctor->line)), &report);
+        session, arena, tn_arena_printf(arena, "%s/migrations", tn_command_sql_dir(doctor->line)),
+        &report);
 
     if (error != NULL)
         tn_doctor_say(doctor, TN_WRONG, "migrations", error->hint, "%s", error->message);
     else if (report.missing > 0)
-        tn_doctor_say(doctor, TN_WRONG, "migrations", "tenon migrate", "%zu of %zu are missing", report.missing,
-                      report.missing + report.already);
+        tn_doctor_say(doctor, TN_WRONG, "migrations", "tenon migrate", "%zu of %zu are missing",
+                      report.missing, report.missing + report.already);
     else
-        tn_doctor_say(doctor, TN_FINE, "migrations", NULL, "%zu applied, unchanged, newest %s", report.already, report.last);
+        tn_doctor_say(doctor, TN_FINE, "migrations", NULL, "%zu applied, unchanged, newest %s",
+                      report.already, report.last);
 }
 
 static void
@@ -223,15 +253,19 @@ run_audits(tn_doctor *doctor, tn_session *session)
         else if (rows != NULL)
             say_rows(doctor, audits[i].finding, audits[i].check, audits[i].mend, rows);
     }
-    rows = ask(doctor, session, "rls.tables", &tn_sql_doctor_tables_of_nobody, TN_PARAMS(doctor->config->data.schemas));
+    rows = ask(doctor, session, "rls.tables", &tn_sql_doctor_tables_of_nobody,
+               TN_PARAMS(doctor->config->data.schemas));
     if (rows != NULL)
         say_rows(doctor, TN_WARN, "rls.tables", "select tenon.protect('OBJECT');", rows);
     rows = ask(doctor, session, "rls.event_trigger", &tn_sql_doctor_event_trigger, TN_NO_PARAMS);
     if (rows != NULL && tn_rows_count(rows) == 0)
-        tn_doctor_say(doctor, TN_WRONG, "rls.event_trigger", "Run tenon init again, as a superuser.",
-                      "new tables are not protected as they are made: the event trigger is missing or disabled");
+        tn_doctor_say(doctor, TN_WRONG, "rls.event_trigger",
+                      "Run tenon init again, as a superuser.",
+                      "new tables are not protected as they are made: the event trigger is missing "
+                      "or disabled");
     else if (rows != NULL)
-        tn_doctor_say(doctor, TN_FINE, "rls.event_trigger", NULL, "new tables are protected as they are made");
+        tn_doctor_say(doctor, TN_FINE, "rls.event_trigger", NULL,
+                      "new tables are protected as they are made");
 }
 
 static void
@@ -243,9 +277,11 @@ check_tenants(tn_doctor *doctor, tn_session *session)
     if (rows == NULL)
         return;
     if (tn_rows_int(rows, 0, 0, 0) == 0)
-        tn_doctor_say(doctor, TN_WARN, "tenants", "tenon tenant create NAME", "there is no tenant yet");
+        tn_doctor_say(doctor, TN_WARN, "tenants", "tenon tenant create NAME",
+                      "there is no tenant yet");
     else
-        tn_doctor_say(doctor, TN_FINE, "tenants", NULL, "%s, of which %s active", tn_rows_text(rows, 0, 0), tn_rows_text(rows, 0, 1));
+        tn_doctor_say(doctor, TN_FINE, "tenants", NULL, "%s, of which %s active",
+                      tn_rows_text(rows, 0, 0), tn_rows_text(rows, 0, 1));
     if (wanted == NULL || wanted[0] == '\0')
         return;
     rows = ask(doctor, session, "tenants", &tn_sql_tenant_by_name, TN_PARAMS(wanted));
@@ -264,23 +300,32 @@ check_prices(tn_doctor *doctor, tn_session *session)
 
         for (size_t m = 0; m < provider->model_count || m == 0; m++) {
             const char *model = provider->model_count == 0 ? "*" : provider->models[m].name;
-            const tn_rows *rows = ask(doctor, session, "prices", &tn_sql_doctor_unpriced, TN_PARAMS(provider->name, model));
+            const tn_rows *rows = ask(doctor, session, "prices", &tn_sql_doctor_unpriced,
+                                      TN_PARAMS(provider->name, model));
 
             if (rows != NULL && tn_rows_count(rows) > 0)
-                tn_doctor_say(doctor, TN_WARN, "prices",
-                              tn_arena_printf(doctor->line->arena, "tenon provider price %s '%s' --input MICROS --output MICROS",
-                                              provider->name, model),
-                              "no price for %s %s: its cost counts as unknown, and budgets cannot hold it", provider->name, model);
+                tn_doctor_say(
+                    doctor, TN_WARN, "prices",
+                    tn_arena_printf(doctor->line->arena,
+                                    "tenon provider price %s '%s' --input MICROS --output MICROS",
+                                    provider->name, model),
+                    "no price for %s %s: its cost counts as unknown, and budgets cannot hold it",
+                    provider->name, model);
         }
     }
 }
 
-/* Signs a token the way a worker does: with its login, its transaction and the key opened by server.secret. */
+/* Signs a token the way a worker does: with its login, its transaction and the key opened by
+ * server.secret. */
 static void
 check_signing(tn_doctor *doctor)
 {
-    tn_db *db = tn_db_new(&(tn_db_options){.url = doctor->config->database.url, .pool = "doctor", .connections = 1,
-                                           .wait_ms = 2000, .statement_timeout_ms = 5000, .lock_timeout_ms = 2000});
+    tn_db *db = tn_db_new(&(tn_db_options){.url = doctor->config->database.url,
+                                           .pool = "doctor",
+                                           .connections = 1,
+                                           .wait_ms = 2000,
+                                           .statement_timeout_ms = 5000,
+                                           .lock_timeout_ms = 2000});
     tn_tokens *tokens = tn_tokens_new(doctor->config, db);
     tn_arena *arena = tn_arena_new(); /* what it keeps refers to `tokens` */
     const char *token = NULL;
@@ -288,7 +333,8 @@ check_signing(tn_doctor *doctor)
 
     if (error != NULL)
         tn_doctor_say(doctor, TN_WRONG, "signing_keys",
-                      "tenon signing-key list. Is server.secret the one with which the keys were made? Else: tenon signing-key rotate",
+                      "tenon signing-key list. Is server.secret the one with which the keys were "
+                      "made? Else: tenon signing-key rotate",
                       "no token can be signed: %s", error->message);
     else
         tn_doctor_say(doctor, TN_FINE, "signing_keys", NULL, "a token can be signed");
@@ -304,7 +350,8 @@ check_as_owner(tn_doctor *doctor, tn_session *session)
 
     check_migrations(doctor, session);
     if (rows == NULL || !tn_rows_bool(rows, 0, 0)) {
-        tn_doctor_say(doctor, TN_WRONG, "schema", "tenon init --superuser-url URL", "the database is not Tenon's yet");
+        tn_doctor_say(doctor, TN_WRONG, "schema", "tenon init --superuser-url URL",
+                      "the database is not Tenon's yet");
         return;
     }
     rows = ask(doctor, session, "database.roles", &tn_sql_act_as_platform, TN_NO_PARAMS);
@@ -319,8 +366,10 @@ void
 tn_doctor_database(tn_doctor *doctor)
 {
     const tn_config *config = doctor->config;
-    tn_session *owner = try_login(doctor, "database.owner_url", config->database.owner_url, "tenon_admin");
-    tn_session *worker = try_login(doctor, "database.url", config->database.url, "tenon_authenticator");
+    tn_session *owner =
+        try_login(doctor, "database.owner_url", config->database.owner_url, "tenon_admin");
+    tn_session *worker =
+        try_login(doctor, "database.url", config->database.url, "tenon_authenticator");
 
     if (worker != NULL) {
         check_version(doctor, worker);

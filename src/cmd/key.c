@@ -30,9 +30,10 @@ make_key(tn_arena *arena, const char *kind)
 static void
 print_key(const tn_command_line *line, const char *row, const char *key)
 {
-    tn_command_print(line,
-                     tn_arena_printf(line->arena, "%.*s, \"key\": \"%s\"}", (int)strlen(row) - 1, row, key),
-                     "%s\n", key);
+    tn_command_print(
+        line,
+        tn_arena_printf(line->arena, "%.*s, \"key\": \"%s\"}", (int)strlen(row) - 1, row, key),
+        "%s\n", key);
     if (!line->json)
         fputs("This is the only time the key is shown.\n", stderr);
 }
@@ -45,10 +46,12 @@ check_kind(tn_command_line *line, const char *kind)
     if (kind == NULL || tn_key_new(line->arena, kind) == NULL)
         return tn_command_fail(line, TN_EXIT_USAGE, "kind_wrong", NULL,
                                "--kind is publishable, secret, agent or platform");
-    if (is_agent && (tn_command_option(line, "scopes") == NULL || tn_command_option(line, "expires-in") == NULL))
+    if (is_agent && (tn_command_option(line, "scopes") == NULL ||
+                     tn_command_option(line, "expires-in") == NULL))
         return tn_command_fail(line, TN_EXIT_USAGE, "usage", NULL,
                                "an agent's key needs --scopes and --expires-in");
-    if (!is_agent && (tn_command_option(line, "scopes") != NULL || tn_command_option(line, "user") != NULL))
+    if (!is_agent &&
+        (tn_command_option(line, "scopes") != NULL || tn_command_option(line, "user") != NULL))
         return tn_command_fail(line, TN_EXIT_USAGE, "usage", NULL,
                                "only an agent's key has --scopes and a --user");
     return TN_EXIT_OK;
@@ -70,14 +73,18 @@ run_create(tn_command_line *line)
     TN_COMMAND_TRY(tn_command_open(line, &config, &session));
     if (strcmp(kind, "platform") == 0) {
         if (tn_command_option(line, "tenant") != NULL)
-            return tn_command_fail(line, TN_EXIT_USAGE, "usage", NULL, "a platform key belongs to no tenant");
+            return tn_command_fail(line, TN_EXIT_USAGE, "usage", NULL,
+                                   "a platform key belongs to no tenant");
         TN_COMMAND_TRY(tn_command_query(line, session, &tn_sql_key_create_platform,
-                                        TN_PARAMS(name, key.hash_hex, key.hint, lifetime), NULL, &rows));
+                                        TN_PARAMS(name, key.hash_hex, key.hint, lifetime), NULL,
+                                        &rows));
     } else {
-        TN_COMMAND_TRY(tn_command_tenant(line, config, session, tn_command_option(line, "tenant"), &tenant));
+        TN_COMMAND_TRY(
+            tn_command_tenant(line, config, session, tn_command_option(line, "tenant"), &tenant));
         TN_COMMAND_TRY(tn_command_query(line, session, &tn_sql_key_create,
                                         TN_PARAMS(tenant, kind, name, key.hash_hex, key.hint,
-                                                  tn_command_option(line, "scopes"), tn_command_option(line, "user"), lifetime),
+                                                  tn_command_option(line, "scopes"),
+                                                  tn_command_option(line, "user"), lifetime),
                                         NULL, &rows));
     }
     print_key(line, tn_rows_text(rows, 0, 0), key.text);
@@ -87,9 +94,15 @@ run_create(tn_command_line *line)
 static tn_exit
 run_list(tn_command_line *line)
 {
-    static const tn_column columns[] = {{"ID", "id"},     {"TENANT", "tenant"},          {"KIND", "kind"},
-                                        {"NAME", "name"}, {"ENDS IN", "hint"},           {"STATE", "state"},
-                                        {"EXPIRES", "expires_at"}, {"LAST USED", "last_used_at"}, {.title = NULL}};
+    static const tn_column columns[] = {{"ID", "id"},
+                                        {"TENANT", "tenant"},
+                                        {"KIND", "kind"},
+                                        {"NAME", "name"},
+                                        {"ENDS IN", "hint"},
+                                        {"STATE", "state"},
+                                        {"EXPIRES", "expires_at"},
+                                        {"LAST USED", "last_used_at"},
+                                        {.title = NULL}};
     const char *wanted = tn_command_option(line, "tenant"), *tenant = NULL;
     const tn_config *config;
     tn_session *session;
@@ -98,7 +111,8 @@ run_list(tn_command_line *line)
     TN_COMMAND_TRY(tn_command_open(line, &config, &session));
     if (wanted != NULL)
         TN_COMMAND_TRY(tn_command_tenant(line, config, session, wanted, &tenant));
-    TN_COMMAND_TRY(tn_command_query(line, session, &tn_sql_key_list, TN_PARAMS(tenant), NULL, &rows));
+    TN_COMMAND_TRY(
+        tn_command_query(line, session, &tn_sql_key_list, TN_PARAMS(tenant), NULL, &rows));
     tn_command_table(line, rows, columns);
     return TN_EXIT_OK;
 }
@@ -110,8 +124,9 @@ read_id(tn_command_line *line, tn_uuid *id)
     if (tn_uuid_parse(line->arguments[0], id))
         return TN_EXIT_OK;
     return tn_command_fail(line, TN_EXIT_USAGE, "id_wrong", "`tenon key list` shows the ids.",
-                           tn_key_is_formed(line->arguments[0]) ? "this takes the id of the key, not the key"
-                                                                : "this takes the id of a key");
+                           tn_key_is_formed(line->arguments[0])
+                               ? "this takes the id of the key, not the key"
+                               : "this takes the id of a key");
 }
 
 static tn_exit
@@ -149,9 +164,10 @@ run_rotate(tn_command_line *line)
     key = make_key(line->arena, kind);
     if (strcmp(kind, "platform") == 0)
         statement = &tn_sql_key_rotate_platform;
-    TN_COMMAND_TRY(tn_command_query(line, session, statement,
-                                    TN_PARAMS(id.text, key.hash_hex, key.hint, overlap == NULL ? "0" : overlap),
-                                    "no key with this id is in force", &rows));
+    TN_COMMAND_TRY(tn_command_query(
+        line, session, statement,
+        TN_PARAMS(id.text, key.hash_hex, key.hint, overlap == NULL ? "0" : overlap),
+        "no key with this id is in force", &rows));
     print_key(line, tn_rows_text(rows, 0, 0), key.text);
     return TN_EXIT_OK;
 }
@@ -165,9 +181,11 @@ static const tn_option create_options[] = {
     {"user", "ID", "agents: the person for whom the agent acts"},
     {.name = NULL},
 };
-static const tn_option list_options[] = {{"tenant", "TENANT", "only this tenant's"}, {.name = NULL}};
+static const tn_option list_options[] = {{"tenant", "TENANT", "only this tenant's"},
+                                         {.name = NULL}};
 static const tn_option rotate_options[] = {
-    {"overlap", "TIME", "how long the old key still works: '1 hour' (else not at all)"}, {.name = NULL}};
+    {"overlap", "TIME", "how long the old key still works: '1 hour' (else not at all)"},
+    {.name = NULL}};
 
 const tn_command tn_key_commands[] = {
     {"key create", .summary = "Make a key and print it, the only time it is shown",
@@ -176,8 +194,11 @@ const tn_command tn_key_commands[] = {
              "agent        tna_…  scoped and expiring, acts for one user\n"
              "platform     tnx_…  the operator's, of no tenant\n",
      .options = create_options, .run = run_create},
-    {"key list", .summary = "Keys, without the keys themselves", .options = list_options, .run = run_list},
-    {"key revoke", "ID", 1, 1, "End a key; workers forget it within a second", NULL, NULL, run_revoke},
-    {"key rotate", "ID", 1, 1, "Replace a key by a new one with the same rights", NULL, rotate_options, run_rotate},
+    {"key list", .summary = "Keys, without the keys themselves", .options = list_options,
+     .run = run_list},
+    {"key revoke", "ID", 1, 1, "End a key; workers forget it within a second", NULL, NULL,
+     run_revoke},
+    {"key rotate", "ID", 1, 1, "Replace a key by a new one with the same rights", NULL,
+     rotate_options, run_rotate},
     {.name = NULL},
 };

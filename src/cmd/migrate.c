@@ -29,16 +29,16 @@ tn_schema_migrate(tn_command_line *line, tn_session *session)
     tn_migration_report report;
     const tn_error *error =
         tn_migrate(session, line->arena,
-                   tn_arena_printf(line->arena, "%s/migrations", tn_command_sql_dir(line)), tell_applied,
-                   line, &report);
+                   tn_arena_printf(line->arena, "%s/migrations", tn_command_sql_dir(line)),
+                   tell_applied, line, &report);
 
     if (error != NULL)
         return tn_command_error(line, error);
-    tn_command_print(line,
-                     tn_arena_printf(line->arena, "{\"applied\":%zu,\"already\":%zu,\"last\":\"%s\"}",
-                                     report.applied, report.already, report.last),
-                     "%s: the database is at %s\n", report.applied == 0 ? "nothing to do" : "done",
-                     report.last);
+    tn_command_print(
+        line,
+        tn_arena_printf(line->arena, "{\"applied\":%zu,\"already\":%zu,\"last\":\"%s\"}",
+                        report.applied, report.already, report.last),
+        "%s: the database is at %s\n", report.applied == 0 ? "nothing to do" : "done", report.last);
     return TN_EXIT_OK;
 }
 
@@ -47,14 +47,16 @@ check(tn_command_line *line, tn_session *session)
 {
     tn_migration_report report;
     const tn_error *error = tn_migrate_check(
-        session, line->arena, tn_arena_printf(line->arena, "%s/migrations", tn_command_sql_dir(line)), &report);
+        session, line->arena,
+        tn_arena_printf(line->arena, "%s/migrations", tn_command_sql_dir(line)), &report);
 
     if (error != NULL)
         return tn_command_error(line, error);
-    tn_command_print(line,
-                     tn_arena_printf(line->arena, "{\"missing\":%zu,\"already\":%zu,\"last\":\"%s\"}",
-                                     report.missing, report.already, report.last),
-                     "%zu of %zu migrations are applied\n", report.already, report.already + report.missing);
+    tn_command_print(
+        line,
+        tn_arena_printf(line->arena, "{\"missing\":%zu,\"already\":%zu,\"last\":\"%s\"}",
+                        report.missing, report.already, report.last),
+        "%zu of %zu migrations are applied\n", report.already, report.already + report.missing);
     return report.missing == 0 ? TN_EXIT_OK : TN_EXIT_FAILED;
 }
 
@@ -73,8 +75,10 @@ run_migrate(tn_command_line *line)
 
 const tn_command tn_migrate_commands[] = {
     {"migrate", .summary = "Bring the database to this release",
-     .help = "Applies the files of sql/migrations that have not run yet, in order, each in its own transaction,\n"
-             "as the login of database.owner_url. Whoever migrates at the same time waits. A file that has run and\n"
+     .help = "Applies the files of sql/migrations that have not run yet, in order, each in its own "
+             "transaction,\n"
+             "as the login of database.owner_url. Whoever migrates at the same time waits. A file "
+             "that has run and\n"
              "has changed since is refused, and nothing is applied then.\n",
      .options = options, .run = run_migrate},
     {.name = NULL},

@@ -7,7 +7,8 @@
 
 #define ANSWER_MAX (1 << 20)
 
-static const char *const kinds[] = {[TN_OPENAI] = "openai", [TN_ANTHROPIC] = "anthropic", [TN_ECHO] = "echo"};
+static const char *const kinds[] = {
+    [TN_OPENAI] = "openai", [TN_ANTHROPIC] = "anthropic", [TN_ECHO] = "echo"};
 
 static const char *
 list_models(tn_arena *arena, const tn_provider_config *provider)
@@ -27,9 +28,11 @@ add_member(PQExpBuffer json, const char *name, const char *text)
 }
 
 static void
-print_provider(const tn_command_line *line, const tn_config *config, const tn_provider_config *provider)
+print_provider(const tn_command_line *line, const tn_config *config,
+               const tn_provider_config *provider)
 {
-    const bool is_default = config->chat.provider != NULL && strcmp(provider->name, config->chat.provider) == 0;
+    const bool is_default =
+        config->chat.provider != NULL && strcmp(provider->name, config->chat.provider) == 0;
     const char *models = list_models(line->arena, provider);
 
     if (line->json) {
@@ -40,14 +43,17 @@ print_provider(const tn_command_line *line, const tn_config *config, const tn_pr
         add_member(json, "kind", kinds[provider->kind]);
         add_member(json, "base_url", provider->base_url);
         add_member(json, "models", models);
-        appendPQExpBuffer(json, ", \"has_key\": %s, \"is_default\": %s}", provider->key == NULL ? "false" : "true",
-                          is_default ? "true" : "false");
+        appendPQExpBuffer(json, ", \"has_key\": %s, \"is_default\": %s}",
+                          provider->key == NULL ? "false" : "true", is_default ? "true" : "false");
         fputs(tn_buffer_text(json), stdout);
         return;
     }
     printf("%-16s %-10s %-8s %-44s %s%s\n", provider->name, kinds[provider->kind],
-           provider->kind == TN_ECHO ? "-" : provider->key == NULL ? "no key" : "key",
-           provider->base_url == NULL ? "-" : provider->base_url, models, is_default ? "  (default)" : "");
+           provider->kind == TN_ECHO ? "-"
+           : provider->key == NULL   ? "no key"
+                                     : "key",
+           provider->base_url == NULL ? "-" : provider->base_url, models,
+           is_default ? "  (default)" : "");
 }
 
 static tn_exit
@@ -68,7 +74,8 @@ run_list(tn_command_line *line)
     return TN_EXIT_OK;
 }
 
-/* --- check --------------------------------------------------------------------------------------- */
+/* --- check ---------------------------------------------------------------------------------------
+ */
 
 static bool
 ignore_text(void *context TN_UNUSED, const char *text TN_UNUSED, size_t length TN_UNUSED)
@@ -78,13 +85,16 @@ ignore_text(void *context TN_UNUSED, const char *text TN_UNUSED, size_t length T
 
 /* The smallest question there is: one word, one token of answer. */
 static const char *
-small_body(tn_arena *arena, const tn_ai_dialect *dialect, const tn_provider_config *provider, const char *model)
+small_body(tn_arena *arena, const tn_ai_dialect *dialect, const tn_provider_config *provider,
+           const char *model)
 {
     const tn_ai_part part = {.text = "Hi"};
     const tn_ai_message message = {.role = "user", .parts = &part, .part_count = 1};
 
-    return dialect->body(arena, provider, &(tn_ai_request){.model = model, .messages = &message, .message_count = 1,
-                                                           .max_tokens = 1});
+    return dialect->body(
+        arena, provider,
+        &(tn_ai_request){
+            .model = model, .messages = &message, .message_count = 1, .max_tokens = 1});
 }
 
 static const char *
@@ -94,11 +104,12 @@ problem_of(tn_arena *arena, const tn_ai_dialect *dialect, const tn_fetch_result 
     const char *words;
 
     if (result->outcome != TN_FETCH_DONE)
-        return tn_arena_printf(arena, "no answer: %s", result->problem == NULL ? "unknown" : result->problem);
+        return tn_arena_printf(arena, "no answer: %s",
+                               result->problem == NULL ? "unknown" : result->problem);
     if (result->status < 200 || result->status > 299) {
         words = tn_ai_error_words(arena, result->body, result->body_length);
-        return tn_arena_printf(arena, "it answered %d%s%s", result->status, words == NULL ? "" : ": ",
-                               words == NULL ? "" : words);
+        return tn_arena_printf(arena, "it answered %d%s%s", result->status,
+                               words == NULL ? "" : ": ", words == NULL ? "" : words);
     }
     answer.arena = arena;
     answer.on_text = ignore_text;
@@ -122,7 +133,8 @@ hint_for(const tn_fetch_result *result, const tn_provider_config *provider)
 static tn_exit
 check(tn_command_line *line, const tn_provider_config *provider, const char *model)
 {
-    const tn_ai_dialect *dialect = provider->kind == TN_ANTHROPIC ? &tn_ai_anthropic : &tn_ai_openai;
+    const tn_ai_dialect *dialect =
+        provider->kind == TN_ANTHROPIC ? &tn_ai_anthropic : &tn_ai_openai;
     const char *body = small_body(line->arena, dialect, provider, model);
     const tn_fetch fetch = {
         .method = "POST",
@@ -142,10 +154,12 @@ check(tn_command_line *line, const tn_provider_config *provider, const char *mod
     tn_fetch_run(line->arena, &fetch, &result);
     problem = problem_of(line->arena, dialect, &result);
     if (problem != NULL)
-        return tn_command_fail(line, result.outcome == TN_FETCH_DONE ? TN_EXIT_FAILED : TN_EXIT_UNAVAILABLE,
-                               "provider_failed", hint_for(&result, provider), "%s: %s", provider->name, problem);
-    tn_command_print(line, tn_arena_printf(line->arena, "{\"name\": \"%s\", \"ok\": true, \"ms\": %lld}", provider->name,
-                                           (long long)result.total_ms),
+        return tn_command_fail(
+            line, result.outcome == TN_FETCH_DONE ? TN_EXIT_FAILED : TN_EXIT_UNAVAILABLE,
+            "provider_failed", hint_for(&result, provider), "%s: %s", provider->name, problem);
+    tn_command_print(line,
+                     tn_arena_printf(line->arena, "{\"name\": \"%s\", \"ok\": true, \"ms\": %lld}",
+                                     provider->name, (long long)result.total_ms),
                      "%s answers (%lld ms)\n", provider->name, (long long)result.total_ms);
     return TN_EXIT_OK;
 }
@@ -158,28 +172,35 @@ run_check(tn_command_line *line)
     const tn_config *config;
 
     TN_COMMAND_TRY(tn_command_config(line, &config));
-    provider = tn_config_provider(config, line->argument_count > 0 ? line->arguments[0] : config->chat.provider);
+    provider = tn_config_provider(config, line->argument_count > 0 ? line->arguments[0]
+                                                                   : config->chat.provider);
     if (provider == NULL)
-        return tn_command_fail(line, TN_EXIT_NOT_FOUND, "provider_not_found", "`tenon provider list` shows them.",
-                               "there is no provider %s", line->argument_count > 0 ? line->arguments[0] : config->chat.provider);
+        return tn_command_fail(line, TN_EXIT_NOT_FOUND, "provider_not_found",
+                               "`tenon provider list` shows them.", "there is no provider %s",
+                               line->argument_count > 0 ? line->arguments[0]
+                                                        : config->chat.provider);
     if (provider->kind == TN_ECHO) {
-        tn_command_print(line, "{\"name\": \"echo\", \"ok\": true, \"ms\": 0}", "%s is built in and always answers\n", provider->name);
+        tn_command_print(line, "{\"name\": \"echo\", \"ok\": true, \"ms\": 0}",
+                         "%s is built in and always answers\n", provider->name);
         return TN_EXIT_OK;
     }
     if (model == NULL && provider->model_count > 0)
         model = provider->models[0].name;
     if (model == NULL)
-        return tn_command_fail(line, TN_EXIT_USAGE, "usage", NULL, "the provider lists no models: say --model NAME");
+        return tn_command_fail(line, TN_EXIT_USAGE, "usage", NULL,
+                               "the provider lists no models: say --model NAME");
     return check(line, provider, model);
 }
 
-/* --- prices -------------------------------------------------------------------------------------- */
+/* --- prices --------------------------------------------------------------------------------------
+ */
 
 static tn_exit
 run_prices(tn_command_line *line)
 {
-    static const tn_column columns[] = {{"PROVIDER", "provider"}, {"MODEL", "model"}, {"IN", "input_price"},
-                                        {"OUT", "output_price"}, {"FROM", "valid_from"}, {"IN FORCE", "in_force"},
+    static const tn_column columns[] = {{"PROVIDER", "provider"}, {"MODEL", "model"},
+                                        {"IN", "input_price"},    {"OUT", "output_price"},
+                                        {"FROM", "valid_from"},   {"IN FORCE", "in_force"},
                                         {.title = NULL}};
     const tn_config *config;
     tn_session *session;
@@ -202,15 +223,19 @@ run_price(tn_command_line *line)
     int64_t number;
 
     if (in == NULL || out == NULL)
-        return tn_command_fail(line, TN_EXIT_USAGE, "usage", NULL, "a price needs --input and --output");
+        return tn_command_fail(line, TN_EXIT_USAGE, "usage", NULL,
+                               "a price needs --input and --output");
     TN_COMMAND_TRY(tn_command_number(line, "input", 0, INT64_C(1000000000000), &number));
     TN_COMMAND_TRY(tn_command_number(line, "output", 0, INT64_C(1000000000000), &number));
     TN_COMMAND_TRY(tn_command_open(line, &config, &session));
     if (tn_config_provider(config, provider) == NULL)
-        return tn_command_fail(line, TN_EXIT_NOT_FOUND, "provider_not_found", "`tenon provider list` shows them.",
-                               "there is no provider %s", provider);
-    TN_COMMAND_TRY(tn_command_query(line, session, &tn_sql_price_set, TN_PARAMS(provider, model, in, out), NULL, &rows));
-    tn_command_print(line, tn_rows_text(rows, 0, 0), "from now on %s %s costs %s in and %s out, micro-dollars per million tokens\n",
+        return tn_command_fail(line, TN_EXIT_NOT_FOUND, "provider_not_found",
+                               "`tenon provider list` shows them.", "there is no provider %s",
+                               provider);
+    TN_COMMAND_TRY(tn_command_query(line, session, &tn_sql_price_set,
+                                    TN_PARAMS(provider, model, in, out), NULL, &rows));
+    tn_command_print(line, tn_rows_text(rows, 0, 0),
+                     "from now on %s %s costs %s in and %s out, micro-dollars per million tokens\n",
                      provider, model, in, out);
     return TN_EXIT_OK;
 }
@@ -225,9 +250,11 @@ static const tn_option price_options[] = {
 
 const tn_command tn_provider_commands[] = {
     {"provider list", .summary = "The providers of the configuration", .run = run_list},
-    {"provider check", "[NAME]", 0, 1, "Ask a provider for one token", NULL, check_options, run_check},
+    {"provider check", "[NAME]", 0, 1, "Ask a provider for one token", NULL, check_options,
+     run_check},
     {"provider prices", .summary = "What models cost, with all earlier prices", .run = run_prices},
     {"provider price", "PROVIDER MODEL", 2, 2, "Set what a model costs from now on",
-     "MODEL may be '*': every model of the provider that has no price of its own.\n", price_options, run_price},
+     "MODEL may be '*': every model of the provider that has no price of its own.\n", price_options,
+     run_price},
     {.name = NULL},
 };

@@ -12,8 +12,8 @@
  * after 3 s, a peer that has vanished is noticed within about half a minute of silence, and within
  * 15 s when something is on its way to it. */
 static const char *const defaults[][2] = {
-    {"connect_timeout", "3"},     {"keepalives_idle", "15"},      {"keepalives_interval", "5"},
-    {"keepalives_count", "3"},    {"tcp_user_timeout", "15000"},
+    {"connect_timeout", "3"},  {"keepalives_idle", "15"},     {"keepalives_interval", "5"},
+    {"keepalives_count", "3"}, {"tcp_user_timeout", "15000"},
 };
 
 static void
@@ -147,7 +147,9 @@ bool
 tn_connection_has_prepared(const tn_connection *connection, const char *name)
 {
     return connection->prepared_size > 0 &&
-           connection->prepared[find_place(connection->prepared, connection->prepared_size, name)] != NULL;
+           connection
+                   ->prepared[find_place(connection->prepared, connection->prepared_size, name)] !=
+               NULL;
 }
 
 static void

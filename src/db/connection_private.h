@@ -15,10 +15,11 @@
 
 #include "base/attributes.h"
 
-/* A connection, or one whose PQstatus() is bad: then `problem` has libpq's words on one line, without
- * the password. Each host of the URL is given a few seconds. Never NULL. PQfinish() when done. */
-PGconn *tn_connect(const char *url, const char *application, char *problem, size_t problem_size)
-    TN_NEVER_NULL TN_MUST_CHECK;
+/* A connection, or one whose PQstatus() is bad: then `problem` has libpq's words on one line,
+ * without the password. Each host of the URL is given a few seconds. Never NULL. PQfinish() when
+ * done. */
+PGconn *tn_connect(const char *url, const char *application, char *problem,
+                   size_t problem_size) TN_NEVER_NULL TN_MUST_CHECK;
 /* The same in another database of that server; NULL: the URL's. */
 PGconn *tn_connect_at(const char *url, const char *database, const char *application, char *problem,
                       size_t problem_size) TN_NEVER_NULL TN_MUST_CHECK;
@@ -27,11 +28,11 @@ PGconn *tn_connect_at(const char *url, const char *database, const char *applica
 bool tn_connection_wait(const PGconn *conn, short events, int64_t deadline_ms) TN_MUST_CHECK;
 
 typedef struct tn_connection {
-    PGconn *conn;              /* always in pipeline mode, never blocking */
-    char **prepared;           /* names, an open-addressed set; owned, as each name is */
+    PGconn *conn;    /* always in pipeline mode, never blocking */
+    char **prepared; /* names, an open-addressed set; owned, as each name is */
     size_t prepared_count, prepared_size;
     int64_t idle_since_ms;
-    bool is_used;              /* a transaction has run on it before */
+    bool is_used; /* a transaction has run on it before */
 } tn_connection;
 
 /* As tn_connect(); NULL on failure. */

@@ -1,10 +1,11 @@
 /* db/database.c: a transaction in one round trip
  *
- * BEGIN, the context, the queries and COMMIT are sent as one pipeline with one Sync at its end, so the
- * server either runs it through or skips to the end at the first error. Statements are prepared inside the
- * same pipeline, the first time a connection meets them, and under the role that will run them: the
- * right to look into a schema is checked as a statement is prepared, and a plan with row security
- * belongs to a role, so one statement shared by two roles would be planned anew with every change.
+ * BEGIN, the context, the queries and COMMIT are sent as one pipeline with one Sync at its end, so
+ * the server either runs it through or skips to the end at the first error. Statements are prepared
+ * inside the same pipeline, the first time a connection meets them, and under the role that will
+ * run them: the right to look into a schema is checked as a statement is prepared, and a plan with
+ * row security belongs to a role, so one statement shared by two roles would be planned anew with
+ * every change.
  */
 #include "db/database.h"
 
@@ -21,8 +22,10 @@
 
 #define QUERIES_MAX 32
 #define RETRIES_MAX 2
-#define IDLE_LIMIT_MS 10000  /* a transaction of ours never waits for us, unless this process hangs */
-#define ANSWER_MARGIN_MS 5000 /* past the statement timeout: then the server or the way to it is gone */
+#define IDLE_LIMIT_MS \
+    10000 /* a transaction of ours never waits for us, unless this process hangs */
+#define ANSWER_MARGIN_MS \
+    5000 /* past the statement timeout: then the server or the way to it is gone */
 #define NAME_SIZE 128
 
 /* What was sent, in order; answers come in the same order. */
@@ -30,7 +33,7 @@ struct step {
     enum { STEP_BEGIN, STEP_SETTING, STEP_QUERY, STEP_COMMIT } kind;
     const char *prepares; /* name of the statement that this step only prepares, or NULL */
     const tn_statement *statement;
-    size_t query;         /* of STEP_QUERY */
+    size_t query; /* of STEP_QUERY */
 };
 
 /* One attempt at a transaction. */
@@ -41,14 +44,15 @@ struct attempt {
     tn_access access;
     const tn_rows **results;
     struct step steps[2 * (QUERIES_MAX + 4)];
-    size_t count, at;          /* sent, answered */
+    size_t count, at; /* sent, answered */
     bool is_synced, is_committed;
     bool has_problem;
-    tn_db_problem problem;     /* the first error; its sqlstate is NULL when the connection broke */
+    tn_db_problem problem; /* the first error; its sqlstate is NULL when the connection broke */
     size_t problem_at;
 };
 
-/* --- sending ------------------------------------------------------------------------------------- */
+/* --- sending -------------------------------------------------------------------------------------
+ */
 
 static void
 add_step(struct attempt *a, const struct step *step)
@@ -57,7 +61,8 @@ add_step(struct attempt *a, const struct step *step)
     a->steps[a->count++] = *step;
 }
 
-/* Whether this connection has prepared the statement, or is about to earlier in this very pipeline. */
+/* Whether this connection has prepared the statement, or is about to earlier in this very pipeline.
+ */
 static bool
 is_prepared(const struct attempt *a, const char *name)
 {
@@ -67,7 +72,8 @@ is_prepared(const struct attempt *a, const char *name)
     return tn_connection_has_prepared(a->connection, name);
 }
 
-/* Sends one statement under a name, preparing it first if need be. false: the connection is broken. */
+/* Sends one statement under a name, preparing it first if need be. false: the connection is broken.
+ */
 static bool
 send_statement(struct attempt *a, const char *role, const tn_query *query, struct step step)
 {
@@ -80,8 +86,8 @@ send_statement(struct attempt *a, const char *role, const tn_query *query, struc
     step.statement = statement;
     if (statement->name == NULL || atomic_load(tn_pool_is_nameless(a->db))) {
         add_step(a, &step);
-        return PQsendQueryParams(conn, statement->sql, statement->parameters, NULL, query->parameters,
-                                 query->lengths, query->formats, 0) == 1;
+        return PQsendQueryParams(conn, statement->sql, statement->parameters, NULL,
+                                 query->parameters, query->lengths, query->formats, 0) == 1;
     }
     length = snprintf(name, sizeof name, "%s/%s", role, statement->name);
     assert(length > 0 && (size_t)length < sizeof name);
@@ -132,13 +138,15 @@ send_context(struct attempt *a, const tn_db_context *context)
     const tn_query query = {&tn_sql_context, parameters, TN_COUNT(parameters), NULL, NULL};
 
     static_assert(IDLE_LIMIT_MS == 10000, "the text above");
-    snprintf(statement_timeout, sizeof statement_timeout, "%lld", (long long)options->statement_timeout_ms);
+    snprintf(statement_timeout, sizeof statement_timeout, "%lld",
+             (long long)options->statement_timeout_ms);
     snprintf(lock_timeout, sizeof lock_timeout, "%lld", (long long)options->lock_timeout_ms);
     return send_statement(a, "", &query, (struct step){.kind = STEP_SETTING});
 }
 
 static bool
-send_transaction(struct attempt *a, const tn_db_context *context, const tn_query *queries, size_t count)
+send_transaction(struct attempt *a, const tn_db_context *context, const tn_query *queries,
+                 size_t count)
 {
     const tn_statement *begin =
         a->access == TN_READ_ONLY ? &tn_sql_begin_read_only : &tn_sql_begin_read_write;
@@ -158,10 +166,11 @@ send_transaction(struct attempt *a, const tn_db_context *context, const tn_query
            PQpipelineSync(a->connection->conn) == 1;
 }
 
-/* --- receiving ----------------------------------------------------------------------------------- */
+/* --- receiving -----------------------------------------------------------------------------------
+ */
 
-/* How long the server may say nothing. It keeps its own limit per statement; this one is for a server
- * or a network that has stopped. */
+/* How long the server may say nothing. It keeps its own limit per statement; this one is for a
+ * server or a network that has stopped. */
 static int64_t
 answer_deadline_ms(const struct attempt *a)
 {
@@ -182,8 +191,8 @@ await_result(const struct attempt *a)
 
         if (!PQisBusy(conn))
             return true;
-        if (unsent < 0 ||
-            !tn_connection_wait(conn, unsent > 0 ? POLLIN | POLLOUT : POLLIN, answer_deadline_ms(a)))
+        if (unsent < 0 || !tn_connection_wait(conn, unsent > 0 ? POLLIN | POLLOUT : POLLIN,
+                                              answer_deadline_ms(a)))
             return false;
         if (PQconsumeInput(conn) != 1)
             return true; /* broken: PQgetResult() has the server's last words, and does not wait */
@@ -254,7 +263,8 @@ receive(struct attempt *a)
         if (!await_result(a))
             return false;
         result = PQgetResult(conn);
-        if (result == NULL && a->at++ >= a->count) /* more answers than questions: libpq has given up */
+        if (result == NULL &&
+            a->at++ >= a->count) /* more answers than questions: libpq has given up */
             return false;
         if (result != NULL && !take_result(a, result))
             return false;
@@ -277,15 +287,16 @@ roll_back(struct attempt *failed)
            PQtransactionStatus(a.connection->conn) == PQTRANS_IDLE;
 }
 
-/* --- what became of it --------------------------------------------------------------------------- */
+/* --- what became of it ---------------------------------------------------------------------------
+ */
 
 enum outcome {
     COMMITTED,
-    FAILED,    /* rolled back, with an error for the caller */
-    CONFLICT,  /* rolled back; it may well go through a second time */
-    STALE,     /* rolled back; the connection's statements are not what we thought */
-    LOST,      /* the connection broke, and it is certain that nothing was committed */
-    UNKNOWN    /* the connection broke while COMMIT was on its way */
+    FAILED,   /* rolled back, with an error for the caller */
+    CONFLICT, /* rolled back; it may well go through a second time */
+    STALE,    /* rolled back; the connection's statements are not what we thought */
+    LOST,     /* the connection broke, and it is certain that nothing was committed */
+    UNKNOWN   /* the connection broke while COMMIT was on its way */
 };
 
 static bool
@@ -307,8 +318,9 @@ judge_break(const struct attempt *a)
     return before_commit || a->access == TN_READ_ONLY ? LOST : UNKNOWN;
 }
 
-/* Prepared statements that are not there (a pooler between us and the server, somebody's DISCARD) or
- * whose result has changed its columns (a migration). 42P05 is the pooler's other face: there already. */
+/* Prepared statements that are not there (a pooler between us and the server, somebody's DISCARD)
+ * or whose result has changed its columns (a migration). 42P05 is the pooler's other face: there
+ * already. */
 static bool
 is_stale(const struct attempt *a)
 {
@@ -340,9 +352,10 @@ run_once(struct attempt *a, const tn_db_context *context, const tn_query *querie
 static const tn_error *
 commit_unknown(tn_arena *arena)
 {
-    tn_error *error = tn_error_new(
-        arena, 503, "commit_unknown", "Look whether it has happened before you send it again.",
-        "the connection to the database broke at the very end, so this may or may not have happened");
+    tn_error *error = tn_error_new(arena, 503, "commit_unknown",
+                                   "Look whether it has happened before you send it again.",
+                                   "the connection to the database broke at the very end, so this "
+                                   "may or may not have happened");
 
     error->retry_after_s = 1;
     return error;
@@ -377,7 +390,8 @@ give_back(struct attempt *a, enum outcome outcome)
     a->connection->is_used = true;
     if (!is_reusable && outcome != STALE)
         tn_log(TN_LOG_WARN, "db.connection.lost", TN_STR("pool", tn_pool_options(a->db)->pool),
-               TN_STR("sqlstate", a->problem.sqlstate), TN_BOOL("commit_unknown", outcome == UNKNOWN));
+               TN_STR("sqlstate", a->problem.sqlstate),
+               TN_BOOL("commit_unknown", outcome == UNKNOWN));
     tn_pool_give(a->db, a->connection, is_reusable ? TN_GIVE_REUSABLE : TN_GIVE_BROKEN);
     tn_pool_count(a->db, outcome == COMMITTED ? TN_COUNT_TRANSACTION : TN_COUNT_FAILURE);
 }
@@ -406,10 +420,12 @@ shall_retry(const struct attempt *a, enum outcome outcome, int tried, bool was_u
     case STALE:
         if (tried > 0 || is_state(a, "42P05")) {
             if (!atomic_exchange(tn_pool_is_nameless(a->db), true))
-                tn_log(TN_LOG_WARN, "db.statements.nameless", TN_STR("sqlstate", a->problem.sqlstate));
+                tn_log(TN_LOG_WARN, "db.statements.nameless",
+                       TN_STR("sqlstate", a->problem.sqlstate));
         }
         return tried < RETRIES_MAX;
-    case LOST: /* a connection that has died since its last transaction says nothing about the server */
+    case LOST: /* a connection that has died since its last transaction says nothing about the
+                  server */
         return tried == 0 && was_used;
     case COMMITTED:
     case FAILED:

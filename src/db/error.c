@@ -1,7 +1,8 @@
 /* db/error.c: the one place where SQLSTATE becomes tn_error
  *
- * PostgreSQL's messages quote values, SQL and names of things that clients have no business with, so
- * clients get texts of this table. Only what SQL raised on purpose (PTnnn and P0001) passes through.
+ * PostgreSQL's messages quote values, SQL and names of things that clients have no business with,
+ * so clients get texts of this table. Only what SQL raised on purpose (PTnnn and P0001) passes
+ * through.
  */
 #include "db/error_private.h"
 
@@ -34,7 +35,8 @@ static const struct rule rules[] = {
     {"22P05", 400, "untranslatable_character", "a text has a character that cannot be stored"},
     {"22", 400, "data_exception", odd},
     {"23502", 400, "not_null_violation", "a value is missing"},
-    {"23503", 409, "foreign_key_violation", "something this refers to, or that refers to this, stands in the way"},
+    {"23503", 409, "foreign_key_violation",
+     "something this refers to, or that refers to this, stands in the way"},
     {"23505", 409, "unique_violation", "there is one with the same value already"},
     {"23514", 400, "check_violation", "a value breaks a rule"},
     {"23P01", 409, "exclusion_violation", "it overlaps with one that exists already"},
@@ -79,7 +81,8 @@ tn_db_problem_read(const PGresult *result)
         .constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME),
         .context = PQresultErrorField(result, PG_DIAG_CONTEXT),
         .function = PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION),
-        .is_fatal = severity != NULL && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0),
+        .is_fatal =
+            severity != NULL && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0),
     };
 }
 
@@ -143,7 +146,8 @@ tn_db_error(tn_arena *arena, const tn_db_problem *problem)
     if (raised != 0) {
         const bool has_code = problem->constraint != NULL && problem->constraint[0] != '\0';
 
-        return raised_error(arena, problem, raised, has_code ? problem->constraint : problem->sqlstate);
+        return raised_error(arena, problem, raised,
+                            has_code ? problem->constraint : problem->sqlstate);
     }
     if (strcmp(rule->code, "raise_exception") == 0)
         return raised_error(arena, problem, rule->status, rule->code);

@@ -10,7 +10,8 @@
 
 #include "base/error.h"
 
-/* The fields of one error message (PostgreSQL, "Error and Notice Message Fields"); any may be NULL. */
+/* The fields of one error message (PostgreSQL, "Error and Notice Message Fields"); any may be NULL.
+ */
 typedef struct tn_db_problem {
     const char *sqlstate, *message, *detail, *hint;
     const char *schema, *table, *column, *datatype, *constraint;
@@ -23,10 +24,13 @@ typedef struct tn_db_problem {
 /* Reads the fields out of a failed result; the texts live as long as it does. */
 tn_db_problem tn_db_problem_read(const PGresult *result);
 
-/* For clients: nothing of PostgreSQL's own texts. What becomes a 5xx is logged as db.query.failed. */
-const tn_error *tn_db_error(tn_arena *arena, const tn_db_problem *problem) TN_NEVER_NULL TN_MUST_CHECK;
+/* For clients: nothing of PostgreSQL's own texts. What becomes a 5xx is logged as db.query.failed.
+ */
+const tn_error *tn_db_error(tn_arena *arena,
+                            const tn_db_problem *problem) TN_NEVER_NULL TN_MUST_CHECK;
 
 /* For the operator: same status and code, PostgreSQL's words. */
-const tn_error *tn_db_error_plain(tn_arena *arena, const tn_db_problem *problem) TN_NEVER_NULL TN_MUST_CHECK;
+const tn_error *tn_db_error_plain(tn_arena *arena,
+                                  const tn_db_problem *problem) TN_NEVER_NULL TN_MUST_CHECK;
 
 #endif

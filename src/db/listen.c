@@ -1,6 +1,7 @@
 /* db/listen.c: the thread that listens
  *
- * It sleeps in poll() on two descriptors: the connection, and an eventfd by which it is told to stop.
+ * It sleeps in poll() on two descriptors: the connection, and an eventfd by which it is told to
+ * stop.
  */
 #include "db/listen.h"
 
@@ -18,7 +19,7 @@
 #include "db/queries.h"
 
 #define STACK_SIZE (256 * 1024)
-#define PING_EVERY_MS 30000  /* keeps middleboxes awake and finds out what TCP has not noticed */
+#define PING_EVERY_MS 30000 /* keeps middleboxes awake and finds out what TCP has not noticed */
 #define ANSWER_MAX_MS 5000
 #define PAUSE_MIN_MS 50
 #define PAUSE_MAX_MS 1000
@@ -31,7 +32,8 @@ struct tn_listen {
     atomic_bool is_connected;
 };
 
-/* Waits until the connection has something to read (true), or the time is over, or it shall stop. */
+/* Waits until the connection has something to read (true), or the time is over, or it shall stop.
+ */
 static bool
 wait_for_input(const tn_listen *listen, const PGconn *conn, int64_t ms)
 {
@@ -68,7 +70,8 @@ run_bounded(const tn_listen *listen, PGconn *conn, const char *sql)
         result = PQgetResult(conn);
         if (result == NULL)
             return true;
-        is_fine = PQresultStatus(result) == PGRES_COMMAND_OK || PQresultStatus(result) == PGRES_TUPLES_OK;
+        is_fine =
+            PQresultStatus(result) == PGRES_COMMAND_OK || PQresultStatus(result) == PGRES_TUPLES_OK;
         PQclear(result);
     }
     return false;

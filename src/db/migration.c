@@ -32,7 +32,8 @@ refuse(tn_arena *arena, const char *code, const char *hint, const char *text)
     return tn_error_new(arena, 409, code, hint, "%s", text);
 }
 
-/* --- the folder ---------------------------------------------------------------------------------- */
+/* --- the folder ----------------------------------------------------------------------------------
+ */
 
 /* NNNN_name.sql → NNNN; 0 for a name of another form. */
 static int
@@ -76,7 +77,8 @@ read_whole(tn_arena *arena, const char *path, char **text, size_t *length)
         return tn_error_new(arena, 500, "migration_unreadable", NULL, "%s cannot be read: %s", path,
                             strerror(errno));
     if (strlen(*text) != got)
-        return tn_error_new(arena, 500, "migration_unreadable", NULL, "%s has a NUL byte in it", path);
+        return tn_error_new(arena, 500, "migration_unreadable", NULL, "%s has a NUL byte in it",
+                            path);
     *length = got;
     return NULL;
 }
@@ -92,7 +94,8 @@ add_file(tn_arena *arena, struct folder *folder, const char *name)
         return refuse(arena, "migration_name", NULL,
                       tn_arena_printf(arena, "%s/%s: the name must be NNNN_name.sql, from 0001",
                                       folder->path, name));
-    TN_TRY(read_whole(arena, tn_arena_printf(arena, "%s/%s", folder->path, name), &file.sql, &length));
+    TN_TRY(
+        read_whole(arena, tn_arena_printf(arena, "%s/%s", folder->path, name), &file.sql, &length));
     tn_sha256(file.sql, length, digest);
     tn_hex(digest, sizeof digest, file.sha256);
     if (folder->count == folder->size) {
@@ -112,7 +115,8 @@ compare_files(const void *a, const void *b)
 {
     const struct file *one = a, *other = b;
 
-    return one->number != other->number ? one->number - other->number : strcmp(one->name, other->name);
+    return one->number != other->number ? one->number - other->number
+                                        : strcmp(one->name, other->name);
 }
 
 /* No number twice, none left out: a gap is a file that somebody forgot to ship. */
@@ -128,8 +132,9 @@ check_numbers(tn_arena *arena, const struct folder *folder)
             return refuse(arena, "migration_twice", "Give one of them the next free number.",
                           tn_arena_printf(arena, "%s and %s have the same number",
                                           folder->files[i - 1].name, file->name));
-        return refuse(arena, "migration_missing", NULL,
-                      tn_arena_printf(arena, "there is no migration %04zu before %s", i + 1, file->name));
+        return refuse(
+            arena, "migration_missing", NULL,
+            tn_arena_printf(arena, "there is no migration %04zu before %s", i + 1, file->name));
     }
     return NULL;
 }
@@ -155,18 +160,21 @@ read_folder(tn_arena *arena, const char *path, struct folder *folder)
     while ((entry = readdir(stream)) != NULL) {
         const size_t length = strlen(entry->d_name);
 
-        if (entry->d_name[0] == '.' || length < 4 || strcmp(entry->d_name + length - 4, ".sql") != 0)
+        if (entry->d_name[0] == '.' || length < 4 ||
+            strcmp(entry->d_name + length - 4, ".sql") != 0)
             continue;
         TN_TRY(add_file(arena, folder, entry->d_name));
     }
     if (folder->count == 0)
-        return refuse(arena, "migration_missing", "Say where they are: --sql-dir DIR or TENON_SQL_DIR.",
+        return refuse(arena, "migration_missing",
+                      "Say where they are: --sql-dir DIR or TENON_SQL_DIR.",
                       tn_arena_printf(arena, "the folder %s has no migrations", path));
     qsort(folder->files, folder->count, sizeof *folder->files, compare_files);
     return check_numbers(arena, folder);
 }
 
-/* --- the database -------------------------------------------------------------------------------- */
+/* --- the database --------------------------------------------------------------------------------
+ */
 
 static const tn_error *
 run(tn_session *session, tn_arena *arena, const tn_statement *statement, const tn_rows **rows)
@@ -200,17 +208,21 @@ check_applied(tn_arena *arena, const struct folder *folder, const tn_rows *appli
 
         if (number != (int64_t)row + 1)
             return refuse(arena, "migration_missing", NULL,
-                          tn_arena_printf(arena, "the database has run %s, and not number %04zu", name,
-                                          row + 1));
+                          tn_arena_printf(arena, "the database has run %s, and not number %04zu",
+                                          name, row + 1));
         if (row >= folder->count)
-            return refuse(arena, "migration_unknown", "Is this an older release than the one that ran it?",
-                          tn_arena_printf(arena, "the database has run %s, which is not in %s", name,
-                                          folder->path));
+            return refuse(arena, "migration_unknown",
+                          "Is this an older release than the one that ran it?",
+                          tn_arena_printf(arena, "the database has run %s, which is not in %s",
+                                          name, folder->path));
         file = &folder->files[row];
-        if (strcmp(file->name, name) != 0 || strcmp(file->sha256, tn_rows_text(applied, row, 2)) != 0)
+        if (strcmp(file->name, name) != 0 ||
+            strcmp(file->sha256, tn_rows_text(applied, row, 2)) != 0)
             return refuse(arena, "migration_changed",
-                          "A migration that has run is never edited: put the file back, and the change into a new one.",
-                          tn_arena_printf(arena, "%s is not what the database has run as %s", file->name, name));
+                          "A migration that has run is never edited: put the file back, and the "
+                          "change into a new one.",
+                          tn_arena_printf(arena, "%s is not what the database has run as %s",
+                                          file->name, name));
     }
     return NULL;
 }
@@ -219,7 +231,8 @@ static const tn_error *
 apply(tn_session *session, tn_arena *arena, const struct file *file, int64_t *ms)
 {
     const int64_t start_ms = tn_clock_ms();
-    const char *parameters[4] = {tn_arena_printf(arena, "%d", file->number), file->name, file->sha256};
+    const char *parameters[4] = {tn_arena_printf(arena, "%d", file->number), file->name,
+                                 file->sha256};
 
     TN_TRY(run(session, arena, &tn_sql_migration_begin, NULL));
     TN_TRY(tn_session_run(session, arena, file->sql, TN_NO_PARAMS, NULL));
@@ -235,8 +248,8 @@ apply(tn_session *session, tn_arena *arena, const struct file *file, int64_t *ms
 static const tn_error *
 name_file(tn_arena *arena, const struct file *file, const tn_error *error)
 {
-    tn_error *named = tn_error_new(arena, error->status, error->code, error->hint, "%s: %s", file->name,
-                                   error->message);
+    tn_error *named = tn_error_new(arena, error->status, error->code, error->hint, "%s: %s",
+                                   file->name, error->message);
 
     named->details = error->details;
     return named;
@@ -295,7 +308,8 @@ tn_migrate(tn_session *session, tn_arena *arena, const char *folder,
 }
 
 const tn_error *
-tn_migrate_check(tn_session *session, tn_arena *arena, const char *folder, tn_migration_report *report)
+tn_migrate_check(tn_session *session, tn_arena *arena, const char *folder,
+                 tn_migration_report *report)
 {
     struct folder files;
     const tn_rows *applied;

@@ -1,13 +1,13 @@
 /* db/pool.c: the connections of one process
  *
- * A place is the right to have one connection open; `open` counts the places taken. Whoever finds no
- * idle connection and no free place waits in line, and is handed a connection, or a place, by whoever
- * gives one back, so nobody who came later overtakes. Idle connections are used newest first: under
- * little load the old ones go unused and are closed after a while.
+ * A place is the right to have one connection open; `open` counts the places taken. Whoever finds
+ * no idle connection and no free place waits in line, and is handed a connection, or a place, by
+ * whoever gives one back, so nobody who came later overtakes. Idle connections are used newest
+ * first: under little load the old ones go unused and are closed after a while.
  *
  * While the server is away (the last attempt to connect has failed) only one thread at a time tries
- * again, after a pause that doubles. Others do not wait for it: if a connection is in use they wait for
- * that (the server may only be out of connections), and otherwise they fail at once.
+ * again, after a pause that doubles. Others do not wait for it: if a connection is in use they wait
+ * for that (the server may only be out of connections), and otherwise they fail at once.
  */
 #include "db/pool_private.h"
 
@@ -38,12 +38,12 @@ struct tn_db {
     char *url, application[64];
     atomic_bool nameless;
 
-    tn_lock lock; /* of everything below */
+    tn_lock lock;         /* of everything below */
     tn_connection **idle; /* oldest first */
     size_t idle_count, open;
     struct waiter *first, **last;
     int64_t pause_ms, try_at_ms, away_since_ms; /* pause_ms 0: the server is there */
-    bool trying;                                /* a thread is connecting to a server that was away */
+    bool trying; /* a thread is connecting to a server that was away */
     tn_db_figures figures;
 };
 
@@ -115,13 +115,15 @@ exhausted(tn_arena *arena)
 
 static void report_use(const tn_db *db) TN_REQUIRES(db->lock);
 static bool is_away(const tn_db *db) TN_REQUIRES(db->lock);
-static void wake_first(tn_db *db, enum grant grant, tn_connection *connection) TN_REQUIRES(db->lock);
+static void wake_first(tn_db *db, enum grant grant, tn_connection *connection)
+    TN_REQUIRES(db->lock);
 static void free_place(tn_db *db) TN_REQUIRES(db->lock);
 static void note_connected(tn_db *db) TN_REQUIRES(db->lock);
 static void note_failure(tn_db *db, bool is_known) TN_REQUIRES(db->lock);
 static bool nobody_holds(const tn_db *db) TN_REQUIRES(db->lock);
 static bool wait_in_line(tn_db *db, struct waiter *self, int64_t deadline_ms) TN_REQUIRES(db->lock);
-static enum grant choose(tn_db *db, int64_t deadline_ms, tn_connection **connection) TN_REQUIRES(db->lock);
+static enum grant choose(tn_db *db, int64_t deadline_ms, tn_connection **connection)
+    TN_REQUIRES(db->lock);
 
 static void
 report_use(const tn_db *db)
@@ -156,8 +158,8 @@ wake_first(tn_db *db, enum grant grant, tn_connection *connection)
     (void)pthread_cond_signal(&first->woken);
 }
 
-/* A place is free: for the first in line, unless the server is away. When nobody has a connection any
- * more that one could wait for, all are told. */
+/* A place is free: for the first in line, unless the server is away. When nobody has a connection
+ * any more that one could wait for, all are told. */
 static void
 free_place(tn_db *db)
 {
@@ -187,8 +189,8 @@ note_connected(tn_db *db)
     }
 }
 
-/* Several threads may find out at the same moment: only a failure of one who knew doubles the pause.
- * It is shortened at random by up to a half, so that processes do not knock all at once. */
+/* Several threads may find out at the same moment: only a failure of one who knew doubles the
+ * pause. It is shortened at random by up to a half, so that processes do not knock all at once. */
 static void
 note_failure(tn_db *db, bool is_known)
 {
@@ -208,7 +210,8 @@ note_failure(tn_db *db, bool is_known)
         db->trying = false;
 }
 
-/* Waits until it is handed something; false when it was not in time, and then it is out of the line. */
+/* Waits until it is handed something; false when it was not in time, and then it is out of the
+ * line. */
 static bool
 wait_in_line(tn_db *db, struct waiter *self, int64_t deadline_ms)
 {
@@ -336,7 +339,8 @@ tn_pool_give(tn_db *db, tn_connection *connection, tn_verdict verdict)
     if (db->first != NULL) {
         wake_first(db, CONNECTION, connection);
     } else {
-        if (db->idle_count > 0 && db->idle[0]->idle_since_ms < connection->idle_since_ms - IDLE_MAX_MS) {
+        if (db->idle_count > 0 &&
+            db->idle[0]->idle_since_ms < connection->idle_since_ms - IDLE_MAX_MS) {
             old = db->idle[0];
             memmove(db->idle, db->idle + 1, --db->idle_count * sizeof(tn_connection *));
             db->open--;

@@ -41,14 +41,17 @@ tn_rows_count(const tn_rows *rows)
 const char *
 tn_rows_text(const tn_rows *rows, size_t row, int column)
 {
-    assert(row < (size_t)PQntuples(rows->result) && column >= 0 && column < PQnfields(rows->result));
-    return PQgetisnull(rows->result, (int)row, column) ? NULL : PQgetvalue(rows->result, (int)row, column);
+    assert(row < (size_t)PQntuples(rows->result) && column >= 0 &&
+           column < PQnfields(rows->result));
+    return PQgetisnull(rows->result, (int)row, column) ? NULL
+                                                       : PQgetvalue(rows->result, (int)row, column);
 }
 
 size_t
 tn_rows_length(const tn_rows *rows, size_t row, int column)
 {
-    assert(row < (size_t)PQntuples(rows->result) && column >= 0 && column < PQnfields(rows->result));
+    assert(row < (size_t)PQntuples(rows->result) && column >= 0 &&
+           column < PQnfields(rows->result));
     return (size_t)PQgetlength(rows->result, (int)row, column);
 }
 

@@ -81,12 +81,14 @@ tn_session_run(tn_session *session, tn_arena *arena, const char *sql, const char
 }
 
 const tn_error *
-tn_session_set_password(tn_session *session, tn_arena *arena, const char *role, const char *password)
+tn_session_set_password(tn_session *session, tn_arena *arena, const char *role,
+                        const char *password)
 {
     PQExpBuffer sql = tn_arena_buffer(arena);
     char *verifier = PQencryptPasswordConn(session->conn, password, role, NULL);
     char *name = PQescapeIdentifier(session->conn, role, strlen(role));
-    char *literal = verifier == NULL ? NULL : PQescapeLiteral(session->conn, verifier, strlen(verifier));
+    char *literal =
+        verifier == NULL ? NULL : PQescapeLiteral(session->conn, verifier, strlen(verifier));
 
     if (name != NULL && literal != NULL)
         appendPQExpBuffer(sql, "alter role %s password %s", name, literal);
@@ -94,7 +96,8 @@ tn_session_set_password(tn_session *session, tn_arena *arena, const char *role, 
     PQfreemem(name);
     PQfreemem(literal);
     if (sql->len == 0)
-        return tn_error_new(arena, 500, "password_not_set", NULL, "%s", PQerrorMessage(session->conn));
+        return tn_error_new(arena, 500, "password_not_set", NULL, "%s",
+                            PQerrorMessage(session->conn));
     return tn_session_run(session, arena, tn_buffer_text(sql), NULL, 0, NULL);
 }
 
@@ -118,7 +121,8 @@ tn_url_part(tn_arena *arena, const char *url, const char *part)
     PQconninfoOption *options = PQconninfoParse(url, NULL);
     const char *value = NULL;
 
-    for (const PQconninfoOption *option = options; option != NULL && option->keyword != NULL; option++)
+    for (const PQconninfoOption *option = options; option != NULL && option->keyword != NULL;
+         option++)
         if (strcmp(option->keyword, part) == 0)
             value = tn_arena_text(arena, option->val);
     PQconninfoFree(options);

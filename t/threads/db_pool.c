@@ -1,7 +1,8 @@
 /* t/threads/db_pool.c: one pool and many threads, for the thread sanitizer
  *
- * Each thread asks in its own name, and now and then does something wrong: an error, a conflict, the end of
- * its own connection. However they mix, everyone is answered in their own name and nothing is left over.
+ * Each thread asks in its own name, and now and then does something wrong: an error, a conflict,
+ * the end of its own connection. However they mix, everyone is answered in their own name and
+ * nothing is left over.
  */
 #include "t/unit/unit.h"
 
@@ -17,9 +18,12 @@
 #define RUN_MS 2000
 
 static const tn_statement who = {
-    "who", "select current_setting('tenon.tenant_id'), current_setting('request.jwt.claims'), $1::text", 1};
+    "who",
+    "select current_setting('tenon.tenant_id'), current_setting('request.jwt.claims'), $1::text",
+    1};
 static const tn_statement divide = {"divide", "select 1 / $1::int", 1};
-static const tn_statement die = {"die", "select pg_terminate_backend(pg_backend_pid()), pg_sleep(1), $1", 1};
+static const tn_statement die = {
+    "die", "select pg_terminate_backend(pg_backend_pid()), pg_sleep(1), $1", 1};
 static const tn_statement conflict = {"conflict", "select conflict(), $1", 1};
 
 static tn_db *db;
@@ -31,12 +35,18 @@ ask(int number, unsigned round)
     tn_arena *arena = tn_arena_new();
     const char *name = tn_arena_printf(arena, "tenant-%d", number);
     const char *claims = tn_arena_printf(arena, "{\"round\":%u}", round);
-    const tn_db_context context = {.role = number % 2 ? "tenon_unit_reader" : "tenon_unit_writer", .tenant_id = name, .claims = claims};
-    const tn_statement *statement = round % 97 == 96 ? &die : round % 31 == 30 ? &conflict : round % 7 == 6 ? &divide : &who;
+    const tn_db_context context = {.role = number % 2 ? "tenon_unit_reader" : "tenon_unit_writer",
+                                   .tenant_id = name,
+                                   .claims = claims};
+    const tn_statement *statement = round % 97 == 96   ? &die
+                                    : round % 31 == 30 ? &conflict
+                                    : round % 7 == 6   ? &divide
+                                                       : &who;
     const char *const parameters[] = {statement == &divide ? "0" : name};
     const tn_query query = {statement, parameters, 1, NULL, NULL};
     const tn_rows *rows = NULL;
-    const tn_error *error = tn_db_run(db, arena, &context, round % 2 ? TN_READ_ONLY : TN_READ_WRITE, &query, 1, &rows);
+    const tn_error *error =
+        tn_db_run(db, arena, &context, round % 2 ? TN_READ_ONLY : TN_READ_WRITE, &query, 1, &rows);
 
     if (error != NULL) {
         atomic_fetch_add(&refused, 1);
@@ -44,7 +54,8 @@ ask(int number, unsigned round)
             atomic_fetch_add(&wrong, 1);
     } else {
         atomic_fetch_add(&answered, 1);
-        if (statement == &who && (strcmp(tn_rows_text(rows, 0, 0), name) != 0 || strcmp(tn_rows_text(rows, 0, 1), claims) != 0 ||
+        if (statement == &who && (strcmp(tn_rows_text(rows, 0, 0), name) != 0 ||
+                                  strcmp(tn_rows_text(rows, 0, 1), claims) != 0 ||
                                   strcmp(tn_rows_text(rows, 0, 2), name) != 0))
             atomic_fetch_add(&wrong, 1);
     }
@@ -86,8 +97,12 @@ test_many_threads(void **state)
     tn_db_figures figures;
 
     (void)state;
-    db = tn_db_new(&(tn_db_options){.url = scratch_url, .pool = "threads", .connections = CONNECTIONS, .wait_ms = 5000,
-                                    .statement_timeout_ms = 5000, .on_borrow = on_borrow});
+    db = tn_db_new(&(tn_db_options){.url = scratch_url,
+                                    .pool = "threads",
+                                    .connections = CONNECTIONS,
+                                    .wait_ms = 5000,
+                                    .statement_timeout_ms = 5000,
+                                    .on_borrow = on_borrow});
     listen = tn_listen_start(&options);
     for (int i = 0; i < THREADS; i++) {
         numbers[i] = i;
@@ -118,7 +133,8 @@ main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_many_threads)};
 
     scratch_create();
-    scratch_run("create function conflict() returns void language plpgsql as $$ begin"
-                "  if random() < 0.5 then raise exception 'no' using errcode = '40001'; end if; end $$");
+    scratch_run(
+        "create function conflict() returns void language plpgsql as $$ begin"
+        "  if random() < 0.5 then raise exception 'no' using errcode = '40001'; end if; end $$");
     return tn_unit_run("db_pool", tests, TN_COUNT(tests));
 }

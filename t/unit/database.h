@@ -1,7 +1,8 @@
 /* t/unit/database.h: a scratch database for one test program
  *
- * Made in the cluster of TENON_TEST_SUPERUSER_URL, which ./check and `make check` set, and dropped as
- * the program ends. Without it the program fails: a test of the database that did not run is no pass.
+ * Made in the cluster of TENON_TEST_SUPERUSER_URL, which ./check and `make check` set, and dropped
+ * as the program ends. Without it the program fails: a test of the database that did not run is no
+ * pass.
  */
 #ifndef TN_T_UNIT_DATABASE_H
 #define TN_T_UNIT_DATABASE_H
@@ -12,17 +13,20 @@
 
 #include "db/database.h"
 
-static char scratch_url[1024] TN_UNUSED;  /* of the database, as its superuser */
+static char scratch_url[1024] TN_UNUSED; /* of the database, as its superuser */
 static char scratch_name[64] TN_UNUSED;
 
-/* The same URL with another path: everything up to the last / behind the host, and what follows ?. */
+/* The same URL with another path: everything up to the last / behind the host, and what follows ?.
+ */
 static inline void
 scratch_url_of(const char *url, const char *database, char *into, size_t size)
 {
     const char *host = strstr(url, "://");
     const char *slash = host == NULL ? NULL : strchr(host + 3, '/');
     const char *options = host == NULL ? NULL : strchr(host + 3, '?');
-    const size_t head = slash != NULL ? (size_t)(slash - url) : options != NULL ? (size_t)(options - url) : strlen(url);
+    const size_t head = slash != NULL     ? (size_t)(slash - url)
+                        : options != NULL ? (size_t)(options - url)
+                                          : strlen(url);
 
     snprintf(into, size, "%.*s/%s%s", (int)head, url, database, options == NULL ? "" : options);
 }
@@ -39,7 +43,8 @@ scratch_server(void)
     return url;
 }
 
-/* Runs SQL text on a connection of its own; ends the program when it fails. Gives the first value. */
+/* Runs SQL text on a connection of its own; ends the program when it fails. Gives the first value.
+ */
 static inline void
 scratch_run_on(const char *url, const char *sql, char *value, size_t size)
 {
@@ -47,14 +52,18 @@ scratch_run_on(const char *url, const char *sql, char *value, size_t size)
     const char *problem = "";
     tn_session *session = tn_session_open(url, arena, &problem);
     const tn_rows *rows = NULL;
-    const tn_error *error = session == NULL ? NULL : tn_session_run(session, arena, sql, NULL, 0, &rows);
+    const tn_error *error =
+        session == NULL ? NULL : tn_session_run(session, arena, sql, NULL, 0, &rows);
 
     if (session == NULL || error != NULL) {
         printf("Bail out! %s: %s\n", sql, error == NULL ? problem : error->message);
         exit(1);
     }
     if (value != NULL)
-        snprintf(value, size, "%s", tn_rows_count(rows) > 0 && tn_rows_text(rows, 0, 0) != NULL ? tn_rows_text(rows, 0, 0) : "");
+        snprintf(value, size, "%s",
+                 tn_rows_count(rows) > 0 && tn_rows_text(rows, 0, 0) != NULL
+                     ? tn_rows_text(rows, 0, 0)
+                     : "");
     tn_session_close(session);
     tn_arena_free(arena);
 }
@@ -95,8 +104,10 @@ scratch_create(void)
     scratch_run_on(scratch_server(), sql, NULL, 0);
     atexit(scratch_drop);
     /* roles belong to the cluster, where other programs make the same ones at the same time */
-    scratch_run("do $$ begin create role tenon_unit_reader; exception when duplicate_object or unique_violation then null; end $$;"
-                "do $$ begin create role tenon_unit_writer; exception when duplicate_object or unique_violation then null; end $$;");
+    scratch_run("do $$ begin create role tenon_unit_reader; exception when duplicate_object or "
+                "unique_violation then null; end $$;"
+                "do $$ begin create role tenon_unit_writer; exception when duplicate_object or "
+                "unique_violation then null; end $$;");
 }
 
 #endif

@@ -54,9 +54,12 @@ static const struct {
 };
 
 /* Texts that PostgreSQL fills with values, SQL and names. */
-static const tn_db_problem leaky = {
-    .message = "SECRET message", .detail = "SECRET detail", .hint = "SECRET hint", .context = "SECRET context",
-    .datatype = "\"SECRET\":1", .function = "SECRET_function"};
+static const tn_db_problem leaky = {.message = "SECRET message",
+                                    .detail = "SECRET detail",
+                                    .hint = "SECRET hint",
+                                    .context = "SECRET context",
+                                    .datatype = "\"SECRET\":1",
+                                    .function = "SECRET_function"};
 
 static void
 test_mapping(void **state)
@@ -114,19 +117,27 @@ test_raised(void **state)
         const char *code, *message, *details, *hint, *members;
         int retry_after_s;
     } cases[] = {
-        {"do $$ begin raise exception using errcode = 'PT409', message = 'busy', detail = 'd', hint = 'h',"
+        {"do $$ begin raise exception using errcode = 'PT409', message = 'busy', detail = 'd', "
+         "hint = 'h',"
          " constraint = 'run_in_progress', datatype = '\"run_id\":\"x\"', column = '5'; end $$",
          409, "run_in_progress", "busy", "d", "h", "\"run_id\":\"x\"", 5},
-        {"do $$ begin raise exception using errcode = 'PT402', message = 'pay'; end $$", 402, "PT402", "pay", NULL, NULL, NULL, 0},
-        {"do $$ begin raise exception using errcode = 'PT404', message = 'm', datatype = 'text', column = 'x'; end $$",
+        {"do $$ begin raise exception using errcode = 'PT402', message = 'pay'; end $$", 402,
+         "PT402", "pay", NULL, NULL, NULL, 0},
+        {"do $$ begin raise exception using errcode = 'PT404', message = 'm', datatype = 'text', "
+         "column = 'x'; end $$",
          404, "PT404", "m", NULL, NULL, NULL, 0},
-        {"do $$ begin raise exception 'by %', 'trigger' using hint = 'h'; end $$", 400, "raise_exception", "by trigger", NULL, "h", NULL, 0},
-        {"insert into t values (1, 'a'), (1, 'b')", 409, "unique_violation", "there is one with the same value already",
-         "constraint t_pkey of t", NULL, NULL, 0},
-        {"insert into t values (null, 'a')", 400, "not_null_violation", "a value is missing", "column id of t", NULL, NULL, 0},
-        {"insert into t values (2, 'bad')", 400, "check_violation", "a value breaks a rule", "constraint t_name_check of t", NULL, NULL, 0},
-        {"select 'secret'::uuid", 400, "invalid_text_representation", "a value has the wrong form for its type", NULL, NULL, NULL, 0},
-        {"select * from no_such_table", 500, "internal_error", "the server could not do this, and it is not your fault", NULL,
+        {"do $$ begin raise exception 'by %', 'trigger' using hint = 'h'; end $$", 400,
+         "raise_exception", "by trigger", NULL, "h", NULL, 0},
+        {"insert into t values (1, 'a'), (1, 'b')", 409, "unique_violation",
+         "there is one with the same value already", "constraint t_pkey of t", NULL, NULL, 0},
+        {"insert into t values (null, 'a')", 400, "not_null_violation", "a value is missing",
+         "column id of t", NULL, NULL, 0},
+        {"insert into t values (2, 'bad')", 400, "check_violation", "a value breaks a rule",
+         "constraint t_name_check of t", NULL, NULL, 0},
+        {"select 'secret'::uuid", 400, "invalid_text_representation",
+         "a value has the wrong form for its type", NULL, NULL, NULL, 0},
+        {"select * from no_such_table", 500, "internal_error",
+         "the server could not do this, and it is not your fault", NULL,
          "Try again; if it stays, give the request id to the operator.", NULL, 0},
     };
     tn_db *db = tn_db_new(&(tn_db_options){.url = scratch_url, .connections = 1, .wait_ms = 1000});

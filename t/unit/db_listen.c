@@ -64,7 +64,8 @@ wait_until_connected(const tn_listen *listen, bool wanted)
 static void
 test_listen(void **state)
 {
-    const tn_listen_options options = {.url = scratch_url, .on_notify = on_notify, .on_reset = on_reset};
+    const tn_listen_options options = {
+        .url = scratch_url, .on_notify = on_notify, .on_reset = on_reset};
     tn_listen *listen = tn_listen_start(&options);
     int64_t start_ms;
 
@@ -83,7 +84,8 @@ test_listen(void **state)
 
     /* lost: told at once, and back within a second */
     start_ms = tn_clock_ms();
-    scratch_run("select pg_terminate_backend(pid, 1000) from pg_stat_activity where application_name = 'tenon/listen'");
+    scratch_run("select pg_terminate_backend(pid, 1000) from pg_stat_activity where "
+                "application_name = 'tenon/listen'");
     wait_for(&seen.resets, 3);
     assert_in_range(tn_clock_ms() - start_ms, 0, 1500);
     wait_until_connected(listen, true);
@@ -99,7 +101,8 @@ test_listen(void **state)
 static void
 test_away(void **state)
 {
-    const tn_listen_options options = {.url = "postgresql://u@127.0.0.1:1/x", .on_notify = on_notify, .on_reset = on_reset};
+    const tn_listen_options options = {
+        .url = "postgresql://u@127.0.0.1:1/x", .on_notify = on_notify, .on_reset = on_reset};
     const int resets = seen.resets;
     tn_listen *listen = tn_listen_start(&options);
     const struct timespec pause = {0, 300000000};

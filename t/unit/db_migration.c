@@ -1,4 +1,5 @@
-/* t/unit/db_migration.c: db/migration.c: each file once, in order, and nothing at all when something is odd */
+/* t/unit/db_migration.c: db/migration.c: each file once, in order, and nothing at all when
+ * something is odd */
 #include "t/unit/unit.h"
 
 #include <pthread.h>
@@ -84,7 +85,8 @@ test_in_order(void **state)
     tn_migration_report report;
 
     (void)state;
-    write_file("0002_x.sql", "alter table a add column n int; -- the first comes first\ncreate table b ();");
+    write_file("0002_x.sql",
+               "alter table a add column n int; -- the first comes first\ncreate table b ();");
     write_file("0001_x.sql", "create table a ();");
     write_file("README", "is no migration");
     assert_string_equal(migrate(&report), "ok");
@@ -96,8 +98,11 @@ test_in_order(void **state)
     write_file("0003_x.sql", "create table c ();");
     assert_string_equal(migrate(&report), "ok");
     assert_int_equal(report.applied, 1);
-    assert_int_equal(scratch_number("select count(*) from tenon.migrations where sha256 ~ '^[0-9a-f]{64}$'"), 3);
-    assert_int_equal(scratch_number("select (relrowsecurity and relforcerowsecurity)::int from pg_class where oid = 'tenon.migrations'::regclass"), 1);
+    assert_int_equal(
+        scratch_number("select count(*) from tenon.migrations where sha256 ~ '^[0-9a-f]{64}$'"), 3);
+    assert_int_equal(scratch_number("select (relrowsecurity and relforcerowsecurity)::int from "
+                                    "pg_class where oid = 'tenon.migrations'::regclass"),
+                     1);
 }
 
 /* What is refused is refused before anything runs. */
@@ -204,7 +209,8 @@ test_check(void **state)
     write_file("0001_x.sql", "create table a ();");
     assert_null(tn_migrate_check(session, arena, folder, &report));
     assert_int_equal(report.missing, 1);
-    assert_int_equal(scratch_number("select count(*) from pg_class where relname in ('a', 'migrations')"), 0);
+    assert_int_equal(
+        scratch_number("select count(*) from pg_class where relname in ('a', 'migrations')"), 0);
     assert_string_equal(migrate(&report), "ok");
     write_file("0002_x.sql", "create table b ();");
     assert_null(tn_migrate_check(session, arena, folder, &report));
@@ -225,6 +231,7 @@ main(void)
     };
 
     scratch_create();
-    scratch_run("do $$ begin create role tenon_owner nologin; exception when duplicate_object or unique_violation then null; end $$");
+    scratch_run("do $$ begin create role tenon_owner nologin; exception when duplicate_object or "
+                "unique_violation then null; end $$");
     return tn_unit_run("db_migration", tests, TN_COUNT(tests));
 }

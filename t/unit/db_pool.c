@@ -18,7 +18,11 @@ static const tn_statement sleep_for = {"sleep_for", "select pg_sleep($1::float8)
 static tn_db *
 new_pool(const char *url, size_t connections, int64_t wait_ms)
 {
-    return tn_db_new(&(tn_db_options){.url = url, .pool = "unit", .connections = connections, .wait_ms = wait_ms, .statement_timeout_ms = 5000});
+    return tn_db_new(&(tn_db_options){.url = url,
+                                      .pool = "unit",
+                                      .connections = connections,
+                                      .wait_ms = wait_ms,
+                                      .statement_timeout_ms = 5000});
 }
 
 /* Runs one statement; "ok" or the error's code. */
@@ -117,7 +121,8 @@ test_waiting_in_line(void **state)
 static void
 terminate_all(void)
 {
-    scratch_run("select pg_terminate_backend(pid, 1000) from pg_stat_activity where application_name like 'tenon/unit'");
+    scratch_run("select pg_terminate_backend(pid, 1000) from pg_stat_activity where "
+                "application_name like 'tenon/unit'");
 }
 
 /* Idle connections that the server has closed are noticed before use: nobody gets an error. */
@@ -150,7 +155,8 @@ test_broken_in_use(void **state)
     tn_arena *arena = tn_arena_new();
     pthread_t thread;
     struct sleeper waiter = {.db = db, .seconds = "0"};
-    static const tn_statement die = {"die", "select pg_terminate_backend(pg_backend_pid()), pg_sleep(1)", 0};
+    static const tn_statement die = {
+        "die", "select pg_terminate_backend(pg_backend_pid()), pg_sleep(1)", 0};
 
     (void)state;
     assert_string_equal(run(db, &die, NULL), "database_unavailable");
@@ -163,7 +169,8 @@ test_broken_in_use(void **state)
     tn_db_free(db);
 }
 
-/* --- a server that is away ---------------------------------------------------------------------- */
+/* --- a server that is away ----------------------------------------------------------------------
+ */
 
 static atomic_int accepted;
 
@@ -222,7 +229,8 @@ test_no_storm(void **state)
     assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
     assert_int_equal(listen(listener, 64), 0);
     assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
-    snprintf(url, sizeof url, "postgresql://u@127.0.0.1:%d/x?sslmode=disable", ntohs(address.sin_port));
+    snprintf(url, sizeof url, "postgresql://u@127.0.0.1:%d/x?sslmode=disable",
+             ntohs(address.sin_port));
     pthread_create(&thread, NULL, hang_up, &listener);
     db = new_pool(url, 8, 2000);
     for (size_t i = 0; i < TN_COUNT(knockers); i++) {
@@ -236,7 +244,8 @@ test_no_storm(void **state)
         asked += knockers[i].asked;
     }
     assert_true(asked > 200);
-    assert_in_range(accepted, 2, 8 + 12); /* all may find out at once; then pauses of 25 to 500 ms */
+    assert_in_range(accepted, 2,
+                    8 + 12); /* all may find out at once; then pauses of 25 to 500 ms */
     shutdown(listener, SHUT_RDWR);
     pthread_join(thread, NULL);
     close(listener);
@@ -255,7 +264,9 @@ test_recovery(void **state)
     assert_string_equal(run(db, &one, NULL), "ok");
     snprintf(sql, sizeof sql, "alter database %s with allow_connections false", scratch_name);
     scratch_run_on(scratch_server(), sql, NULL, 0);
-    snprintf(sql, sizeof sql, "select pg_terminate_backend(pid, 1000) from pg_stat_activity where datname = '%s'", scratch_name);
+    snprintf(sql, sizeof sql,
+             "select pg_terminate_backend(pid, 1000) from pg_stat_activity where datname = '%s'",
+             scratch_name);
     scratch_run_on(scratch_server(), sql, NULL, 0);
     start_ms = tn_clock_ms();
     while (tn_clock_ms() - start_ms < 1500) {
@@ -276,7 +287,8 @@ test_recovery(void **state)
 static void
 test_bad_urls(void **state)
 {
-    static const char *const urls[] = {"postgresql://u:p@[bad/x", "postgresql://127.0.0.1:1/x", "host=/nonexistent", "nonsense=1"};
+    static const char *const urls[] = {"postgresql://u:p@[bad/x", "postgresql://127.0.0.1:1/x",
+                                       "host=/nonexistent", "nonsense=1"};
 
     (void)state;
     for (size_t i = 0; i < TN_COUNT(urls); i++) {
@@ -302,7 +314,8 @@ note_use(void *context, int in_use)
 static void
 test_on_borrow(void **state)
 {
-    tn_db *db = tn_db_new(&(tn_db_options){.url = scratch_url, .connections = 2, .wait_ms = 1000, .on_borrow = note_use});
+    tn_db *db = tn_db_new(&(tn_db_options){
+        .url = scratch_url, .connections = 2, .wait_ms = 1000, .on_borrow = note_use});
 
     (void)state;
     assert_string_equal(run(db, &one, NULL), "ok");
@@ -314,10 +327,10 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exhaustion),      cmocka_unit_test(test_waiting_in_line),
+        cmocka_unit_test(test_exhaustion),       cmocka_unit_test(test_waiting_in_line),
         cmocka_unit_test(test_dead_connections), cmocka_unit_test(test_broken_in_use),
-        cmocka_unit_test(test_no_storm),        cmocka_unit_test(test_recovery),
-        cmocka_unit_test(test_bad_urls),        cmocka_unit_test(test_on_borrow),
+        cmocka_unit_test(test_no_storm),         cmocka_unit_test(test_recovery),
+        cmocka_unit_test(test_bad_urls),         cmocka_unit_test(test_on_borrow),
     };
 
     scratch_create();

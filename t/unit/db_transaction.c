@@ -22,15 +22,20 @@ send(int fd, const void *bytes, size_t length, int flags)
 }
 
 static const tn_db_context nobody = {.role = NULL};
-static const tn_db_context reader = {.role = "tenon_unit_reader", .tenant_id = "t1", .request_id = "r1"};
+static const tn_db_context reader = {
+    .role = "tenon_unit_reader", .tenant_id = "t1", .request_id = "r1"};
 static tn_arena *arena;
 static tn_db *db;
 
 static tn_db *
 new_pool(size_t connections)
 {
-    return tn_db_new(&(tn_db_options){.url = scratch_url, .pool = "unit", .connections = connections,
-                                      .wait_ms = 2000, .statement_timeout_ms = 3000, .lock_timeout_ms = 500});
+    return tn_db_new(&(tn_db_options){.url = scratch_url,
+                                      .pool = "unit",
+                                      .connections = connections,
+                                      .wait_ms = 2000,
+                                      .statement_timeout_ms = 3000,
+                                      .lock_timeout_ms = 500});
 }
 
 static int
@@ -53,8 +58,8 @@ tear_down(void **state)
 
 /* One query with up to three parameters. */
 static const tn_error *
-run(const tn_db_context *context, tn_access access, const tn_statement *statement, const char *const *parameters,
-    const tn_rows **rows)
+run(const tn_db_context *context, tn_access access, const tn_statement *statement,
+    const char *const *parameters, const tn_rows **rows)
 {
     const tn_query query = {statement, parameters, (size_t)statement->parameters, NULL, NULL};
     const tn_rows *result;
@@ -99,8 +104,9 @@ test_results(void **state)
     static const tn_statement both = {"both", "select $1::text || $2::text, null, 7, true, -3", 2};
     static const tn_statement series = {"series", "select generate_series(1, 3)", 0};
     static const tn_statement add = {"add", "insert into things (name) values ($1), ($1)", 1};
-    const tn_query queries[] = {
-        {&both, TN_PARAMS("a", "b"), NULL, NULL}, {&series, TN_NO_PARAMS, NULL, NULL}, {&add, TN_PARAMS("x"), NULL, NULL}};
+    const tn_query queries[] = {{&both, TN_PARAMS("a", "b"), NULL, NULL},
+                                {&series, TN_NO_PARAMS, NULL, NULL},
+                                {&add, TN_PARAMS("x"), NULL, NULL}};
     const tn_rows *rows[3];
 
     (void)state;
@@ -128,7 +134,8 @@ test_one_round_trip(void **state)
 {
     static const tn_statement one = {"one", "select $1::int + 1", 1};
     static const tn_statement add = {"add_one", "insert into things (name) values ($1)", 1};
-    const tn_query queries[] = {{&one, TN_PARAMS("1"), NULL, NULL}, {&add, TN_PARAMS("x"), NULL, NULL}};
+    const tn_query queries[] = {{&one, TN_PARAMS("1"), NULL, NULL},
+                                {&add, TN_PARAMS("x"), NULL, NULL}};
     static const tn_access accesses[] = {TN_READ_WRITE, TN_READ_WRITE_ASYNC};
     const tn_rows *rows[2];
 
@@ -186,14 +193,28 @@ test_context(void **state)
     static const struct {
         const char *setting, *wanted;
     } cases[] = {
-        {"role", "tenon_unit_reader"},  {"tenon.tenant_id", "t1"},   {"request.jwt.claims", "{\"sub\":\"s\"}"},
-        {"request.headers", "{}"},      {"request.method", "PATCH"}, {"request.path", "/p"},
-        {"tenon.key_id", "k"},          {"tenon.scopes", "[]"},      {"tenon.request_id", "r1"},
-        {"statement_timeout", "3s"},    {"lock_timeout", "500ms"},   {"idle_in_transaction_session_timeout", "10s"},
+        {"role", "tenon_unit_reader"},
+        {"tenon.tenant_id", "t1"},
+        {"request.jwt.claims", "{\"sub\":\"s\"}"},
+        {"request.headers", "{}"},
+        {"request.method", "PATCH"},
+        {"request.path", "/p"},
+        {"tenon.key_id", "k"},
+        {"tenon.scopes", "[]"},
+        {"tenon.request_id", "r1"},
+        {"statement_timeout", "3s"},
+        {"lock_timeout", "500ms"},
+        {"idle_in_transaction_session_timeout", "10s"},
         {"application_name", "tenon/unit"},
     };
-    static const tn_db_context full = {.role = "tenon_unit_reader", .tenant_id = "t1", .claims = "{\"sub\":\"s\"}",
-                                       .headers = "{}", .method = "PATCH", .path = "/p", .key_id = "k", .scopes = "[]",
+    static const tn_db_context full = {.role = "tenon_unit_reader",
+                                       .tenant_id = "t1",
+                                       .claims = "{\"sub\":\"s\"}",
+                                       .headers = "{}",
+                                       .method = "PATCH",
+                                       .path = "/p",
+                                       .key_id = "k",
+                                       .scopes = "[]",
                                        .request_id = "r1"};
     static const tn_statement setting = {"setting", "select current_setting($1)", 1};
     static const tn_statement broken = {"broken", "select 1 / $1::int", 1};
@@ -208,7 +229,9 @@ test_context(void **state)
     /* after success and after failure alike nothing is left, outside transactions neither */
     for (int failed = 0; failed < 2; failed++) {
         if (failed)
-            assert_string_equal(code_of(run(&full, TN_READ_WRITE, &broken, (const char *const[]){"0"}, NULL)), "division_by_zero");
+            assert_string_equal(
+                code_of(run(&full, TN_READ_WRITE, &broken, (const char *const[]){"0"}, NULL)),
+                "division_by_zero");
         for (size_t i = 0; i < 9; i++) {
             TN_CASE("%s afterwards", cases[i].setting);
             assert_null(run(&nobody, TN_READ_WRITE, &setting, &cases[i].setting, &rows));
@@ -238,16 +261,19 @@ test_access(void **state)
     assert_string_equal(tn_rows_text(rows, 0, 0), "on");
 }
 
-/* The second query fails: the first has not happened, the third was never run, the connection lives. */
+/* The second query fails: the first has not happened, the third was never run, the connection
+ * lives. */
 static void
 test_all_or_nothing(void **state)
 {
     static const tn_statement add = {"add", "insert into things (name) values ($1)", 1};
-    static const tn_statement fail_late = {"late", "insert into unique_later (n) values (1), (1)", 0};
+    static const tn_statement fail_late = {"late", "insert into unique_later (n) values (1), (1)",
+                                           0};
     const tn_query queries[] = {{&add, TN_PARAMS("first"), NULL, NULL},
                                 {&add, TN_PARAMS("forbidden"), NULL, NULL},
                                 {&add, TN_PARAMS("third"), NULL, NULL}};
-    const tn_query deferred[] = {{&add, TN_PARAMS("first"), NULL, NULL}, {&fail_late, TN_NO_PARAMS, NULL, NULL}};
+    const tn_query deferred[] = {{&add, TN_PARAMS("first"), NULL, NULL},
+                                 {&fail_late, TN_NO_PARAMS, NULL, NULL}};
     const tn_rows *rows[3];
     const char *pid = value(&nobody, "pid", "select pg_backend_pid()");
 
@@ -262,7 +288,8 @@ test_all_or_nothing(void **state)
         assert_int_equal(scratch_number("select count(*) from things"), 0);
     }
     /* at COMMIT itself */
-    assert_string_equal(code_of(tn_db_run(db, arena, &nobody, TN_READ_WRITE, deferred, 2, rows)), "unique_violation");
+    assert_string_equal(code_of(tn_db_run(db, arena, &nobody, TN_READ_WRITE, deferred, 2, rows)),
+                        "unique_violation");
     assert_int_equal(scratch_number("select count(*) from things"), 0);
     assert_string_equal(value(&nobody, "pid", "select pg_backend_pid()"), pid);
     assert_int_equal(figures().failures, 3);
@@ -277,7 +304,8 @@ test_roles(void **state)
 
     (void)state;
     for (int round = 0; round < 2; round++) {
-        assert_string_equal(code_of(run(&reader, TN_READ_ONLY, &look, NULL, NULL)), "insufficient_privilege");
+        assert_string_equal(code_of(run(&reader, TN_READ_ONLY, &look, NULL, NULL)),
+                            "insufficient_privilege");
         assert_null(run(&writer, TN_READ_ONLY, &look, NULL, NULL));
     }
     assert_int_equal(figures().connects, 1);
@@ -295,7 +323,8 @@ test_statements_come_and_go(void **state)
 
     (void)state;
     for (int round = 0; round < 2; round++) /* a failed preparation is not remembered as done */
-        assert_string_equal(code_of(run(&nobody, TN_READ_ONLY, &wrong, NULL, NULL)), "internal_error");
+        assert_string_equal(code_of(run(&nobody, TN_READ_ONLY, &wrong, NULL, NULL)),
+                            "internal_error");
     assert_string_equal(code_of(run(&nobody, TN_READ_ONLY, &later, NULL, NULL)), "internal_error");
     scratch_run("create table born_later (a int); insert into born_later values (1)");
     assert_null(run(&nobody, TN_READ_ONLY, &later, NULL, &rows));
@@ -330,8 +359,10 @@ test_conflicts(void **state)
         const char *sqlstate, *times;
         const char *code;
         int retries;
-    } cases[] = {{"40001", "0", "none", 0}, {"40001", "1", "none", 1},
-                 {"40P01", "2", "none", 2}, {"40001", "9", "transaction_conflict", 2}};
+    } cases[] = {{"40001", "0", "none", 0},
+                 {"40001", "1", "none", 1},
+                 {"40P01", "2", "none", 2},
+                 {"40001", "9", "transaction_conflict", 2}};
     static const tn_statement conflict = {"conflict", "select conflict($1, $2::int)", 2};
 
     (void)state;
@@ -341,7 +372,8 @@ test_conflicts(void **state)
 
         TN_CASE("%s %s times", cases[i].sqlstate, cases[i].times);
         scratch_run("alter sequence attempts restart");
-        error = run(&nobody, TN_READ_WRITE, &conflict, (const char *const[]){cases[i].sqlstate, cases[i].times}, NULL);
+        error = run(&nobody, TN_READ_WRITE, &conflict,
+                    (const char *const[]){cases[i].sqlstate, cases[i].times}, NULL);
         TN_CHECK_TEXT(code_of(error), cases[i].code);
         TN_CHECK(figures().retries - before.retries == cases[i].retries);
         TN_CHECK(error == NULL || (error->status == 503 && error->retry_after_s > 0));
@@ -359,7 +391,11 @@ test_limits(void **state)
 
     (void)state;
     tn_db_free(db);
-    db = tn_db_new(&(tn_db_options){.url = scratch_url, .connections = 1, .wait_ms = 100, .statement_timeout_ms = 200, .lock_timeout_ms = 50});
+    db = tn_db_new(&(tn_db_options){.url = scratch_url,
+                                    .connections = 1,
+                                    .wait_ms = 100,
+                                    .statement_timeout_ms = 200,
+                                    .lock_timeout_ms = 50});
     error = run(&nobody, TN_READ_ONLY, &sleep_long, NULL, NULL);
     assert_string_equal(code_of(error), "statement_timeout");
     assert_int_equal(error->status, 504);
@@ -372,15 +408,18 @@ test_limits(void **state)
     assert_int_equal(figures().connects, 1);
 }
 
-/* The server ends the connection: before COMMIT nothing has happened, during COMMIT nobody knows. */
+/* The server ends the connection: before COMMIT nothing has happened, during COMMIT nobody knows.
+ */
 static void
 test_broken_connections(void **state)
 {
     static const tn_statement add = {"add", "insert into things (name) values ($1)", 1};
     static const tn_statement die = {"die", "select die_at($1::int)", 1};
     static const tn_statement die_late = {"die_late", "insert into dies_at_commit values (1)", 0};
-    const tn_query middle[] = {{&add, TN_PARAMS("middle"), NULL, NULL}, {&die, TN_PARAMS("1"), NULL, NULL}};
-    const tn_query end[] = {{&add, TN_PARAMS("end"), NULL, NULL}, {&die_late, TN_NO_PARAMS, NULL, NULL}};
+    const tn_query middle[] = {{&add, TN_PARAMS("middle"), NULL, NULL},
+                               {&die, TN_PARAMS("1"), NULL, NULL}};
+    const tn_query end[] = {{&add, TN_PARAMS("end"), NULL, NULL},
+                            {&die_late, TN_NO_PARAMS, NULL, NULL}};
     const tn_rows *rows[2];
     const tn_error *error;
 
@@ -424,19 +463,25 @@ main(void)
     };
 
     scratch_create();
-    scratch_run("create table things (id serial, name text constraint things_name_allowed check (name <> 'forbidden'));"
-                "create table unique_later (n int unique deferrable initially deferred);"
-                "create schema closed; create table closed.secrets (a int);"
-                "grant usage on schema closed to tenon_unit_writer; grant select on closed.secrets to tenon_unit_writer;"
-                "create sequence attempts;"
-                "create function conflict(state text, times int) returns void language plpgsql as $$ begin"
-                "  if nextval('attempts') <= times then raise exception 'no' using errcode = state; end if; end $$;"
-                "create function die_at(n int) returns void language plpgsql as $$ begin"
-                "  if nextval('attempts') = n then perform pg_terminate_backend(pg_backend_pid()); perform pg_sleep(1); end if; end $$;"
-                "create table dies_at_commit (n int);"
-                "create function die() returns trigger language plpgsql as $$ begin"
-                "  perform pg_terminate_backend(pg_backend_pid()); perform pg_sleep(1); return null; end $$;"
-                "create constraint trigger die after insert on dies_at_commit deferrable initially deferred"
-                "  for each row execute function die();");
+    scratch_run(
+        "create table things (id serial, name text constraint things_name_allowed check (name <> "
+        "'forbidden'));"
+        "create table unique_later (n int unique deferrable initially deferred);"
+        "create schema closed; create table closed.secrets (a int);"
+        "grant usage on schema closed to tenon_unit_writer; grant select on closed.secrets to "
+        "tenon_unit_writer;"
+        "create sequence attempts;"
+        "create function conflict(state text, times int) returns void language plpgsql as $$ begin"
+        "  if nextval('attempts') <= times then raise exception 'no' using errcode = state; end "
+        "if; end $$;"
+        "create function die_at(n int) returns void language plpgsql as $$ begin"
+        "  if nextval('attempts') = n then perform pg_terminate_backend(pg_backend_pid()); perform "
+        "pg_sleep(1); end if; end $$;"
+        "create table dies_at_commit (n int);"
+        "create function die() returns trigger language plpgsql as $$ begin"
+        "  perform pg_terminate_backend(pg_backend_pid()); perform pg_sleep(1); return null; end "
+        "$$;"
+        "create constraint trigger die after insert on dies_at_commit deferrable initially deferred"
+        "  for each row execute function die();");
     return tn_unit_run("db_transaction", tests, TN_COUNT(tests));
 }
