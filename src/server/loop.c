@@ -341,7 +341,7 @@ tn_loop_figures_read(tn_loop *loop, tn_loop_figures *figures)
     unlock(loop);
 }
 
-void
+bool
 tn_loop_free(tn_loop *loop)
 {
     const uint64_t one = 1;
@@ -359,7 +359,7 @@ tn_loop_free(tn_loop *loop)
     gone = loop->threads == 0;
     unlock(loop);
     if (!gone)
-        return; /* somebody still serves: their memory stays until the process ends */
+        return false; /* somebody still serves: their memory stays until the process ends */
     while (loop->connections != NULL)
         close_connection(loop, loop->connections);
     (void)close(loop->epoll);
@@ -367,4 +367,5 @@ tn_loop_free(tn_loop *loop)
     (void)pthread_cond_destroy(&loop->ended);
     (void)pthread_mutex_destroy(&loop->lock);
     free(loop);
+    return true;
 }

@@ -48,7 +48,7 @@ void tn_loop_close_idle(tn_loop *loop);
 void tn_loop_figures_read(tn_loop *loop, tn_loop_figures *figures);
 
 /* Ends the threads that are idle; call it when no clients are left or their time is up. Threads that
- * are still serving are left to the end of the process. */
-void tn_loop_free(tn_loop *loop);
+ * are still serving are left to the end of the process: false then, and the loop lives on. */
+bool tn_loop_free(tn_loop *loop);
 
 #endif

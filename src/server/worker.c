@@ -303,10 +303,9 @@ end_process(struct state *state)
 {
     tn_loop_figures figures;
 
-    tn_loop_free(state->loop);
-    tn_listen_stop(state->listen);
     publish_figures(state, &figures);
-    if (figures.busy > 0) { /* past the deadline: what they hold ends with the process */
+    tn_listen_stop(state->listen);
+    if (!tn_loop_free(state->loop)) { /* past the deadline: what they hold ends with the process */
         tn_log(TN_LOG_WARN, "server.worker.cut_off", TN_INT("busy", figures.busy));
         _exit(0);
     }
