@@ -16,6 +16,7 @@ typedef struct tn_auth {
     const char *issuer;
     tn_arena *arena;              /* of issuer */
     atomic_int hashing;           /* threads of this process that hash a password or wait for it */
+    _Atomic int64_t crowd_began_ms, crowd_seen_ms; /* when they were too many; see password.c */
 } tn_auth;
 
 static inline tn_auth *

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "auth/area.h"
+#include "base/clock.h"
 #include "base/crypto.h"
 #include "base/metrics.h"
 #include "identity/gate.h"
@@ -15,8 +16,8 @@
 #define SALT_BYTES 16
 #define HASH_BYTES 32
 #define LENGTH_MAX 72 /* bytes; bcrypt's, so that a password works wherever its user moves */
-#define LONG_WAIT_MS 5000
-#define SHORT_WAIT_MS 500
+#define WAIT_MS 5000
+#define BURST_MS 1000 /* a crowd that lasts longer is a flood */
 /* What an imported hash may ask for. */
 #define MEMORY_KIB_MAX 1048576
 #define PASSES_MAX 20
@@ -107,15 +108,28 @@ waste_time(const tn_config *config, const char *password)
 
 /* --- one's turn ------------------------------------------------------------------------------- */
 
+/* Called by each thread too many. A crowd is over when none has been seen for as long as a burst.
+ */
+static bool
+is_flood(tn_auth *auth)
+{
+    const int64_t now_ms = tn_clock_ms();
+
+    if (now_ms - atomic_exchange(&auth->crowd_seen_ms, now_ms) > BURST_MS)
+        atomic_store(&auth->crowd_began_ms, now_ms);
+    return now_ms - atomic_load(&auth->crowd_began_ms) > BURST_MS;
+}
+
 static const tn_error *
 enter_gate(tn_ctx *c, int *place)
 {
     const int64_t threads = c->config->api.threads;
-    const int waiting = atomic_fetch_add(&tn_auth_of(c)->hashing, 1);
+    const bool is_too_many = atomic_fetch_add(&tn_auth_of(c)->hashing, 1) >= (threads + 1) / 2;
     tn_error *error;
 
-    *place = tn_gate_enter(c->process->hash_gate,
-                           waiting < (threads + 1) / 2 ? LONG_WAIT_MS : SHORT_WAIT_MS);
+    *place = is_too_many && is_flood(tn_auth_of(c))
+                 ? -1
+                 : tn_gate_enter(c->process->hash_gate, is_too_many ? BURST_MS : WAIT_MS);
     if (*place >= 0) {
         atomic_fetch_add_explicit(&c->process->metrics->password_hashes, 1, memory_order_relaxed);
         return NULL;
