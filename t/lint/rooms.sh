@@ -20,7 +20,7 @@ declare -A may=(
 )
 # library header → the only places that may include it
 libraries="libpq-fe.h:src/db/ curl/:src/base/fetch fcgiapp.h:src/server/,src/http/ openssl/:src/base/crypto,src/base/fetch,src/identity/token
-argon2.h:src/auth/ cjose/:src/identity/token json-c/:src/base/json"
+argon2.h:src/auth/ cjose/:src/identity/ json-c/:src/base/json"
 
 tests=0
 failed=0
