@@ -5,8 +5,10 @@
  * configuration and, once all of it is ready, tells the one before to drain.
  */
 #include <errno.h>
+#include <pwd.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
@@ -83,6 +85,25 @@ load_generation(const char *path, int number)
     tn_log(TN_LOG_ERROR, "server.config.invalid", TN_STR("problem", problem));
     free_generation(generation);
     return NULL;
+}
+
+/* Opens the log, also when it is open. The workers' user owns the file: when it was moved away, they
+ * open it again themselves. */
+static bool
+open_log(const tn_config *config)
+{
+    const char *path = *config->log.file != '\0' ? config->log.file : NULL;
+    const struct passwd *account;
+    struct stat file;
+
+    if (!tn_log_open(path, config->log.level))
+        return false;
+    if (path == NULL || geteuid() != 0 || *config->server.user == '\0')
+        return true;
+    if (stat(path, &file) != 0 || !S_ISREG(file.st_mode)) /* /dev/stdout and its like are not ours */
+        return true;
+    account = getpwnam(config->server.user);
+    return account == NULL || chown(path, account->pw_uid, account->pw_gid) == 0;
 }
 
 static int
@@ -264,6 +285,8 @@ begin_reload(struct master *master)
     if (next == NULL)
         return; /* said why; the old configuration stays in use */
     tn_systemd_notify("RELOADING=1");
+    if (!open_log(&next->config))
+        tn_log(TN_LOG_ERROR, "server.log.reopen_failed", TN_STR("error", strerror(errno)));
     master->starting = next;
     master->starting_since_ms = tn_clock_ms();
     (void)fill_pools(master, next);
@@ -329,8 +352,6 @@ begin_stop(struct master *master)
 static void
 handle_signal(struct master *master, int signal_number)
 {
-    const tn_config *config = &master->current->config;
-
     switch (signal_number) {
     case SIGHUP:
         begin_reload(master);
@@ -340,8 +361,8 @@ handle_signal(struct master *master, int signal_number)
         begin_stop(master);
         break;
     case SIGUSR1:
-        if (!tn_log_open(*config->log.file != '\0' ? config->log.file : NULL, config->log.level))
-            (void)fprintf(stderr, "tenon: cannot open the log: %s\n", strerror(errno));
+        if (!open_log(&master->current->config))
+            tn_log(TN_LOG_ERROR, "server.log.reopen_failed", TN_STR("error", strerror(errno)));
         signal_workers(master, SIGUSR1, -1, -1);
         break;
     default: /* SIGCHLD, or the tick */
@@ -510,8 +531,7 @@ tn_serve(const tn_application *application, const char *config_path)
     take_signals(&master);
     raise_descriptor_limit();
     problem = open_everything(&master, arena);
-    if (problem == NULL &&
-        !tn_log_open(*config->log.file != '\0' ? config->log.file : NULL, config->log.level))
+    if (problem == NULL && !open_log(config))
         problem = tn_arena_printf(arena, "cannot open the log %s: %s", config->log.file,
                                   strerror(errno));
     if (problem != NULL)
