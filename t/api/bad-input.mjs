@@ -110,9 +110,9 @@ for (const query of queries)
     else isOurError(answer, 400, answer.json.code);
   });
 
-for (const [method, path, allow] of [['PUT', '/api/chats', 'GET'], ['POST', '/api/chats', 'GET'], ['PUT', `/api/chats/${chat.id}`, 'PATCH'], ['GET', '/api/chats/messages', 'POST'], ['DELETE', '/api/usage', 'GET'], ['BREW', '/api/chats', undefined], ['get', '/api/chats', undefined]])
+for (const [method, path, allow] of [['PUT', '/api/chats', 'GET'], ['POST', '/api/chats', 'GET'], ['PUT', `/api/chats/${chat.id}`, 'PATCH'], ['DELETE', '/api/usage', 'GET'], ['BREW', '/api/chats', undefined]])
   test(`${method} ${path}`, async () => {
-    const answer = await alice.request(method, path).catch((error) => ({ status: 400, error })); // nginx answers a method in small letters itself
+    const answer = await alice.request(method, path);
     assert.ok([400, 404, 405, 501].includes(answer.status), `${answer.status} ${answer.text}`);
     if (allow) {
       isOurError(answer, 405, answer.json.code);
@@ -128,6 +128,7 @@ const requests = [
   { name: 'a NUL in a header', text: 'GET /api/chats HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-A: b\0c\r\n\r\n', status: /^HTTP\/1\.1 400/ },
   { name: 'two lengths', text: 'POST /api/chats/messages HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}', status: /^HTTP\/1\.1 400/ },
   { name: 'length and chunks', text: 'POST /api/chats/messages HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n', status: /^HTTP\/1\.1 4\d\d/ },
+  { name: 'a method in small letters', text: 'get /api/chats HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n', status: /^HTTP\/1\.1 400/ },
   { name: 'no HTTP at all', text: 'hello\r\n\r\n', status: /400|^</ },
 ];
 for (const c of requests)

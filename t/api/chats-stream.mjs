@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { eventually, stack } from '../lib/stack.mjs';
+import { rawExchange } from '../lib/client.mjs';
 import { answers, isOurError } from '../lib/expect.mjs';
 import { contentText } from '../lib/provider.mjs';
 
@@ -56,7 +57,6 @@ test('a stream that is silent for long has a sign of life in it', async () => {
   s.configure({ 'chat.heartbeat_s': 1 });
   s.master.kill('SIGHUP');
   await eventually('the new generation', async () => (await alice.request('GET', '/api/chats')).status === 200 && s.log().length > 0);
-  const { rawExchange } = await import('../lib/client.mjs');
   const body = JSON.stringify({ content: words, stream: true, model: 'slow-first-byte' });
   const heads = Object.entries(alice.headers).map(([k, v]) => `${k}: ${v}\r\n`).join('');
   const text = await rawExchange(s.ports[0], `POST /api/chats/messages HTTP/1.1\r\nHost: x\r\n${heads}content-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`, { end: false, enough: (t) => /\n:/.test(t) });

@@ -1,5 +1,7 @@
 // t/api/ops.mjs: what the operator sees: metrics, status, the log
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
 import { test } from 'node:test';
 import { eventually, stack } from '../lib/stack.mjs';
 
@@ -8,7 +10,7 @@ for (let i = 0; i < 5; i++) await s.alice.get('/auth/v1/user');
 await s.alice.request('GET', '/nowhere');
 
 test('metrics are Prometheus text, on a port of their own', async () => {
-  const answer = await s.client({}, `http://127.0.0.1:${s.metricsPort}`).request('GET', '/metrics');
+  const answer = await s.client({}, new URL(s.metrics).origin).request('GET', '/metrics');
   assert.equal(answer.status, 200, answer.text);
   assert.match(answer.headers['content-type'], /^text\/plain/);
   const samples = answer.text.split('\n').filter((l) => l && !l.startsWith('#'));
@@ -54,8 +56,6 @@ test('the log has one JSON line for each request', async () => {
 });
 
 test('SIGUSR1 opens the log again, after it was moved away', async () => {
-  const fs = await import('node:fs');
-  const path = await import('node:path');
   const file = path.join(s.runDir, 'moved.log');
   s.configure({ 'log.file': file });
   s.master.kill('SIGHUP');

@@ -112,7 +112,6 @@ class Stack {
 
     if (options.provider) this.provider = await startProvider();
     this.ports = await Promise.all(Array.from({ length: options.nginxes ?? 1 }, freePort));
-    this.metricsPort = await freePort();
     this.metricsPorts = await Promise.all(this.ports.map(() => freePort()));
     this.metrics = `http://127.0.0.1:${this.metricsPorts[0]}/metrics`;
     this.origins = this.ports.map((port) => `http://127.0.0.1:${port}`);
