@@ -13,7 +13,7 @@ const recent = { headers: { 'x-supabase-api-version': '2024-01-01' } };
 
 await s.sql(`
   set role tenon_owner;
-  create table public.profiles (id uuid primary key references auth.users on delete cascade, name text, unique (tenant_id, name));
+  create table public.profiles (id uuid primary key references auth.users on delete cascade, name text unique);
   create function public.handle_new_user() returns trigger language plpgsql security definer set search_path = '' as $$
   begin
     if new.raw_user_meta_data ->> 'name' = 'refuse' then
