@@ -226,7 +226,19 @@ test_context(void **state)
         assert_null(run(&full, TN_READ_WRITE, &setting, &cases[i].setting, &rows));
         TN_CHECK_TEXT(tn_rows_text(rows, 0, 0), cases[i].wanted);
     }
-    /* after success and after failure alike nothing is left, outside transactions neither */
+    /* nothing outlives the transaction: after a COMMIT of the test's own there is nothing set */
+    for (size_t i = 0; i < 12; i++) {
+        static const char *const defaults[] = {[9] = "0", [10] = "0", [11] = "0"};
+        static const tn_statement commit = {NULL, "commit", 0};
+        const tn_query queries[] = {{&commit, TN_NO_PARAMS, NULL, NULL},
+                                    {&setting, &cases[i].setting, 1, NULL, NULL}};
+        const tn_rows *both[2];
+
+        TN_CASE("%s after commit", cases[i].setting);
+        assert_null(tn_db_run(db, arena, &full, TN_READ_WRITE, queries, 2, both));
+        TN_CHECK_TEXT(tn_rows_text(both[1], 0, 0), i == 0 ? "none" : i < 9 ? "" : defaults[i]);
+    }
+    /* and the next transaction begins from nothing, after success and after failure alike */
     for (int failed = 0; failed < 2; failed++) {
         if (failed)
             assert_string_equal(
