@@ -4,11 +4,12 @@
 # CC=clang); otherwise it replays t/fuzz/corpus/<name>/. t/run knows which of the two it has.
 unit_tests = t/unit/address t/unit/arena t/unit/buffer t/unit/cache t/unit/config t/unit/crypto \
 	t/unit/db_error t/unit/db_listen t/unit/db_migration t/unit/db_pool t/unit/db_transaction t/unit/error \
+	t/unit/estimate t/unit/event_stream t/unit/model t/unit/provider \
 	t/unit/fetch t/unit/field t/unit/gate t/unit/json t/unit/key t/unit/limit t/unit/log t/unit/loop \
 	t/unit/metrics t/unit/principal t/unit/refresh_token t/unit/route t/unit/text t/unit/token t/unit/uuid
 thread_tests = t/threads/db_pool
-fuzz_targets = t/fuzz/access_token t/fuzz/base64url t/fuzz/config t/fuzz/field t/fuzz/json \
-	t/fuzz/refresh_token t/fuzz/text
+fuzz_targets = t/fuzz/access_token t/fuzz/base64url t/fuzz/config t/fuzz/event_stream t/fuzz/field t/fuzz/json \
+	t/fuzz/provider_answer t/fuzz/refresh_token t/fuzz/text
 
 # What tests are linked with; `tenon` itself has its own list.
 AM_CPPFLAGS += -I$(top_srcdir) -DTN_SOURCE_DIR='"$(abs_top_srcdir)"'
@@ -24,6 +25,8 @@ t_unit_fetch_SOURCES = t/unit/fetch.c t/unit/server.c
 t_fuzz_access_token_SOURCES = t/fuzz/access_token.c $(fuzz_main)
 t_fuzz_base64url_SOURCES = t/fuzz/base64url.c $(fuzz_main)
 t_fuzz_config_SOURCES = t/fuzz/config.c $(fuzz_main)
+t_fuzz_event_stream_SOURCES = t/fuzz/event_stream.c $(fuzz_main)
+t_fuzz_provider_answer_SOURCES = t/fuzz/provider_answer.c $(fuzz_main)
 t_fuzz_field_SOURCES = t/fuzz/field.c $(fuzz_main)
 t_fuzz_json_SOURCES = t/fuzz/json.c $(fuzz_main)
 t_fuzz_refresh_token_SOURCES = t/fuzz/refresh_token.c $(fuzz_main)
@@ -34,6 +37,8 @@ AM_LDFLAGS += -fsanitize=fuzzer-no-link
 t_fuzz_access_token_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_base64url_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_config_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+t_fuzz_event_stream_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+t_fuzz_provider_answer_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_field_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_json_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_refresh_token_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
