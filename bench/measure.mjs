@@ -142,11 +142,16 @@ async function captured(request) {
 /* Executed statements of the workers, in their order: {pid, sql, parameters}. */
 function statements(text) {
   const found = [];
+  const last = new Map(); // pid → the statement of the line before, or undefined: "bind" has parameters as well, of what comes next
   for (const entry of text.split(/^(?=@\d+@)/m)) {
-    const executed = /^@(\d+)@tenon_authenticator@LOG: {2}duration: [\d.]+ ms {2}(?:execute [^:]*|statement): (.*)$/s.exec(entry);
-    if (executed) found.push({ pid: executed[1], sql: executed[2].trimEnd(), parameters: [] });
-    const detail = /^@(\d+)@tenon_authenticator@DETAIL: {2}[Pp]arameters: (.*)$/s.exec(entry);
-    if (detail) found.findLast((x) => x.pid === detail[1]).parameters = parameters(detail[2].trimEnd());
+    const [, pid, level, message] = /^@(\d+)@tenon_authenticator@(\w+): {2}(.*)$/s.exec(entry) ?? [];
+    if (level === 'LOG') {
+      const sql = /^duration: [\d.]+ ms {2}(?:execute [^:]*|statement): (.*)$/s.exec(message)?.[1].trimEnd();
+      last.set(pid, sql === undefined ? undefined : { pid, sql, parameters: [] });
+      if (sql !== undefined) found.push(last.get(pid));
+    }
+    const detail = level === 'DETAIL' && /^[Pp]arameters: (.*)$/s.exec(message);
+    if (detail && last.get(pid)) last.get(pid).parameters = parameters(detail[1].trimEnd());
   }
   return found.filter((x) => !/tenon\.workers|heartbeat|^\s*(un)?listen/i.test(x.sql));
 }
@@ -184,7 +189,9 @@ function scriptOf(list, run) {
 async function pgbench(script) {
   const file = path.join(s.dir, 'bench.pgbench');
   fs.writeFileSync(file, script);
-  const { stdout } = await run('pgbench', ['-n', '-M', 'prepared', '-c', String(Math.min(Number(args.connections), 8 * cores)), '-j', String(cores), '-T', args.seconds, '-f', file, '-d', s.settings['database.url']], { maxBuffer: 1 << 26 });
+  // pgbench prepares a script before the transaction in it takes its role, and the login itself may not even see the schemas.
+  const env = { ...process.env, PGOPTIONS: '-c role=tenon_worker' };
+  const { stdout } = await run('pgbench', ['-n', '-M', 'prepared', '-c', String(Math.min(Number(args.connections), 8 * cores)), '-j', String(cores), '-T', args.seconds, '-f', file, '-d', s.settings['database.url']], { maxBuffer: 1 << 26, env });
   return { rate: Number(/tps = ([\d.]+)/.exec(stdout)[1]), p50: `${/latency average = ([\d.]+)/.exec(stdout)[1]}ms` };
 }
 
