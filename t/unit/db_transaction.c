@@ -475,6 +475,8 @@ main(void)
     };
 
     scratch_create();
+    scratch_run("do $$ begin execute format('alter database %I set synchronous_commit = on',"
+                " current_database()); end $$"); /* whatever the cluster has */
     scratch_run(
         "create table things (id serial, name text constraint things_name_allowed check (name <> "
         "'forbidden'));"
