@@ -153,7 +153,7 @@ grant_by_refresh_token(tn_ctx *c, json_object *body)
 {
     const uint8_t *key = tn_auth_of(c)->refresh_key;
     const tn_auth_opening opening = tn_auth_open(c); /* for where the request comes from */
-    tn_refresh_token presented, next;
+    tn_refresh_token presented = {0}, next;
     struct refresh in = {0};
     const tn_rows *grant;
     const char *outcome;

@@ -39,6 +39,7 @@ configured_cost(const tn_config *config)
 static bool
 read_cost(const char *phc, struct cost *cost)
 {
+    /* NOLINTNEXTLINE(cert-err34-c): the widths keep the numbers in range */
     return phc != NULL &&
            sscanf(phc, "$argon2id$v=19$m=%7u,t=%2u,p=%2u$", &cost->memory_kib, &cost->passes,
                   &cost->lanes) == 3 &&

@@ -54,7 +54,7 @@ unpack_uuid(const uint8_t bytes[UUID_BYTES])
         if (i > 0)
             *at++ = '-';
         tn_hex(bytes, groups[i], at);
-        at += 2 * groups[i];
+        at += 2 * (size_t)groups[i];
         bytes += groups[i];
     }
     return uuid;

@@ -6,7 +6,7 @@
 #include "base/crypto.h"
 #include "identity/token.h"
 
-#define BODY_MAX (1024 * 1024)
+#define BODY_MAX 1048576
 
 /* Everybody may call everything; whoever must be a person is told so by the handler, in the
  * dialect's own words (tn_auth_require_person()). */

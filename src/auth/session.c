@@ -56,16 +56,16 @@ tn_auth_respond_session(tn_ctx *c, const char *claims, const char *user, const c
                         const char *members)
 {
     const int64_t now = tn_clock_unix(), lifetime_s = c->config->auth.jwt_ttl_s;
+    const int64_t expires_at = now + lifetime_s;
     PQExpBuffer body = tn_arena_buffer(c->arena);
     const char *token;
 
-    TN_TRY(tn_tokens_sign(c->process->tokens, c->arena,
-                          complete_claims(c, claims, now, now + lifetime_s), &token));
+    TN_TRY(tn_tokens_sign(c->process->tokens, c->arena, complete_claims(c, claims, now, expires_at),
+                          &token));
     appendPQExpBuffer(body,
                       "{\"access_token\":\"%s\",\"token_type\":\"bearer\",\"expires_in\":%lld,"
                       "\"expires_at\":%lld,\"refresh_token\":\"%s\",\"user\":%s",
-                      token, (long long)lifetime_s, (long long)(now + lifetime_s), refresh_token,
-                      user);
+                      token, (long long)lifetime_s, (long long)expires_at, refresh_token, user);
     if (members != NULL)
         appendPQExpBuffer(body, ",%s", members);
     appendPQExpBufferChar(body, '}');

@@ -87,7 +87,7 @@ read_value(const tn_ctx *c, const tn_field *field, json_object *value, void *tar
     case TN_FIELD_UUID:
         return read_uuid(c, field, value, target);
     case TN_FIELD_JSON:
-        memcpy(target, &value, sizeof(value));
+        memcpy(target, &value, sizeof(value)); /* NOLINT(bugprone-sizeof-expression): the pointer */
         break;
     }
     return NULL;

@@ -165,7 +165,7 @@ static const tn_error *
 identify_older_key(const struct caller *caller, const char *text, tn_principal *who)
 {
     const tn_error *error;
-    bool by_secret;
+    bool by_secret = false;
 
     error = identify_token(caller, text, who, &by_secret);
     if (error != NULL && (error->status >= 500 || strcmp(error->code, "bad_jwt") != 0))

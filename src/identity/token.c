@@ -329,9 +329,9 @@ verify_anew(tn_tokens *tokens, tn_arena *arena, const char *token, tn_claims *cl
 {
     struct parts parts;
     json_object *header;
-    const char *text, *problem;
+    const char *text = NULL, *problem;
     cjose_jwk_t *jwk;
-    size_t length;
+    size_t length = 0;
 
     *claims = (tn_claims){0};
     if (!split_token(arena, token, &parts))
