@@ -39,10 +39,12 @@ configured_cost(const tn_config *config)
 static bool
 read_cost(const char *phc, struct cost *cost)
 {
+    static const char form[] = "$argon2id$v=19$m=%7u,t=%2u,p=%2u$";
+
+    if (phc == NULL)
+        return false;
     /* NOLINTNEXTLINE(cert-err34-c): the widths keep the numbers in range */
-    return phc != NULL &&
-           sscanf(phc, "$argon2id$v=19$m=%7u,t=%2u,p=%2u$", &cost->memory_kib, &cost->passes,
-                  &cost->lanes) == 3 &&
+    return sscanf(phc, form, &cost->memory_kib, &cost->passes, &cost->lanes) == 3 &&
            cost->memory_kib <= MEMORY_KIB_MAX && cost->passes <= PASSES_MAX &&
            cost->lanes <= LANES_MAX;
 }

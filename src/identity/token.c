@@ -330,7 +330,7 @@ verify_anew(tn_tokens *tokens, tn_arena *arena, const char *token, tn_claims *cl
     struct parts parts;
     json_object *header;
     const char *text = NULL, *problem;
-    cjose_jwk_t *jwk;
+    cjose_jwk_t *jwk = NULL;
     size_t length = 0;
 
     *claims = (tn_claims){0};
