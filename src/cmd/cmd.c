@@ -1,4 +1,4 @@
-/* cmd/cmd.c: finds the subcommand, reads its options, prints its help */
+/* cmd/cmd.c: finds the subcommand, reads its options, prints what it finds */
 #include "cmd/cmd.h"
 
 #include <assert.h>
@@ -7,89 +7,27 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "cmd/help.h"
 #include "cmd/queries.h"
 
 #define OPTIONS_MAX 16 /* of one command, beside the common ones */
 #define COLUMNS_MAX 12
 
-static const tn_command *const tables[] = {
-    tn_init_commands,   tn_migrate_commands,  tn_serve_commands,       tn_control_commands,
-    tn_status_commands, tn_doctor_commands,   tn_tenant_commands,      tn_key_commands,
-    tn_user_commands,   tn_provider_commands, tn_signing_key_commands, tn_routes_commands,
+const tn_command *const tn_command_tables[] = {
+    tn_init_commands,
+    tn_migrate_commands,
+    tn_serve_commands,
+    tn_control_commands,
+    tn_status_commands,
+    tn_doctor_commands,
+    tn_tenant_commands,
+    tn_key_commands,
+    tn_user_commands,
+    tn_provider_commands,
+    tn_signing_key_commands,
+    tn_routes_commands,
+    NULL,
 };
-
-static const char help_common[] =
-    "\nOptions of every command:\n"
-    "  -c, --config FILE      the configuration (else TENON_CONF, else " TN_SYSCONF_DIR
-    "/tenon.conf)\n"
-    "      --json             one JSON value instead of text\n"
-    "  -h, --help             this help\n";
-
-static const char help_end[] =
-    "\nTENON_SECTION_KEY in the environment overrides a setting of the file.\n"
-    "\nExit status: 0 done, 1 failed, 2 wrong usage, 3 server not running, 4 not found,\n"
-    "5 database or provider out of reach, 6 wrong configuration.\n"
-    "\n`tenon COMMAND --help` tells more about one.\n";
-
-/* --- help ----------------------------------------------------------------------------------------
- */
-
-/* Is `name` this word, or does it start with it and a blank? NULL fits every name. */
-static bool
-is_of_noun(const char *name, const char *noun)
-{
-    const size_t length = noun == NULL ? 0 : strlen(noun);
-
-    return noun == NULL ||
-           (strncmp(name, noun, length) == 0 && (name[length] == ' ' || name[length] == '\0'));
-}
-
-static void
-print_commands(FILE *out, const char *noun)
-{
-    for (size_t t = 0; t < TN_COUNT(tables); t++)
-        for (const tn_command *command = tables[t]; command->name != NULL; command++)
-            if (is_of_noun(command->name, noun))
-                fprintf(out, "  %-22s %s\n", command->name, command->summary);
-}
-
-/* Everything, or the commands of one noun. */
-static void
-print_help(FILE *out, const char *noun)
-{
-    if (noun == NULL)
-        fputs("Usage: tenon COMMAND [OPTION]...\n\nThe backend under an AI app: its server, and "
-              "the operator's commands.\n"
-              "\nCommands:\n",
-              out);
-    else
-        fprintf(out, "Usage: tenon %s COMMAND [OPTION]...\n\nCommands:\n", noun);
-    print_commands(out, noun);
-    fputs(help_common, out);
-    if (noun == NULL)
-        fputs(help_end, out);
-}
-
-static void
-print_command_help(FILE *out, const tn_command *command)
-{
-    fprintf(out, "Usage: tenon %s%s%s [OPTION]...\n\n%s.\n", command->name,
-            command->arguments == NULL ? "" : " ",
-            command->arguments == NULL ? "" : command->arguments, command->summary);
-    if (command->help != NULL)
-        fprintf(out, "\n%s", command->help);
-    if (command->options != NULL)
-        fputs("\nOptions:\n", out);
-    for (const tn_option *option = command->options; option != NULL && option->name != NULL;
-         option++) {
-        char left[64];
-
-        snprintf(left, sizeof left, "--%s%s%s", option->name, option->value == NULL ? "" : " ",
-                 option->value == NULL ? "" : option->value);
-        fprintf(out, "      %-22s %s\n", left, option->summary);
-    }
-    fputs(help_common, out);
-}
 
 /* --- the line ------------------------------------------------------------------------------------
  */
@@ -103,8 +41,8 @@ find_command(int count, char **words, int *taken)
 
         snprintf(name, sizeof name, "%s%s%s", words[0], wanted == 2 ? " " : "",
                  wanted == 2 ? words[1] : "");
-        for (size_t t = 0; t < TN_COUNT(tables); t++)
-            for (const tn_command *command = tables[t]; command->name != NULL; command++)
+        for (const tn_command *const *table = tn_command_tables; *table != NULL; table++)
+            for (const tn_command *command = *table; command->name != NULL; command++)
                 if (strcmp(command->name, name) == 0) {
                     *taken = wanted;
                     return command;
@@ -116,9 +54,9 @@ find_command(int count, char **words, int *taken)
 static bool
 is_noun(const char *word)
 {
-    for (size_t t = 0; t < TN_COUNT(tables); t++)
-        for (const tn_command *command = tables[t]; command->name != NULL; command++)
-            if (is_of_noun(command->name, word))
+    for (const tn_command *const *table = tn_command_tables; *table != NULL; table++)
+        for (const tn_command *command = *table; command->name != NULL; command++)
+            if (tn_help_is_of(command->name, word))
                 return true;
     return false;
 }
@@ -183,7 +121,7 @@ run_command(tn_command_line *line, int argc, char **argv)
     if (!read_options(line, argc, argv, false, values, &wish))
         return TN_EXIT_USAGE;
     if (wish == WISH_HELP) {
-        print_command_help(stdout, command);
+        tn_help_print_command(stdout, command);
         return TN_EXIT_OK;
     }
     count = (size_t)(argc - optind);
@@ -228,7 +166,7 @@ run_line(tn_command_line *line, int argc, char **argv)
     rest = argv + optind;
     count = argc - optind;
     if (count == 0) {
-        print_help(help ? stdout : stderr, NULL);
+        tn_help_print(help ? stdout : stderr, NULL);
         return help ? TN_EXIT_OK : TN_EXIT_USAGE;
     }
     if (strcmp(rest[0], "help") == 0 && count > 1) { /* `tenon help key create` */
@@ -237,13 +175,16 @@ run_line(tn_command_line *line, int argc, char **argv)
     }
     line->command = find_command(count, rest, &words);
     if (line->command != NULL && help) {
-        print_command_help(stdout, line->command);
+        tn_help_print_command(stdout, line->command);
         return TN_EXIT_OK;
     }
     if (line->command != NULL)
         return run_command(line, count - words + 1, rest + words - 1);
-    if (strcmp(rest[0], "help") == 0) {
-        print_help(stdout, NULL);
+    if (strcmp(rest[0], "help") == 0 || (help && strcmp(rest[0], "all") == 0)) {
+        if (strcmp(rest[0], "all") == 0)
+            tn_help_print_all(stdout);
+        else
+            tn_help_print(stdout, NULL);
         return TN_EXIT_OK;
     }
     if (!is_noun(rest[0]))
@@ -251,7 +192,7 @@ run_line(tn_command_line *line, int argc, char **argv)
                                "there is no command %s", rest[0]);
     /* a noun alone, or with a verb it does not have */
     help = help || (count > 1 && (strcmp(rest[1], "--help") == 0 || strcmp(rest[1], "-h") == 0));
-    print_help(help ? stdout : stderr, rest[0]);
+    tn_help_print(help ? stdout : stderr, rest[0]);
     return help ? TN_EXIT_OK : TN_EXIT_USAGE;
 }
 

@@ -174,10 +174,11 @@ check_folder(tn_doctor *doctor, const char *check, const char *path, const char 
     } else if ((about.st_mode & S_IWOTH) != 0 && (about.st_mode & S_ISVTX) == 0) {
         tn_doctor_say(doctor, TN_WRONG, check, tn_arena_printf(arena, "chmod o-w %s", path),
                       "%s may be written by everybody", path);
-    } else if (!may_write(user, &about)) {
-        tn_doctor_say(
-            doctor, TN_WARN, check, tn_arena_printf(arena, "chown %s %s", user->pw_name, path),
-            "%s cannot write in %s (a master that starts as root can)", user->pw_name, path);
+    } else if (about.st_uid != 0 &&
+               !may_write(user, &about)) { /* root's: the master started as root */
+        tn_doctor_say(doctor, TN_WARN, check,
+                      tn_arena_printf(arena, "chown %s %s", user->pw_name, path),
+                      "%s cannot write in %s", user->pw_name, path);
     } else {
         tn_doctor_say(doctor, TN_FINE, check, NULL, "%s", path);
     }
