@@ -47,7 +47,7 @@ static tn_uuid
 unpack_uuid(const uint8_t bytes[UUID_BYTES])
 {
     static const uint8_t groups[] = {4, 2, 2, 2, 6};
-    tn_uuid uuid;
+    tn_uuid uuid = {0};
     char *at = uuid.text;
 
     for (size_t i = 0; i < sizeof(groups); i++) {
