@@ -88,6 +88,7 @@ async function begin(s) {
 class Stack {
   #children = [];
   #clients = [];
+  #nginxes = [];
   #exit = () => this.#stopHard();
   stop = once_(() => this.#stop()); // may be taken out of the object and called twice
 
@@ -176,6 +177,7 @@ class Stack {
     const log = fs.openSync(path.join(dir, 'stderr.log'), 'a');
     const nginx = this.#spawn('nginx', ['-e', path.join(dir, 'error.log'), '-p', dir, '-c', conf, '-g', 'daemon off;'], log);
     fs.closeSync(log);
+    this.#nginxes.push(nginx);
     this.nginx ??= nginx;
   }
 
@@ -191,7 +193,7 @@ class Stack {
   async ready() {
     for (const origin of this.origins)
       await eventually(`an answer of ${origin}`, async () => {
-        for (const child of this.#children) if (child.gone) throw Object.assign(new Error(`${child.spawnargs.join(' ')} is gone`), { final: true });
+        for (const child of [this.master, ...this.#nginxes]) if (child.gone) throw Object.assign(new Error(`${child.spawnargs.join(' ')} is gone`), { final: true });
         return (await fetch(`${origin}/auth/v1/health`)).status === 200;
       });
   }
@@ -230,7 +232,7 @@ class Stack {
   /* The operator's command on this stack: {code, stdout, stderr, json}. */
   async tenon(...args) {
     try {
-      const { stdout, stderr } = await run(binary, [...args, '-c', this.conf], { env: cleanEnvironment(this.options.env) });
+      const { stdout, stderr } = await run(binary, ['-c', this.conf, ...args], { env: cleanEnvironment(this.options.env) });
       return { code: 0, stdout, stderr, json: parse(stdout) };
     } catch (error) {
       return { code: error.code, stdout: error.stdout, stderr: error.stderr, json: parse(error.stdout) };
