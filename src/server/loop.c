@@ -16,6 +16,7 @@
 #define THREADS_KEPT 4        /* idle threads that never end */
 #define IDLE_MS 10000         /* after which a further one does */
 #define ACCEPT_AT_ONCE 16
+#define YIELD_MS 2            /* that a full process leaves to others, to accept in its stead */
 
 /* A connection from nginx. It is in the list from accept to close. */
 struct connection {
@@ -92,12 +93,32 @@ add_connection(tn_loop *loop, int fd)
         close_connection(loop, connection);
 }
 
+/* Would so many more requests take all threads but the last, which refuses what waits long? */
+static bool
+is_full(tn_loop *loop, int more)
+{
+    bool is;
+
+    lock(loop);
+    is = loop->threads - loop->waiting + more >= loop->options.threads - 1;
+    unlock(loop);
+    return is;
+}
+
+/* Every process of the pool is woken by a connection (EPOLLEXCLUSIVE would wake the same one again and
+ * again, until it has all streams and the others none). Who is full lets the others go first. */
 static void
 accept_connections(tn_loop *loop)
 {
     for (int i = 0; i < ACCEPT_AT_ONCE; i++) {
-        int fd = accept4(loop->options.listener, NULL, NULL, SOCK_CLOEXEC);
+        int fd;
 
+        if (is_full(loop, i)) {
+            if (i > 0)
+                return; /* level-triggered: what is left wakes us again, or somebody else */
+            (void)poll(NULL, 0, YIELD_MS);
+        }
+        fd = accept4(loop->options.listener, NULL, NULL, SOCK_CLOEXEC);
         if (fd >= 0) {
             add_connection(loop, fd);
             continue;
@@ -284,7 +305,7 @@ tn_loop *
 tn_loop_new(const tn_loop_options *options)
 {
     tn_loop *loop = calloc(1, sizeof(*loop));
-    struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.ptr = loop};
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = loop};
     struct epoll_event wake = {.events = EPOLLIN, .data.ptr = &loop->wake};
     bool ok;
 

@@ -345,6 +345,7 @@ begin_stop(struct master *master)
     master->stopping = true;
     master->stop_since_ms = tn_clock_ms();
     signal_workers(master, SIGTERM, -1, -1);
+    tn_sockets_refuse(master->sockets);
 }
 
 /* --- the watch ------------------------------------------------------------------------------- */

@@ -90,6 +90,14 @@ tn_sockets_open(tn_arena *arena, const tn_config *config, int sockets[TN_POOLS])
 }
 
 void
+tn_sockets_refuse(const int sockets[TN_POOLS])
+{
+    for (size_t i = 0; i < TN_POOLS; i++)
+        if (tn_systemd_socket(tn_pools[i].socket) < 0)
+            (void)shutdown(sockets[i], SHUT_RDWR);
+}
+
+void
 tn_sockets_remove(tn_arena *arena, const tn_config *config)
 {
     for (size_t i = 0; i < TN_POOLS; i++)
