@@ -16,8 +16,8 @@ test('SIGTERM lets an open stream end, stores it, and then the server is gone', 
   assert.equal(events.at(-1).event, 'done');
   const [code, signal] = await s.master.left;
   assert.deepEqual([code, signal], [0, null]);
-  const [run] = await s.rows(`select status from ai.runs where id = '${data.run?.id ?? data.id}'`);
-  assert.equal(run.status, 'completed');
+  const [run] = await s.rows(`select status, error_code, error_message from ai.runs where id = '${data.run?.id ?? data.id}'`);
+  assert.deepEqual(run, { status: 'completed', error_code: null, error_message: null });
   await s.stop();
 });
 

@@ -62,7 +62,7 @@ test('kill -9 in the middle of streams', async (t) => {
 
   await t.test('nothing is left reserved and the conversation is free again', async () => {
     const [row] = await s.rows(`select conversation_id as id from ai.runs where id = '${dead[0].run}'`);
-    answers(await alice.request('POST', `/api/chats/${row.id}/messages`, { content: 'and again' }), 200);
+    answers(await alice.request('POST', `/api/chats/${row.id}/messages`, { content: 'and again', model: 'mock/fine' }), 200);
   });
 
   await t.test('the worker is back', async () => {
