@@ -366,7 +366,8 @@ as $$
          union all
         select m.id, m.parent_id, m.role, b.depth + 1, b.total + m.token_estimate
           from branch b
-          join ai.messages m on m.tenant_id = (select tenon.tenant_id()) and m.id = b.parent_id
+         cross join lateral (select n.* from ai.messages n -- limit: so that each step is one look into an index, whatever the planner believes
+                              where n.tenant_id = (select tenon.tenant_id()) and n.id = b.parent_id limit 1) m
          where b.depth < message_limit and b.total + m.token_estimate <= token_limit
     ), kept as (
         select m.role, m.content, m.parts, m.token_estimate, b.depth

@@ -1,5 +1,6 @@
 -- chat/queries.sql: as the caller unless it says otherwise; row security picks the rows, so no query asks whose they are
 
+-- The planner does not trust coalesce() below row security and would not use the index with it, hence the selects around it.
 -- name: chat_list   $1 limit, $2 archived, $3 before: microseconds since 1970 or null, $4 before: id or null
 select jsonb_build_object(
            'chats', coalesce(jsonb_agg(tenon.chat_json(page.c) || jsonb_build_object('running_run_id', (
@@ -13,40 +14,42 @@ select jsonb_build_object(
           from ai.conversations as c
          where c.archived = $2::boolean
            and (c.updated_at, c.id) < (
-                   coalesce('epoch'::timestamptz + $3::bigint * interval '1 microsecond',
-                            (select b.updated_at from ai.conversations as b where b.id = $4::uuid), 'infinity'),
-                   coalesce($4::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+                   (select coalesce('epoch'::timestamptz + $3::bigint * interval '1 microsecond',
+                                    (select b.updated_at from ai.conversations as b where b.id = $4::uuid), 'infinity')),
+                   (select coalesce($4::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')))
          order by c.updated_at desc, c.id desc
          limit $1::integer) as page
 
--- The active branch of a conversation that never branched is all it has, in the order of ids. Only the others are walked.
+-- The active branch of a conversation that never branched is all it has, in the order of ids. Only the others are walked,
+-- message by message (`limit 1` keeps the planner from joining the whole conversation at each step).
 -- name: chat_read   $1 id, $2 limit, $3 after: message or null, $4 all branches?
 with recursive chat as materialized (
     select c from ai.conversations as c where c.id = $1::uuid
 ), branch as (
     select m.id, m.parent_id, 1 as depth
       from chat
-      join ai.messages as m on m.conversation_id = (chat.c).id and m.id = (chat.c).head_id
+      join ai.messages as m on m.id = (chat.c).head_id
      where (chat.c).branched and not $4::boolean
      union all
     select m.id, m.parent_id, b.depth + 1
       from branch as b
-      join ai.messages as m on m.conversation_id = $1::uuid and m.id = b.parent_id
+     cross join lateral (select n.id, n.parent_id from ai.messages as n where n.id = b.parent_id limit 1) as m
 ), page as (
     (select m, m.id as place, 0 as depth
        from chat
        join ai.messages as m on m.conversation_id = $1::uuid
       where (not (chat.c).branched or $4::boolean)
-        and m.id > coalesce($3::uuid, '00000000-0000-0000-0000-000000000000')
+        and m.id > (select coalesce($3::uuid, '00000000-0000-0000-0000-000000000000'))
       order by m.id
       limit $2::integer)
      union all
-    (select m, '00000000-0000-0000-0000-000000000000'::uuid, b.depth
-       from branch as b
-       join ai.messages as m on m.conversation_id = $1::uuid and m.id = b.id
-      where $3::uuid is null or b.depth < (select a.depth from branch as a where a.id = $3::uuid)
-      order by b.depth desc
-      limit $2::integer)
+    select m, '00000000-0000-0000-0000-000000000000', p.depth
+      from (select b.id, b.depth
+              from branch as b
+             where $3::uuid is null or b.depth < (select a.depth from branch as a where a.id = $3::uuid)
+             order by b.depth desc
+             limit $2::integer) as p
+     cross join lateral (select n from ai.messages as n where n.id = p.id limit 1) as m (m)
 )
 select jsonb_build_object(
            'chat', tenon.chat_json(chat.c) || jsonb_build_object('running_run_id', (
