@@ -165,6 +165,7 @@ tn_dispatch_serve(const tn_dispatch *dispatch, tn_arena *arena, FCGX_Request *fc
                 .config = config, .process = dispatch->process, .match = &match};
 
     response.request_id = request.id;
+    tn_arena_label(arena, request.id); /* what goes wrong on our side is logged with it */
     tn_route_find(dispatch->areas, &request, arena, &match);
     c.state = state_of(dispatch, match.area);
     if (error == NULL)

@@ -485,6 +485,7 @@ open_everything(struct master *master, tn_arena *arena)
     master->shared = tn_shared_create(path, hash_places(config));
     if (master->shared == NULL)
         return tn_arena_printf(arena, "cannot make %s: %s", path, strerror(errno));
+    tn_log_count_drops(&master->shared->metrics.log_lines_dropped);
     atomic_store(&master->shared->master_pid, (int)getpid());
     atomic_store(&master->shared->generation, master->current->number);
     return NULL;
