@@ -62,12 +62,13 @@ run_create(tn_command_line *line)
 {
     const char *kind = tn_command_option(line, "kind"), *name = tn_command_option(line, "name");
     const char *lifetime = tn_command_option(line, "expires-in"), *tenant;
-    const struct fresh_key key = kind == NULL ? (struct fresh_key){0} : make_key(line->arena, kind);
     const tn_config *config;
     tn_session *session;
     const tn_rows *rows;
+    struct fresh_key key;
 
     TN_COMMAND_TRY(check_kind(line, kind));
+    key = make_key(line->arena, kind);
     if (name == NULL)
         name = kind;
     TN_COMMAND_TRY(tn_command_open(line, &config, &session));

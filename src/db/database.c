@@ -404,7 +404,7 @@ pause_at_random(int tried)
     uint8_t random;
 
     tn_random(&random, sizeof random);
-    pause.tv_nsec *= (1 + random % 16) * (tried + 1);
+    pause.tv_nsec *= (1L + random % 16) * (tried + 1L);
     (void)nanosleep(&pause, NULL);
 }
 

@@ -18,7 +18,7 @@
 #include "db/connection_private.h"
 #include "db/queries.h"
 
-#define STACK_SIZE (256 * 1024)
+#define STACK_SIZE ((size_t)256 * 1024)
 #define PING_EVERY_MS 30000 /* keeps middleboxes awake and finds out what TCP has not noticed */
 #define ANSWER_MAX_MS 5000
 #define PAUSE_MIN_MS 50

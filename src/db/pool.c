@@ -20,7 +20,7 @@
 
 #define PAUSE_MIN_MS 25
 #define PAUSE_MAX_MS 500
-#define IDLE_MAX_MS (5 * 60 * 1000)
+#define IDLE_MAX_MS INT64_C(300000)
 #define PROBLEM_SIZE 512
 
 /* What a thread that wants a connection has got. */
