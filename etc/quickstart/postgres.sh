@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# etc/quickstart/postgres.sh: the embedded PostgreSQL of ./quickstart, which sources this
+# etc/quickstart/postgres.sh: the embedded PostgreSQL of ./quickstart, which sources this and has fail, note and alone
 #
 # PG_KIND says where its programs come from:
 #   machine    this machine's packages; the data is in SHARED/postgresql
@@ -80,7 +80,7 @@ unpack() {
         [ "$from" != "$tried" ] || continue
         tried=$from
         rm -rf -- "$DIR/debian"
-        if mmdebstrap --mode=$mode --variant=extract --include="$include" --aptopt='APT::Install-Recommends "false"' \
+        if alone mmdebstrap --mode=$mode --variant=extract --include="$include" --aptopt='APT::Install-Recommends "false"' \
             trixie "$DIR/debian" "$from"; then
             complete_root
             return
@@ -112,7 +112,7 @@ postgres_program() { # NAME ARGUMENTS…
     if [ "$PG_KIND" = machine ]; then
         set -- "/usr/lib/postgresql/$(machine_postgres)/bin/$program" "$@"
         if is_root; then set -- setpriv --reuid=postgres --regid=postgres --init-groups -- "$@"; fi
-        (cd / && env -i LC_ALL=C.UTF-8 PATH="$PATH" "$@" 3>&- 9>&-)
+        alone env -i LC_ALL=C.UTF-8 PATH="$PATH" "$@"
         return
     fi
     set -- "/usr/lib/postgresql/17/bin/$program" "$@"
@@ -124,7 +124,7 @@ postgres_program() { # NAME ARGUMENTS…
         # a container may allow no mounts: then the nodes that mmdebstrap made in dev have to do
         if unshare --mount true 2>/dev/null; then set -- unshare --mount sh -c "$mount_dev" "$DIR/debian" "$@"; fi
     fi
-    env -i LC_ALL=C.UTF-8 PATH="$PATH" "$@" 3>&- 9>&-
+    alone env -i LC_ALL=C.UTF-8 PATH="$PATH" "$@"
 }
 
 machine_postgres() { # the version the data was made with, or the best there is
