@@ -39,13 +39,19 @@ comment on function tenon.price(text, text, timestamptz) is 'The price of a mode
 
 -- What a call cost, rounded up once, so that never a part of a micro-dollar is lost. Null when there is no price. numeric inside, because
 -- tokens times price may pass 2^63 on the way.
+-- plpgsql, as it is called for every message and so keeps its plan.
 create function tenon.cost(provider text, model text, input_tokens bigint, output_tokens bigint, at timestamptz default now())
     returns bigint
-    language sql stable set search_path = ''
+    language plpgsql stable set search_path = ''
 as $$
-    select ceil((cost.input_tokens::numeric * p.input_price + cost.output_tokens::numeric * p.output_price) / 1000000)::bigint
-      from tenon.price(cost.provider, cost.model, cost.at) p
-$$;
+#variable_conflict use_variable
+begin
+    return (select ceil((input_tokens::numeric * p.input_price + output_tokens::numeric * p.output_price) / 1000000)::bigint
+              from ai.prices p
+             where p.provider = provider and p.model in (model, '*') and p.valid_from <= at
+             order by p.model = model desc, p.valid_from desc
+             limit 1);
+end $$;
 comment on function tenon.cost(text, text, bigint, bigint, timestamptz) is 'What tokens cost, in micro-dollars, rounded up.';
 
 -- A new version, if it differs from the one in force; so it may be called with the whole configuration at every start.
@@ -101,8 +107,10 @@ grant select, insert, update on tenon.usage to tenon_worker;
 create function tenon.record_usage(user_id uuid, key_id uuid, provider text, model text, input_tokens bigint, output_tokens bigint,
                                    cost_micros bigint, requests bigint default 1, failed bigint default 0,
                                    estimated bigint default 0) returns void
-    language sql volatile set search_path = ''
+    language plpgsql volatile set search_path = ''
 as $$
+#variable_conflict use_column
+begin
     insert into tenon.usage as u (user_id, key_id, provider, model, requests, failed, estimated, input_tokens, output_tokens, cost_micros)
     values (record_usage.user_id, record_usage.key_id, record_usage.provider, record_usage.model, record_usage.requests,
             record_usage.failed, record_usage.estimated, record_usage.input_tokens, record_usage.output_tokens,
@@ -113,8 +121,8 @@ as $$
            estimated     = u.estimated + excluded.estimated,
            input_tokens  = u.input_tokens + excluded.input_tokens,
            output_tokens = u.output_tokens + excluded.output_tokens,
-           cost_micros   = u.cost_micros + excluded.cost_micros
-$$;
+           cost_micros   = u.cost_micros + excluded.cost_micros;
+end $$;
 comment on function tenon.record_usage(uuid, uuid, text, text, bigint, bigint, bigint, bigint, bigint, bigint)
     is 'Counts calls in the row of today.';
 

@@ -221,44 +221,39 @@ grant select, insert, update, delete on ai.tool_calls to service_role;
 -- Whether the caller may act on what belongs to this person. For definer functions, in which row security sees the owner and not the
 -- caller: the role is the one the transaction has set.
 create function tenon.acts_for(owner uuid) returns boolean
-    language sql stable set search_path = ''
-as $$
-    select case current_setting('role', true)
+    language sql stable
+    return case current_setting('role', true)
                when 'authenticated' then coalesce(owner = auth.uid(), false)
                when 'agent' then coalesce(owner = auth.uid(), false) and tenon.has_scope('chat:write')
                when 'service_role' then true
                when 'tenon_worker' then true
                when 'tenon_owner' then true
                when 'tenon_platform' then true
-               else false end
-$$;
+               else false end;
 comment on function tenon.acts_for(uuid) is 'Whether the caller is this person, or a key that stands above persons.';
 
--- The forms in which clients see rows; here, because begin_run, finish_run and chat/queries.sql all answer with them.
+-- The forms in which clients see rows; here, because begin_run, finish_run and chat/queries.sql all answer with them. Functions that are
+-- called for every message are either single expressions, which the planner inlines, or plpgsql, which keeps its plans: a plain
+-- SQL function would be planned again at every call.
 
 create function tenon.chat_json(c ai.conversations) returns jsonb
-    language sql stable set search_path = ''
-as $$
-    select jsonb_build_object(
+    language sql stable
+    return jsonb_build_object(
         'id', c.id, 'title', c.title, 'provider', c.provider, 'model', c.model, 'system', c.system, 'metadata', c.metadata,
         'archived', c.archived, 'owner_id', c.owner_id, 'head_id', c.head_id, 'message_count', c.message_count,
         'last_message', c.last_message, 'last_message_role', c.last_message_role,
-        'created_at', c.created_at, 'updated_at', c.updated_at)
-$$;
+        'created_at', c.created_at, 'updated_at', c.updated_at);
 
 create function tenon.message_json(m ai.messages) returns jsonb
-    language sql stable set search_path = ''
-as $$
-    select jsonb_build_object(
+    language sql stable
+    return jsonb_build_object(
         'id', m.id, 'chat_id', m.conversation_id, 'parent_id', m.parent_id, 'run_id', m.run_id, 'role', m.role,
         'content', m.content, 'parts', m.parts, 'model', m.model, 'status', m.status, 'finish_reason', m.finish_reason,
-        'input_tokens', m.input_tokens, 'output_tokens', m.output_tokens, 'metadata', m.metadata, 'created_at', m.created_at)
-$$;
+        'input_tokens', m.input_tokens, 'output_tokens', m.output_tokens, 'metadata', m.metadata, 'created_at', m.created_at);
 
 create function tenon.run_json(r ai.runs) returns jsonb
-    language sql stable set search_path = ''
-as $$
-    select jsonb_build_object(
+    language sql stable
+    return jsonb_build_object(
         'id', r.id, 'chat_id', r.conversation_id, 'message_id', r.message_id, 'reply_id', r.reply_id, 'status', r.status,
         'provider', r.provider_name, 'model', r.request_model, 'response_model', r.response_model,
         'finish_reason', r.finish_reason,
@@ -267,27 +262,25 @@ as $$
         'error', case when r.error_code is not null then jsonb_build_object(
                      'status', r.error_status, 'code', r.error_code, 'message', r.error_message,
                      'provider_status', r.provider_status) end,
-        'started_at', r.started_at, 'first_byte_at', r.first_byte_at, 'finished_at', r.finished_at)
-$$;
+        'started_at', r.started_at, 'first_byte_at', r.first_byte_at, 'finished_at', r.finished_at);
 
 create function tenon.tool_call_json(t ai.tool_calls) returns jsonb
-    language sql stable set search_path = ''
-as $$
-    select jsonb_build_object(
+    language sql stable
+    return jsonb_build_object(
         'id', t.id, 'run_id', t.run_id, 'call_id', t.call_id, 'type', t.type, 'name', t.name, 'arguments', t.arguments,
-        'result', t.result, 'error', t.error, 'status', t.status, 'created_at', t.created_at, 'finished_at', t.finished_at)
-$$;
+        'result', t.result, 'error', t.error, 'status', t.status, 'created_at', t.created_at, 'finished_at', t.finished_at);
 
 -- The whole answer to a message: what a replay gives, and what a finished run gives.
 create function tenon.run_answer(r ai.runs) returns jsonb
-    language sql stable set search_path = ''
+    language plpgsql stable set search_path = ''
 as $$
-    select jsonb_build_object(
+begin
+    return jsonb_build_object(
         'chat', (select tenon.chat_json(c) from ai.conversations c where c.tenant_id = r.tenant_id and c.id = r.conversation_id),
         'message', (select tenon.message_json(m) from ai.messages m where m.tenant_id = r.tenant_id and m.id = r.message_id),
         'reply', (select tenon.message_json(m) from ai.messages m where m.tenant_id = r.tenant_id and m.id = r.reply_id),
-        'run', tenon.run_json(r))
-$$;
+        'run', tenon.run_json(r));
+end $$;
 
 -- What a sidebar shows is kept with the conversation, so that a list of chats reads no message. A person's message always becomes the
 -- newest of the active branch; a reply does if the branch still ends where it belongs (a run that was given up for lost may
@@ -344,12 +337,14 @@ create trigger delete_conversations after delete on auth.users for each row exec
 
 -- The first words of a message, for a title.
 create function tenon.title_of(content text) returns text
-    language sql immutable set search_path = ''
+    language plpgsql immutable set search_path = ''
 as $$
-    select nullif(case when char_length(line) <= 60 then line
-                       else regexp_replace(left(line, 60), '\s+\S*$', '') || '…' end, '')
-      from (select btrim(regexp_replace(left(content, 400), '\s+', ' ', 'g')) as line) as words
-$$;
+declare
+    line constant text := btrim(regexp_replace(left(content, 400), '\s+', ' ', 'g'));
+begin
+    return nullif(case when char_length(line) <= 60 then line
+                       else regexp_replace(left(line, 60), '\s+\S*$', '') || '…' end, '');
+end $$;
 
 -- What is sent to the provider: the branch that ends in `tip`, oldest first, as far back as it fits into so many tokens and messages.
 -- The newest message is always in it, if it is a person's. It begins with a user's message, because a reply without its question confuses
@@ -357,8 +352,11 @@ $$;
 -- where the budget does, so a long conversation costs no more than a full window.
 create function tenon.history(tip uuid, token_limit bigint, message_limit integer)
     returns table (messages jsonb, token_estimate bigint)
-    language sql stable set search_path = ''
+    language plpgsql stable set search_path = ''
 as $$
+#variable_conflict use_column
+begin
+    return query
     with recursive branch as (
         select m.id, m.parent_id, m.role, 1 as depth, m.token_estimate::bigint as total
           from ai.messages m
@@ -380,24 +378,19 @@ as $$
     select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('role', k.role, 'content', k.content, 'parts', k.parts))
                               order by k.depth desc), '[]'),
            coalesce(sum(k.token_estimate), 0)::bigint
-      from kept k
-$$;
+      from kept k;
+end $$;
 comment on function tenon.history(uuid, bigint, integer) is 'The messages to send to a provider, bounded by tokens.';
 
 -- Whose idempotency keys these are: each person has their own, and so has each key that acts for nobody.
 create function tenon.caller_id() returns uuid
-    language sql stable set search_path = ''
-as $$
-    select coalesce(auth.uid(), tenon.key_id(), '00000000-0000-0000-0000-000000000000')
-$$;
+    language sql stable
+    return coalesce(auth.uid(), tenon.key_id(), '00000000-0000-0000-0000-000000000000');
 
 -- Window and output of a model, null when it is not configured.
 create function tenon.model_limits(request jsonb, provider text, model text) returns jsonb
-    language sql immutable set search_path = ''
-as $$
-    select coalesce(p.provider -> 'models' -> model_limits.model, p.provider -> 'any')
-      from (select request -> 'providers' -> model_limits.provider as provider) as p
-$$;
+    language sql immutable
+    return coalesce(request -> 'providers' -> provider -> 'models' -> model, request -> 'providers' -> provider -> 'any');
 
 -- Who may have to answer: the provider that was chosen, then those of the fallback list, with the model that each would use (the same
 -- one where it has it, else its first) and how much it may say.
@@ -513,11 +506,15 @@ begin
     r.id := coalesce((request ->> 'run_id')::uuid, tenon.uuid7());
     r.max_tokens := output_tokens;
     r.input_estimate := sent_tokens + new_tokens + system_tokens;
-    select jsonb_agg(jsonb_build_array(x.provider, x.model, x.output) order by x.place),
-           case when count(x.cost) = count(*) then max(x.cost) end
-      into candidates, at_most
-      from (select f.*, tenon.cost(f.provider, f.model, r.input_estimate, f.output) as cost
-              from tenon.candidates(request, r.provider_name, r.request_model, output_tokens) as f) as x;
+    candidates := jsonb_build_array(jsonb_build_array(r.provider_name, r.request_model, r.max_tokens));
+    at_most := tenon.cost(r.provider_name, r.request_model, r.input_estimate, r.max_tokens);
+    if jsonb_array_length(coalesce(request -> 'fallback', '[]')) > 0 then
+        select jsonb_agg(jsonb_build_array(x.provider, x.model, x.output) order by x.place),
+               case when count(x.cost) = count(*) then max(x.cost) end
+          into candidates, at_most
+          from (select f.*, tenon.cost(f.provider, f.model, r.input_estimate, f.output) as cost
+                  from tenon.candidates(request, r.provider_name, r.request_model, output_tokens) as f) as x;
+    end if;
     refusal := tenon.reserve(r.id, c.owner_id, tenon.key_id(), at_most);
     if refusal is not null then
         return tenon.problem(402, refusal ->> 'code', case refusal ->> 'code'
@@ -718,7 +715,8 @@ begin
 end $$;
 comment on function tenon.cancel_run(uuid) is 'Asks for a run to be stopped; null when the caller has no such run.';
 
--- The reaper. Runs of a worker that is known to be gone; without one, runs whose worker has given no sign of life for so long.
+-- The reaper. Runs of a worker that is known to be gone; without one, runs whose worker has given no sign of life for so long, and
+-- runs that are older than any can be (their worker lives and knows nothing of them, since it lost the database as they began).
 -- What they have said so far is kept, and their reservations are released. Returns how many there were.
 create function tenon.fail_lost_runs(worker uuid default null, silence interval default '20 seconds') returns integer
     language plpgsql volatile set search_path = ''
@@ -732,7 +730,9 @@ begin
          where x.status = 'running'
            and case when worker is not null then x.worker_id = worker
                     else x.started_at < now() - silence
-                         and not exists (select from tenon.workers w where w.id = x.worker_id and w.heartbeat_at > now() - silence) end
+                         and (x.started_at < now() - interval '2 hours'
+                              or not exists (select from tenon.workers w
+                                              where w.id = x.worker_id and w.heartbeat_at > now() - silence)) end
          limit 1000
     loop
         perform set_config('tenon.tenant_id', lost.tenant_id::text, true);
