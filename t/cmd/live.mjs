@@ -71,3 +71,15 @@ test('a user made by the operator signs in, and a banned one does not', async ()
   await tenon('user', 'unban', id, '--tenant', 'a');
   assert.equal((await signIn()).status, 200);
 });
+
+test('a deleted user takes their chats along, and nobody else\'s', async () => {
+  const dave = await s.a.person('dave');
+  const { chat } = await dave.post('/api/chats/messages', { content: 'remember me' });
+  const erin = await s.a.person('erin');
+  const { chat: kept } = await erin.post('/api/chats/messages', { content: 'me too' });
+  await tenon('user', 'delete', 'dave@a.example', '--tenant', 'a');
+  assert.equal((await s.rows(`select count(*)::int as n from ai.messages where conversation_id = '${chat.id}'`))[0].n, 0);
+  assert.equal((await s.a.service.request('GET', `/api/chats/${chat.id}`)).status, 404);
+  assert.equal((await erin.request('GET', `/api/chats/${kept.id}`)).status, 200);
+  assert.equal((await dave.request('GET', '/auth/v1/user')).status, 403);
+});
