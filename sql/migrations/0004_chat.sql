@@ -715,6 +715,42 @@ begin
 end $$;
 comment on function tenon.cancel_run(uuid) is 'Asks for a run to be stopped; null when the caller has no such run.';
 
+-- Takes back what begin_run() did, as if it had never been asked: for a worker whose connection broke while COMMIT was on its way, and who
+-- has told its client that nothing is known. So the client may send the message again, with the same Idempotency-Key too, and it is there
+-- once. What one transaction wrote has one now(), which tells a message and a chat that were made for this run from older ones.
+create function tenon.withdraw_run(run uuid) returns boolean
+    language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+    r ai.runs;
+    m ai.messages;
+begin
+    perform from ai.conversations c
+      where c.tenant_id = tenon.tenant_id()
+        and c.id = (select x.conversation_id from ai.runs x where x.tenant_id = tenon.tenant_id() and x.id = run)
+      for no key update;
+    select * into r from ai.runs x where x.tenant_id = tenon.tenant_id() and x.id = run for update;
+    if not found or r.status <> 'running' then
+        return false;
+    end if;
+    perform tenon.release(r.id);
+    delete from ai.runs x where x.tenant_id = r.tenant_id and x.id = r.id;
+    delete from ai.conversations c where c.tenant_id = r.tenant_id and c.id = r.conversation_id and c.created_at = r.started_at;
+    delete from ai.messages x
+     where x.tenant_id = r.tenant_id and x.id = r.message_id and x.created_at = r.started_at
+    returning * into m;
+    if found then
+        update ai.conversations c
+           set head_id = m.parent_id, message_count = c.message_count - 1, last_message_role = before.role,
+               last_message = left(regexp_replace(left(before.content, 1000), '\s+', ' ', 'g'), 200)
+          from (select 1) as always
+          left join ai.messages before on before.tenant_id = m.tenant_id and before.id = m.parent_id
+         where c.tenant_id = m.tenant_id and c.id = m.conversation_id;
+    end if;
+    return true;
+end $$;
+comment on function tenon.withdraw_run(uuid) is 'Undoes the admission of a run that was never begun.';
+
 -- The reaper. Runs of a worker that is known to be gone; without one, runs whose worker has given no sign of life for so long, and
 -- runs that are older than any can be (their worker lives and knows nothing of them, since it lost the database as they began).
 -- What they have said so far is kept, and their reservations are released. Returns how many there were.
@@ -801,4 +837,4 @@ grant execute on function tenon.estimate_tokens(text, jsonb), tenon.chat_json(ai
     to authenticated, agent, service_role, tenon_worker;
 grant execute on function tenon.title_of(text), tenon.problem(integer, text, text, jsonb), tenon.caller_id(),
     tenon.admit_run(uuid, jsonb), tenon.begin_run(jsonb), tenon.cancel_run(uuid) to authenticated, agent, service_role;
-grant execute on function tenon.finish_run(jsonb), tenon.fail_lost_runs(uuid, interval), tenon.sweep_runs(), tenon.sweep_sessions() to tenon_worker;
+grant execute on function tenon.finish_run(jsonb), tenon.withdraw_run(uuid), tenon.fail_lost_runs(uuid, interval), tenon.sweep_runs(), tenon.sweep_sessions() to tenon_worker;

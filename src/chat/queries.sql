@@ -83,6 +83,9 @@ delete from ai.conversations where id = $1::uuid returning id
 -- name: run_begin   $1 request: see tenon.begin_run()
 select tenon.begin_run($1::jsonb)
 
+-- name: run_withdraw   $1 run
+select tenon.withdraw_run($1::uuid)
+
 -- name: run_finish   $1 report: see tenon.finish_run(); as tenon_worker
 select tenon.finish_run($1::jsonb)
 

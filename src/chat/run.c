@@ -18,6 +18,7 @@
 #define FLUSH_BACKOFF_MS 5000     /* after a flush that failed */
 #define STORE_PAUSE_MS 500
 #define STORE_MAX_MS 120000       /* so long is it tried to store the end of a run */
+#define WITHDRAW_MAX_MS 20000     /* and so long to take one back of which nobody knows whether it was begun */
 
 struct run {
     tn_ctx *c;
@@ -389,14 +390,32 @@ replay(tn_ctx *c, const tn_message *message, json_object *earlier)
     return tn_answer_respond(c, &answer);
 }
 
+/* The connection broke while COMMIT was on its way: the run may be open, and nobody would ever do it. So it
+ * is taken back if it is there, before the client hears that it may try again; should the database stay
+ * away, the reaper fails it within hours. */
+static void
+withdraw(tn_ctx *c, const tn_message *message)
+{
+    const int64_t give_up_ms = tn_clock_ms() + WITHDRAW_MAX_MS;
+    const tn_rows *rows;
+
+    while (tn_tx_worker(c, TN_READ_WRITE, &tn_sql_run_withdraw, TN_PARAMS(message->run_id.text), &rows) != NULL &&
+           tn_clock_ms() < give_up_ms)
+        (void)tn_pause_ms(STORE_PAUSE_MS, NULL, NULL);
+}
+
 static const tn_error *
 begin(tn_ctx *c, const tn_message *message, tn_live *live)
 {
+    const tn_error *error;
     json_object *admitted;
     const tn_rows *rows;
     const char *json;
 
-    TN_TRY(tn_tx_rows(c, TN_READ_WRITE, &tn_sql_run_begin, TN_PARAMS(message->request_json), &rows));
+    error = tn_tx_rows(c, TN_READ_WRITE, &tn_sql_run_begin, TN_PARAMS(message->request_json), &rows);
+    if (error != NULL && strcmp(error->code, "commit_unknown") == 0)
+        withdraw(c, message);
+    TN_TRY(error);
     json = tn_rows_text(rows, 0, 0);
     TN_TRY(tn_json_parse(c->arena, json, strlen(json), TN_JSON_DEPTH * 2, &admitted));
     if (tn_json_get(admitted, "problem") != NULL)

@@ -14,6 +14,7 @@
  *   providers  {name: {kind, base_url, …}}: further provider sections
  *   nginxes    2: so many nginx in front of the same workers; their addresses are in `origins`
  *   cluster    a cluster of startCluster() instead of the shared one
+ *   through    a port on the loopback address by which the workers reach PostgreSQL, instead of its own
  *   people     false: signs nobody up
  *   env        variables of the environment for the server and the operator's command
  *   under      a command that `tenon serve` is started with, such as ['prlimit', '--nofile=64']
@@ -130,7 +131,7 @@ class Stack {
 
   #baseSettings() {
     return {
-      ...databaseSettings(this.superuser, this.database),
+      ...databaseSettings(this.superuser, this.database, this.options.through),
       'server.run_dir': this.runDir, 'server.secret': secret, 'server.public_url': this.origin, 'server.drain_timeout_s': 5,
       'server.user': process.getuid() === 0 ? 'www-data' : '',
       'api.processes': 1, 'api.threads': 8, 'api.connections': 4,
@@ -339,9 +340,11 @@ export function fingerprint() {
   return hash.digest('hex').slice(0, 16);
 }
 
-function databaseSettings(superuser, database) {
+function databaseSettings(superuser, database, through) {
   const url = withDatabase(superuser, database);
-  return { 'database.url': withUser(url, 'tenon_authenticator'), 'database.owner_url': withUser(url, 'tenon_admin') };
+  const workers = new URL(withUser(url, 'tenon_authenticator'));
+  if (through) workers.port = through;
+  return { 'database.url': workers.href, 'database.owner_url': withUser(url, 'tenon_admin') };
 }
 
 function section(name, settings) {
