@@ -7,7 +7,7 @@ unit_tests = t/unit/address t/unit/arena t/unit/buffer t/unit/cache t/unit/confi
 	t/unit/estimate t/unit/event_stream t/unit/model t/unit/provider \
 	t/unit/fetch t/unit/field t/unit/gate t/unit/json t/unit/key t/unit/limit t/unit/log t/unit/loop \
 	t/unit/metrics t/unit/principal t/unit/refresh_token t/unit/route t/unit/text t/unit/token t/unit/uuid
-thread_tests = t/threads/db_pool t/unit/cache t/unit/db_listen t/unit/db_pool t/unit/gate t/unit/limit t/unit/loop
+thread_tests = t/threads/db_pool t/threads/live t/unit/cache t/unit/db_listen t/unit/db_pool t/unit/gate t/unit/limit t/unit/loop
 fuzz_targets = t/fuzz/access_token t/fuzz/base64url t/fuzz/config t/fuzz/event_stream t/fuzz/field t/fuzz/json \
 	t/fuzz/provider_answer t/fuzz/refresh_token t/fuzz/text
 
@@ -17,7 +17,7 @@ LDADD = libtenon.a $(DEPS_LIBS) $(FCGI_LIBS) $(CMOCKA_LIBS)
 
 check_PROGRAMS = t/lint/document $(fuzz_targets)
 if HAVE_CMOCKA
-check_PROGRAMS += $(unit_tests) t/threads/db_pool
+check_PROGRAMS += $(unit_tests) t/threads/db_pool t/threads/live
 endif
 
 t_unit_fetch_SOURCES = t/unit/fetch.c t/unit/server.c
