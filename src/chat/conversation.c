@@ -44,8 +44,8 @@ query_flag(tn_ctx *c, const char *name, bool *flag)
     return tn_error_new(c->arena, 400, "validation_failed", NULL, "%s is true or false", name);
 }
 
-/* `before` is what an earlier page gave as `next` ("<microseconds>.<id>", so that a chat that has moved up
- * since makes no gap), or the id of a chat. */
+/* `before` is what an earlier page gave as `next` ("<microseconds>.<id>", so that a chat that has
+ * moved up since makes no gap), or the id of a chat. */
 static const tn_error *
 read_cursor(tn_ctx *c, const char *text, const char **time, tn_uuid *id)
 {
@@ -71,15 +71,16 @@ tn_conversation_list(tn_ctx *c)
     const tn_rows *rows;
     const char *time;
     bool is_archived;
-    int64_t limit;
+    int64_t limit = LIST_DEFAULT;
     tn_uuid id = {""};
 
-    TN_TRY(tn_request_query_int(c->request, c->arena, "limit", 1, LIST_MAX, LIST_DEFAULT, &limit));
+    TN_TRY(tn_request_query_int(c->request, c->arena, "limit", 1, LIST_MAX, &limit));
     TN_TRY(read_cursor(c, tn_request_query(c->request, "before"), &time, &id));
     TN_TRY(query_flag(c, "archived", &is_archived));
     TN_TRY(tn_tx_rows(c, TN_READ_ONLY, &tn_sql_chat_list,
                       TN_PARAMS(tn_arena_printf(c->arena, "%lld", (long long)limit),
-                                is_archived ? "true" : "false", time, *id.text == '\0' ? NULL : id.text),
+                                is_archived ? "true" : "false", time,
+                                *id.text == '\0' ? NULL : id.text),
                       &rows));
     return tn_respond_json(c, 200, tn_rows_text(rows, 0, 0));
 }
@@ -91,11 +92,11 @@ tn_conversation_read(tn_ctx *c)
     const char *after = tn_request_query(c->request, "after");
     const char *branch = tn_request_query(c->request, "branch");
     const tn_rows *rows;
-    int64_t limit;
+    int64_t limit = MESSAGES_DEFAULT;
     tn_uuid id, after_id = {""};
 
     TN_TRY(path_chat(c, &id));
-    TN_TRY(tn_request_query_int(c->request, c->arena, "limit", 1, MESSAGES_MAX, MESSAGES_DEFAULT, &limit));
+    TN_TRY(tn_request_query_int(c->request, c->arena, "limit", 1, MESSAGES_MAX, &limit));
     if (after != NULL && !tn_uuid_parse(after, &after_id))
         return invalid(c, "after is the id of a message");
     if (branch != NULL && strcmp(branch, "all") != 0 && strcmp(branch, "active") != 0)
@@ -142,8 +143,8 @@ check_change(tn_ctx *c, const struct change *in, tn_ai_choice *choice, const cha
         return tn_error_new(c->arena, 400, "model_not_found", NULL,
                             "no provider is configured for this model");
     *metadata = in->metadata == NULL ? NULL : tn_json_print(c->arena, in->metadata);
-    if (*metadata != NULL && (!json_object_is_type(in->metadata, json_type_object) ||
-                              strlen(*metadata) > METADATA_MAX))
+    if (*metadata != NULL &&
+        (!json_object_is_type(in->metadata, json_type_object) || strlen(*metadata) > METADATA_MAX))
         return invalid(c, "metadata is an object of at most 16384 bytes");
     return NULL;
 }
@@ -162,17 +163,19 @@ tn_conversation_update(tn_ctx *c)
     TN_TRY(tn_body_fields(c, change_fields, &in));
     TN_TRY(check_change(c, &in, &choice, &metadata));
     archived = in.archived < 0 ? NULL : in.archived == 1 ? "true" : "false";
-    TN_TRY(tn_tx_rows(c, TN_READ_WRITE, &tn_sql_chat_update,
-                      TN_PARAMS(id.text, in.title, choice.provider == NULL ? NULL : choice.provider->name,
-                                choice.model, in.has_instructions ? "true" : "false", in.instructions,
-                                archived, metadata, *in.head_id.text == '\0' ? NULL : in.head_id.text),
-                      &rows));
+    TN_TRY(tn_tx_rows(
+        c, TN_READ_WRITE, &tn_sql_chat_update,
+        TN_PARAMS(id.text, in.title, choice.provider == NULL ? NULL : choice.provider->name,
+                  choice.model, in.has_instructions ? "true" : "false", in.instructions, archived,
+                  metadata, *in.head_id.text == '\0' ? NULL : in.head_id.text),
+        &rows));
     if (!tn_rows_bool(rows, 0, 0))
         return not_found(c);
     if (tn_rows_text(rows, 0, 1) == NULL)
         return tn_error_new(c->arena, 404, "message_not_found", NULL,
                             "this chat has no message with the id in head_id");
-    return tn_respond_json(c, 200, tn_arena_printf(c->arena, "{\"chat\":%s}", tn_rows_text(rows, 0, 1)));
+    return tn_respond_json(c, 200,
+                           tn_arena_printf(c->arena, "{\"chat\":%s}", tn_rows_text(rows, 0, 1)));
 }
 
 /* DELETE /api/chats/{id} */

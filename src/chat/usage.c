@@ -32,8 +32,8 @@ check_day(tn_ctx *c, const char *name, const char *value)
     for (size_t i = 0; value != NULL && fits && form[i] != '\0'; i++)
         fits = form[i] == 'd' ? value[i] >= '0' && value[i] <= '9' : value[i] == form[i];
     return fits ? NULL
-                : tn_error_new(c->arena, 400, "validation_failed", NULL, "%s is a day like 2026-01-31",
-                               name);
+                : tn_error_new(c->arena, 400, "validation_failed", NULL,
+                               "%s is a day like 2026-01-31", name);
 }
 
 /* "day,model" → "{day,model}"; all columns when nothing is said. */
@@ -70,15 +70,16 @@ tn_usage_read(tn_ctx *c)
     const char *since = query_either(c, "since", "from"), *until = query_either(c, "until", "to");
     const char *by;
     const tn_rows *rows;
-    int64_t limit;
+    int64_t limit = ROWS_DEFAULT;
 
     TN_TRY(check_day(c, "since", since));
     TN_TRY(check_day(c, "until", until));
     TN_TRY(read_columns(c, query_either(c, "by", "group"), &by));
-    TN_TRY(tn_request_query_int(c->request, c->arena, "limit", 1, ROWS_MAX, ROWS_DEFAULT, &limit));
-    TN_TRY(tn_tx_rows(c, TN_READ_ONLY, &tn_sql_usage_read,
-                      TN_PARAMS(since, until, by, tn_arena_printf(c->arena, "%lld", (long long)limit),
-                                c->who->role == TN_ROLE_PLATFORM ? "true" : "false"),
-                      &rows));
+    TN_TRY(tn_request_query_int(c->request, c->arena, "limit", 1, ROWS_MAX, &limit));
+    TN_TRY(
+        tn_tx_rows(c, TN_READ_ONLY, &tn_sql_usage_read,
+                   TN_PARAMS(since, until, by, tn_arena_printf(c->arena, "%lld", (long long)limit),
+                             c->who->role == TN_ROLE_PLATFORM ? "true" : "false"),
+                   &rows));
     return tn_respond_json(c, 200, tn_rows_text(rows, 0, 0));
 }

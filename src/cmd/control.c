@@ -77,8 +77,9 @@ run_stop(tn_command_line *line)
 
 const tn_command tn_control_commands[] = {
     {"reload", .summary = "Make an edited configuration take effect, dropping no request",
-     .help = "Waits until the new workers serve. When the configuration is wrong the old one stays\n"
-             "in use and this command fails.\n",
+     .help =
+         "Waits until the new workers serve. When the configuration is wrong the old one stays\n"
+         "in use and this command fails.\n",
      .run = run_reload},
     {"stop", .summary = "Finish what runs and stop the server", .run = run_stop},
     {.name = NULL},

@@ -9,8 +9,12 @@ static const struct {
     unsigned bit;
     const char *name;
 } roles[] = {
-    {TN_ROLE_NONE, "none"},   {TN_ROLE_ANON, "anon"},           {TN_ROLE_AUTHENTICATED, "authenticated"},
-    {TN_ROLE_AGENT, "agent"}, {TN_ROLE_SERVICE, "service_role"}, {TN_ROLE_PLATFORM, "platform"},
+    {TN_ROLE_NONE, "none"},
+    {TN_ROLE_ANON, "anon"},
+    {TN_ROLE_AUTHENTICATED, "authenticated"},
+    {TN_ROLE_AGENT, "agent"},
+    {TN_ROLE_SERVICE, "service_role"},
+    {TN_ROLE_PLATFORM, "platform"},
 };
 
 static const char *const limits[TN_LIMIT_CLASSES] = {
@@ -41,8 +45,9 @@ add_route(tn_arena *arena, const tn_route *route, PQExpBuffer text, PQExpBuffer 
 
     appendPQExpBuffer(text, "| %s | `%s` | %s | %s | %s | %s |\n", route->method, route->path,
                       route->summary, role_names(arena, route), scope, limits[route->limit]);
-    appendPQExpBuffer(json, "%s{\"method\":\"%s\",\"path\":\"%s\",\"summary\":",
-                      json->len > 0 ? "," : "", route->method, route->path);
+    appendPQExpBuffer(json,
+                      "%s{\"method\":\"%s\",\"path\":\"%s\",\"summary\":", json->len > 0 ? "," : "",
+                      route->method, route->path);
     tn_buffer_json_string(json, route->summary);
     appendPQExpBuffer(json, ",\"roles\":\"%s\",\"scope\":", role_names(arena, route));
     tn_buffer_json_string(json, route->scope);
@@ -54,10 +59,11 @@ run_routes(tn_command_line *line)
 {
     PQExpBuffer text = tn_arena_buffer(line->arena), json = tn_arena_buffer(line->arena);
 
-    appendPQExpBufferStr(text, "# Routes\n\nMade by `tenon routes`. *Roles* are who may call, *scope* is what an "
-                               "agent's key needs, *limit* is the setting in `[limits]`.\n\n"
-                               "| method | path | what it does | roles | scope | limit |\n"
-                               "|---|---|---|---|---|---|\n");
+    appendPQExpBufferStr(
+        text, "# Routes\n\nMade by `tenon routes`. *Roles* are who may call, *scope* is what an "
+              "agent's key needs, *limit* is the setting in `[limits]`.\n\n"
+              "| method | path | what it does | roles | scope | limit |\n"
+              "|---|---|---|---|---|---|\n");
     for (size_t i = 0; tn_application_all.areas[i] != NULL; i++)
         for (const tn_route *route = tn_application_all.areas[i]->routes; route->method != NULL;
              route++)
@@ -68,6 +74,7 @@ run_routes(tn_command_line *line)
 }
 
 const tn_command tn_routes_commands[] = {
-    {"routes", .summary = "Everything that can be asked for over HTTP, as a table", .run = run_routes},
+    {"routes", .summary = "Everything that can be asked for over HTTP, as a table",
+     .run = run_routes},
     {.name = NULL},
 };

@@ -97,29 +97,27 @@ run_status(tn_command_line *line)
     appendPQExpBuffer(text, "master %d, up %lld s, generation %d\n\n", pid,
                       (long long)(tn_clock_unix() - atomic_load(&shared->started_at)),
                       atomic_load(&shared->generation));
-    appendPQExpBuffer(text, "%-8s %7s %-9s %4s %7s %7s %5s %7s %-11s %9s\n", "POOL", "PID",
-                      "STATE", "GEN", "AGE", "THREADS", "BUSY", "CLIENTS", "DB USE/OPEN",
-                      "REQUESTS");
+    appendPQExpBuffer(text, "%-8s %7s %-9s %4s %7s %7s %5s %7s %-11s %9s\n", "POOL", "PID", "STATE",
+                      "GEN", "AGE", "THREADS", "BUSY", "CLIENTS", "DB USE/OPEN", "REQUESTS");
     for (size_t i = 0; i < TN_SLOTS; i++)
         if (atomic_load(&shared->slots[i].state) != TN_SLOT_FREE)
             add_worker(&shared->slots[i], text, workers);
     appendPQExpBufferChar(text, '\n');
     add_counters(&shared->metrics, text, counters);
-    tn_command_print(line,
-                     tn_arena_printf(line->arena,
-                                     "{\"master\":%d,\"generation\":%d,\"up_s\":%lld,"
-                                     "\"workers\":[%s],\"counters\":{%s}}",
-                                     pid, atomic_load(&shared->generation),
-                                     (long long)(tn_clock_unix() -
-                                                 atomic_load(&shared->started_at)),
-                                     tn_buffer_text(workers), tn_buffer_text(counters)),
-                     "%s", tn_buffer_text(text));
+    tn_command_print(
+        line,
+        tn_arena_printf(line->arena,
+                        "{\"master\":%d,\"generation\":%d,\"up_s\":%lld,"
+                        "\"workers\":[%s],\"counters\":{%s}}",
+                        pid, atomic_load(&shared->generation),
+                        (long long)(tn_clock_unix() - atomic_load(&shared->started_at)),
+                        tn_buffer_text(workers), tn_buffer_text(counters)),
+        "%s", tn_buffer_text(text));
     return TN_EXIT_OK;
 }
 
 const tn_command tn_status_commands[] = {
     {"status", .summary = "Pools, workers, threads, connections and counters of the running server",
-     .help = "Reads shared memory, so it answers whatever the database does.\n",
-     .run = run_status},
+     .help = "Reads shared memory, so it answers whatever the database does.\n", .run = run_status},
     {.name = NULL},
 };

@@ -24,7 +24,7 @@ header_name(tn_arena *arena, const char *parameter, size_t length)
     char *name = tn_arena_bytes(arena, parameter, length);
 
     for (char *p = name; *p != '\0'; p++)
-        *p = *p == '_' ? '-' : (char)tolower((unsigned char)*p);
+        *p = (char)(*p == '_' ? '-' : tolower((unsigned char)*p));
     return name;
 }
 
@@ -95,8 +95,7 @@ read_query(tn_request *request, tn_arena *arena)
 
         if (length > 0) {
             member->name = tn_text_url_decode(arena, text, name_length, true);
-            member->value =
-                tn_text_url_decode(arena, value, (size_t)(text + length - value), true);
+            member->value = tn_text_url_decode(arena, value, (size_t)(text + length - value), true);
             if (member->name == NULL || member->value == NULL)
                 return bad_request(arena, "Percent-encode the query as UTF-8.",
                                    "the query has a broken escape, NUL, or invalid UTF-8");
@@ -160,8 +159,13 @@ tn_request_build(tn_request *request, tn_arena *arena, tn_fcgi *fcgi, size_t hea
     const char *address = parameter_value(fcgi, "REMOTE_ADDR");
     const char *length = parameter_value(fcgi, "CONTENT_LENGTH");
 
-    *request = (tn_request){.method = "", .path = "", .query_text = "", .content_length = -1,
-                            .remote_address = "", .body = "", .fcgi = fcgi};
+    *request = (tn_request){.method = "",
+                            .path = "",
+                            .query_text = "",
+                            .content_length = -1,
+                            .remote_address = "",
+                            .body = "",
+                            .fcgi = fcgi};
     request->id = request_id(fcgi, arena);
     if (address != NULL)
         request->remote_address = tn_arena_text(arena, address);
@@ -198,11 +202,10 @@ tn_request_query(const tn_request *request, const char *name)
 
 const tn_error *
 tn_request_query_int(const tn_request *request, tn_arena *arena, const char *name, int64_t min,
-                     int64_t max, int64_t fallback, int64_t *value)
+                     int64_t max, int64_t *value)
 {
     const char *text = tn_request_query(request, name);
 
-    *value = fallback;
     if (text == NULL || tn_text_int(text, min, max, value))
         return NULL;
     return tn_error_new(arena, 400, "validation_failed", NULL,

@@ -1,7 +1,7 @@
 /* http/request.h: what a client sent, read once and checked
  *
- * A request is built from FastCGI parameters. Whatever is malformed is refused before a handler sees
- * it: method not a token, target too long or with broken escapes, NUL or invalid UTF-8 (400
+ * A request is built from FastCGI parameters. Whatever is malformed is refused before a handler
+ * sees it: method not a token, target too long or with broken escapes, NUL or invalid UTF-8 (400
  * `bad_request`), headers over server.header_max (431), body over the route's ceiling (413).
  *
  * Threads: one at a time. Everything is owned by the request's arena.
@@ -23,17 +23,17 @@ typedef struct tn_pair {
 typedef struct tn_fcgi tn_fcgi; /* the FastCGI side; opaque outside http and server */
 
 typedef struct tn_request {
-    const char *method;          /* "GET" */
-    const char *path;            /* still percent-encoded, without the query */
-    const char *query_text;      /* raw, "" when there is none */
-    const tn_pair *query;        /* decoded, in order */
+    const char *method;     /* "GET" */
+    const char *path;       /* still percent-encoded, without the query */
+    const char *query_text; /* raw, "" when there is none */
+    const tn_pair *query;   /* decoded, in order */
     size_t query_count;
-    const tn_pair *headers;      /* names lower-case with dashes */
+    const tn_pair *headers; /* names lower-case with dashes */
     size_t header_count;
-    const char *remote_address;  /* as nginx sees it */
-    const char *id;              /* request id shared with nginx and the log */
-    int64_t content_length;      /* as declared, -1 unknown */
-    const char *body;            /* after tn_request_read_body(); NUL-terminated, never NULL then */
+    const char *remote_address; /* as nginx sees it */
+    const char *id;             /* request id shared with nginx and the log */
+    int64_t content_length;     /* as declared, -1 unknown */
+    const char *body;           /* after tn_request_read_body(); NUL-terminated, never NULL then */
     size_t body_length;
     tn_fcgi *fcgi;
 } tn_request;
@@ -45,15 +45,16 @@ const char *tn_request_query(const tn_request *request, const char *name);
 
 /* Reads the body into memory, at most `max` bytes: 413 `body_too_large` beyond, 400
  * `body_incomplete` when the connection ends early. Done by the dispatcher before the handler. */
-const tn_error *tn_request_read_body(tn_request *request, tn_arena *arena, size_t max) TN_MUST_CHECK;
+const tn_error *tn_request_read_body(tn_request *request, tn_arena *arena,
+                                     size_t max) TN_MUST_CHECK;
 
 /* All request headers as a JSON object with lower-case names, for request.headers in SQL; secrets
  * (authorization, apikey, cookie) are left out. */
 const char *tn_request_headers_json(const tn_request *request, tn_arena *arena) TN_NEVER_NULL;
 
-/* Integer query member: fallback when absent, 400 `validation_failed` outside [min, max]. */
+/* Integer query member; absent leaves *value as it is, outside [min, max] is 400
+ * `validation_failed`. */
 const tn_error *tn_request_query_int(const tn_request *request, tn_arena *arena, const char *name,
-                                     int64_t min, int64_t max, int64_t fallback, int64_t *value)
-    TN_MUST_CHECK;
+                                     int64_t min, int64_t max, int64_t *value) TN_MUST_CHECK;
 
 #endif

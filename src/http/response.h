@@ -1,8 +1,8 @@
 /* http/response.h: the answer: collected and sent at once, or streamed as server-sent events
  *
  * A handler sets a whole answer with tn_respond_*() and the dispatcher sends it after the handler
- * returned. A streaming handler opens the event stream instead; from then on what it sends is on its
- * way, and an error can only be an event.
+ * returned. A streaming handler opens the event stream instead; from then on what it sends is on
+ * its way, and an error can only be an event.
  *
  * Threads: one at a time. Texts given to a response are not copied: they live in the arena.
  */
@@ -24,9 +24,9 @@ typedef struct tn_response {
     size_t header_count;
     const char *body;
     size_t body_length;
-    bool streaming;              /* head has been sent */
-    bool client_gone;            /* a write failed: nobody listens */
-    size_t sent;                 /* body bytes written so far */
+    bool streaming;   /* head has been sent */
+    bool client_gone; /* a write failed: nobody listens */
+    size_t sent;      /* body bytes written so far */
     tn_fcgi *fcgi;
     const char *request_id;
 } tn_response;
@@ -36,13 +36,13 @@ void tn_response_header(tn_response *response, const char *name, const char *val
 
 /* Sets the whole answer. `json` is complete JSON text. */
 void tn_response_json(tn_response *response, int status, const char *json);
-void tn_response_text(tn_response *response, int status, const char *content_type,
-                      const char *text, size_t length);
+void tn_response_text(tn_response *response, int status, const char *content_type, const char *text,
+                      size_t length);
 void tn_response_empty(tn_response *response, int status);
 
 /* Server-sent events (WHATWG HTML section 9.2). Opening sends status 200 and the head at once, with
- * X-Accel-Buffering: no. Event and comment return false when the client is gone; calls after that do
- * nothing. `data` is one JSON text without line ends; `id` may be NULL. */
+ * X-Accel-Buffering: no. Event and comment return false when the client is gone; calls after that
+ * do nothing. `data` is one JSON text without line ends; `id` may be NULL. */
 bool tn_sse_open(tn_response *response);
 bool tn_sse_event(tn_response *response, const char *event, const char *id, const char *data);
 bool tn_sse_comment(tn_response *response, const char *text);

@@ -5,7 +5,8 @@
 
 #include "base/text.h"
 
-/* The area whose prefix fits the path best. The fallback's prefix is empty, so there is always one. */
+/* The area whose prefix fits the path best. The fallback's prefix is empty, so there is always one.
+ */
 static const tn_area *
 find_area(const tn_area *const *areas, const char *path)
 {

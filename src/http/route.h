@@ -23,7 +23,7 @@ typedef const tn_error *(*tn_handler)(tn_ctx *c);
 
 /* Who may call. A caller whose role is not in the set gets 401 (anonymous) or 403. */
 enum {
-    TN_ROLE_NONE = 1 << 0,          /* no key and no token at all */
+    TN_ROLE_NONE = 1 << 0, /* no key and no token at all */
     TN_ROLE_ANON = 1 << 1,
     TN_ROLE_AUTHENTICATED = 1 << 2,
     TN_ROLE_AGENT = 1 << 3,
@@ -35,31 +35,36 @@ enum {
 #define TN_ANY_BUT_ANON (TN_ROLE_AUTHENTICATED | TN_ROLE_AGENT | TN_ROLE_SERVICE)
 
 typedef enum tn_limit_class {
-    TN_LIMIT_NONE, TN_LIMIT_READ, TN_LIMIT_WRITE, TN_LIMIT_SIGNUP, TN_LIMIT_TOKEN, TN_LIMIT_CHAT,
+    TN_LIMIT_NONE,
+    TN_LIMIT_READ,
+    TN_LIMIT_WRITE,
+    TN_LIMIT_SIGNUP,
+    TN_LIMIT_TOKEN,
+    TN_LIMIT_CHAT,
     TN_LIMIT_CLASSES
 } tn_limit_class;
 
 typedef struct tn_route {
-    const char *method;   /* NULL ends the table */
-    const char *path;     /* "/api/chats/{id}" */
+    const char *method; /* NULL ends the table */
+    const char *path;   /* "/api/chats/{id}" */
     tn_handler handler;
-    const char *scope;    /* an agent needs it; NULL: agents are refused */
+    const char *scope; /* an agent needs it; NULL: agents are refused */
     tn_limit_class limit;
-    unsigned roles;       /* TN_ROLE_… */
-    size_t body_max;      /* bytes; 0: server.body_max */
-    bool waits;           /* may hold its thread for long, so the last thread of a pool refuses it */
-    const char *summary;  /* one line of documentation */
+    unsigned roles;      /* TN_ROLE_… */
+    size_t body_max;     /* bytes; 0: server.body_max */
+    bool waits;          /* may hold its thread for long, so the last thread of a pool refuses it */
+    const char *summary; /* one line of documentation */
 } tn_route;
 
 typedef struct tn_area {
-    const char *name;     /* "chat"; label of metrics */
-    const char *prefix;   /* "/api/chats": errors under it use this area's dialect */
+    const char *name;   /* "chat"; label of metrics */
+    const char *prefix; /* "/api/chats": errors under it use this area's dialect */
     const tn_route *routes;
     /* Writes `error` into the response in the dialect's form. */
     void (*render_error)(const tn_request *request, const tn_error *error, tn_arena *arena,
                          tn_response *response);
-    /* Optional state of the area in one process: made before the threads start, given to handlers as
-     * c->state; told of NOTIFY payloads. */
+    /* Optional state of the area in one process: made before the threads start, given to handlers
+     * as c->state; told of NOTIFY payloads. */
     void *(*start)(const tn_process *process);
     void (*stop)(void *state);
     void (*on_notify)(void *state, const char *channel, const char *payload);
@@ -67,15 +72,15 @@ typedef struct tn_area {
 
 typedef struct tn_match {
     const tn_area *area;
-    const tn_route *route;       /* NULL: no such path, or not that method */
-    const char *allow;           /* of a 405: "GET, PATCH", else NULL */
-    tn_pair captures[4];         /* {name} → decoded value */
+    const tn_route *route; /* NULL: no such path, or not that method */
+    const char *allow;     /* of a 405: "GET, PATCH", else NULL */
+    tn_pair captures[4];   /* {name} → decoded value */
     size_t capture_count;
 } tn_match;
 
 /* Finds area and route. Always gives an area (the one with the longest fitting prefix, or the
- * fallback, the last of the list) so that even a 404 is in the right dialect. A capture with a broken
- * escape is a 404. */
+ * fallback, the last of the list) so that even a 404 is in the right dialect. A capture with a
+ * broken escape is a 404. */
 void tn_route_find(const tn_area *const *areas, const tn_request *request, tn_arena *arena,
                    tn_match *match);
 

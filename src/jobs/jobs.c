@@ -9,11 +9,11 @@ struct job {
     const char *name;
     const tn_statement *statement; /* gives one number: how many rows it touched */
     int64_t interval_ms;
-    int64_t contact_ms;            /* so long must the database have been there without a break */
+    int64_t contact_ms; /* so long must the database have been there without a break */
 };
 
-/* While the database is away nobody can give a sign of life: everybody gets the time to do so before
- * anybody's silence counts. */
+/* While the database is away nobody can give a sign of life: everybody gets the time to do so
+ * before anybody's silence counts. */
 static const struct job jobs[] = {
     {"runs.fail_silent", &tn_sql_runs_fail_silent, 5000, 20000},
     {"database.contact", &tn_sql_contact, 2000, 0},
@@ -81,7 +81,8 @@ tn_jobs_run(const tn_process *process, tn_arena *arena)
             continue;
         if (run_query(process, arena, jobs[i].statement, TN_NO_PARAMS, &rows) != NULL) {
             contact_since_ms = 0;
-            return; /* the database is away, and has said so in the log: all again at the next tick */
+            return; /* the database is away, and has said so in the log: all again at the next tick
+                     */
         }
         if (contact_since_ms == 0)
             contact_since_ms = now;

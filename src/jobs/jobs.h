@@ -1,7 +1,9 @@
-/* jobs/jobs.h: work that nobody asked for: signs of life, lost runs, and what is kept for a while only
+/* jobs/jobs.h: work that nobody asked for: signs of life, lost runs, and what is kept for a while
+ * only
  *
- * Every process tells tenon.workers that it lives; the jobs process looks after the rest. Jobs see all
- * tenants only through functions that belong to tenon_platform (tenon.fail_lost_runs and its like).
+ * Every process tells tenon.workers that it lives; the jobs process looks after the rest. Jobs see
+ * all tenants only through functions that belong to tenon_platform (tenon.fail_lost_runs and its
+ * like).
  *
  * Threads: the main thread of a worker. Errors: of the database; what failed is due again at once.
  */
@@ -11,7 +13,8 @@
 #include "base/error.h"
 #include "identity/process.h"
 
-/* "This worker lives", every few seconds; and "it has ended", so that nobody waits for its silence. */
+/* "This worker lives", every few seconds; and "it has ended", so that nobody waits for its silence.
+ */
 const tn_error *tn_jobs_heartbeat(const tn_process *process, tn_arena *arena) TN_MUST_CHECK;
 const tn_error *tn_jobs_farewell(const tn_process *process, tn_arena *arena) TN_MUST_CHECK;
 

@@ -38,20 +38,19 @@ authorise(const tn_principal *who, const tn_route *route, tn_arena *arena)
             return tn_error_new(arena, 401, "no_authorization",
                                 "Send a user's access token as Authorization: Bearer.",
                                 "this needs a signed-in user or a secret key");
-        return tn_error_new(arena, 403, "role_not_allowed", NULL,
-                            "the role %s may not call this", who->role_name);
+        return tn_error_new(arena, 403, "role_not_allowed", NULL, "the role %s may not call this",
+                            who->role_name);
     }
     if (who->role == TN_ROLE_AGENT && (route->roles & TN_ROLE_NONE) == 0 &&
         (route->scope == NULL || !tn_principal_has_scope(who, route->scope)))
-        return tn_error_new(arena, 403, "scope_missing",
-                            "Give the agent's key the scope, or use another key.",
-                            "the key lacks the scope %s",
-                            route->scope != NULL ? route->scope : "for this");
+        return tn_error_new(
+            arena, 403, "scope_missing", "Give the agent's key the scope, or use another key.",
+            "the key lacks the scope %s", route->scope != NULL ? route->scope : "for this");
     return NULL;
 }
 
-/* Whose bucket it is, besides the address's. A publishable key is nobody's in particular: all visitors
- * of an app have the same. */
+/* Whose bucket it is, besides the address's. A publishable key is nobody's in particular: all
+ * visitors of an app have the same. */
 static const char *
 limit_subject(const tn_principal *who)
 {
@@ -91,8 +90,7 @@ has_body(const tn_request *request)
 }
 
 static const tn_error *
-run(const tn_dispatch *dispatch, tn_ctx *c, tn_request *request, tn_principal *who,
-    bool overloaded)
+run(const tn_dispatch *dispatch, tn_ctx *c, tn_request *request, tn_principal *who, bool overloaded)
 {
     const tn_route *route = c->match->route;
 
@@ -139,9 +137,8 @@ count_and_log(const tn_dispatch *dispatch, const tn_ctx *c, const tn_error *erro
            TN_STR("method", c->request->method),
            TN_STR("route", c->match->route != NULL ? c->match->route->path : NULL),
            TN_STR("path", c->request->path), TN_INT("status", c->response->status),
-           TN_STR("code", error != NULL ? error->code : NULL),
-           TN_REAL("ms", (double)us / 1000.0), TN_INT("bytes", c->response->sent),
-           TN_STR("role", who->role_name),
+           TN_STR("code", error != NULL ? error->code : NULL), TN_REAL("ms", (double)us / 1000.0),
+           TN_INT("bytes", c->response->sent), TN_STR("role", who->role_name),
            TN_STR("tenant_id", who->tenant_id.text[0] != '\0' ? who->tenant_id.text : NULL),
            TN_STR("user_id", who->user_id.text[0] != '\0' ? who->user_id.text : NULL),
            TN_BOOL("client_gone", c->response->client_gone),
@@ -149,8 +146,7 @@ count_and_log(const tn_dispatch *dispatch, const tn_ctx *c, const tn_error *erro
 }
 
 void
-tn_dispatch_serve(const tn_dispatch *dispatch, tn_arena *arena, FCGX_Request *fcgx,
-                  bool overloaded)
+tn_dispatch_serve(const tn_dispatch *dispatch, tn_arena *arena, FCGX_Request *fcgx, bool overloaded)
 {
     const int64_t started_us = tn_clock_us();
     const tn_config *config = dispatch->process->config;
@@ -161,8 +157,13 @@ tn_dispatch_serve(const tn_dispatch *dispatch, tn_arena *arena, FCGX_Request *fc
     tn_response response = {.status = 500, .body = "", .fcgi = &fcgi};
     const tn_error *error =
         tn_request_build(&request, arena, &fcgi, (size_t)config->server.header_max);
-    tn_ctx c = {.arena = arena, .request = &request, .response = &response, .who = &who,
-                .config = config, .process = dispatch->process, .match = &match};
+    tn_ctx c = {.arena = arena,
+                .request = &request,
+                .response = &response,
+                .who = &who,
+                .config = config,
+                .process = dispatch->process,
+                .match = &match};
 
     response.request_id = request.id;
     tn_arena_label(arena, request.id); /* what goes wrong on our side is logged with it */

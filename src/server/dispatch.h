@@ -1,4 +1,5 @@
-/* server/dispatch.h: the way of one request: request → route → principal → limits → handler → answer
+/* server/dispatch.h: the way of one request: request → route → principal → limits → handler →
+ * answer
  *
  * Threads: any number at once, each with an arena of its own.
  */
@@ -18,8 +19,8 @@ typedef struct tn_dispatch {
     void **states;               /* of the areas, in their order */
 } tn_dispatch;
 
-/* Serves one request, and logs and counts it. The arena is empty before and after. `overloaded`: the
- * thread is the last of its pool, so routes that may wait are answered 503 `overloaded`. */
+/* Serves one request, and logs and counts it. The arena is empty before and after. `overloaded`:
+ * the thread is the last of its pool, so routes that may wait are answered 503 `overloaded`. */
 void tn_dispatch_serve(const tn_dispatch *dispatch, tn_arena *arena, FCGX_Request *fcgx,
                        bool overloaded);
 

@@ -13,10 +13,10 @@
 #include "base/attributes.h"
 #include "base/log.h"
 
-#define THREADS_KEPT 4        /* idle threads that never end */
-#define IDLE_MS 10000         /* after which a further one does */
+#define THREADS_KEPT 4 /* idle threads that never end */
+#define IDLE_MS 10000  /* after which a further one does */
 #define ACCEPT_AT_ONCE 16
-#define YIELD_MS 2            /* that a full process leaves to others, to accept in its stead */
+#define YIELD_MS 2 /* that a full process leaves to others, to accept in its stead */
 
 /* A connection from nginx. It is in the list from accept to close. */
 struct connection {
@@ -105,8 +105,9 @@ is_full(tn_loop *loop, int more)
     return is;
 }
 
-/* Every process of the pool is woken by a connection (EPOLLEXCLUSIVE would wake the same one again and
- * again, until it has all streams and the others none). Who is full lets the others go first. */
+/* Every process of the pool is woken by a connection (EPOLLEXCLUSIVE would wake the same one again
+ * and again, until it has all streams and the others none). Who is full lets the others go first.
+ */
 static void
 accept_connections(tn_loop *loop)
 {
@@ -132,8 +133,7 @@ accept_connections(tn_loop *loop)
 }
 
 /* Is there a request, and not the end of the connection, or nothing after all? */
-static enum { HAS_DATA, HAS_NOTHING, HAS_ENDED }
-peek(int fd)
+static enum { HAS_DATA, HAS_NOTHING, HAS_ENDED } peek(int fd)
 {
     char byte;
     ssize_t got = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
@@ -304,13 +304,13 @@ run_thread(void *argument)
 tn_loop *
 tn_loop_new(const tn_loop_options *options)
 {
-    tn_loop *loop = calloc(1, sizeof(*loop));
+    tn_loop *loop = FCGX_Init() == 0 ? calloc(1, sizeof(*loop)) : NULL;
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = loop};
     struct epoll_event wake = {.events = EPOLLIN, .data.ptr = &loop->wake};
     bool ok;
 
     assert(options->threads > 0);
-    if (loop == NULL || FCGX_Init() != 0)
+    if (loop == NULL)
         return NULL;
     loop->options = *options;
     (void)pthread_mutex_init(&loop->lock, NULL);

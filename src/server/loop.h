@@ -1,9 +1,9 @@
 /* server/loop.h: connections from nginx, served by threads (DESIGN section 2, "the way out")
  *
- * Every thread of a process waits on one epoll. A connection is registered EPOLLONESHOT, so whichever
- * thread wakes serves one request on it and arms it again; the listening socket is in the same epoll.
- * So a kept connection never owns a thread. Threads are started when all are busy and end when they
- * have been idle for a while.
+ * Every thread of a process waits on one epoll. A connection is registered EPOLLONESHOT, so
+ * whichever thread wakes serves one request on it and arms it again; the listening socket is in the
+ * same epoll. So a kept connection never owns a thread. Threads are started when all are busy and
+ * end when they have been idle for a while.
  *
  * Threads: tn_loop_new() to tn_loop_free() on the worker's main thread.
  */
@@ -19,10 +19,10 @@
 typedef struct tn_loop tn_loop;
 
 typedef struct tn_loop_options {
-    int listener;                /* a listening socket, non-blocking */
-    int threads;                 /* at most */
-    size_t stack_bytes;          /* of each */
-    int64_t io_timeout_ms;       /* a peer that neither sends nor takes for so long is dropped */
+    int listener;          /* a listening socket, non-blocking */
+    int threads;           /* at most */
+    size_t stack_bytes;    /* of each */
+    int64_t io_timeout_ms; /* a peer that neither sends nor takes for so long is dropped */
     /* Serves one request that libfcgi has read. `thread_state` is the thread's own. `overloaded`:
      * this is the last thread, so it must not wait for anything long. */
     void (*serve)(void *context, void *thread_state, FCGX_Request *fcgx, bool overloaded);
@@ -47,8 +47,8 @@ void tn_loop_close_idle(tn_loop *loop);
 
 void tn_loop_figures_read(tn_loop *loop, tn_loop_figures *figures);
 
-/* Ends the threads that are idle; call it when no clients are left or their time is up. Threads that
- * are still serving are left to the end of the process: false then, and the loop lives on. */
+/* Ends the threads that are idle; call it when no clients are left or their time is up. Threads
+ * that are still serving are left to the end of the process: false then, and the loop lives on. */
 bool tn_loop_free(tn_loop *loop);
 
 #endif

@@ -1,8 +1,8 @@
 /* server/master.c: the process that watches
  *
  * It reads the configuration, opens the sockets, makes the shared memory, forks the pools and does
- * nothing else but watch them. Workers belong to a generation; SIGHUP starts the next one with the new
- * configuration and, once all of it is ready, tells the one before to drain.
+ * nothing else but watch them. Workers belong to a generation; SIGHUP starts the next one with the
+ * new configuration and, once all of it is ready, tells the one before to drain.
  */
 #include <errno.h>
 #include <pwd.h>
@@ -23,7 +23,7 @@
 #define TICK_MS 1000
 #define STARTING_TICK_MS 20
 #define START_TIMEOUT_MS 30000
-#define YOUNG_S 10            /* a worker that dies younger is replaced with growing pauses */
+#define YOUNG_S 10 /* a worker that dies younger is replaced with growing pauses */
 #define BACK_OFF_MS 100
 #define BACK_OFF_MAX_MS 10000
 #define EXIT_SOFTWARE 70
@@ -87,8 +87,8 @@ load_generation(const char *path, int number)
     return NULL;
 }
 
-/* Opens the log, also when it is open. The workers' user owns the file: when it was moved away, they
- * open it again themselves. */
+/* Opens the log, also when it is open. The workers' user owns the file: when it was moved away,
+ * they open it again themselves. */
 static bool
 open_log(const tn_config *config)
 {
@@ -100,7 +100,8 @@ open_log(const tn_config *config)
         return false;
     if (path == NULL || geteuid() != 0 || *config->server.user == '\0')
         return true;
-    if (stat(path, &file) != 0 || !S_ISREG(file.st_mode)) /* /dev/stdout and its like are not ours */
+    if (stat(path, &file) != 0 ||
+        !S_ISREG(file.st_mode)) /* /dev/stdout and its like are not ours */
         return true;
     account = getpwnam(config->server.user);
     return account == NULL || chown(path, account->pw_uid, account->pw_gid) == 0;
@@ -132,8 +133,7 @@ process_count(const tn_config *config, tn_pool_id pool)
 static bool
 fork_worker(struct master *master, struct generation *generation, tn_pool_id pool)
 {
-    tn_slot *slot =
-        tn_shared_take_slot(master->shared, tn_pools[pool].name, generation->number);
+    tn_slot *slot = tn_shared_take_slot(master->shared, tn_pools[pool].name, generation->number);
     pid_t pid;
 
     if (slot == NULL) {
@@ -306,8 +306,7 @@ finish_reload(struct master *master)
     signal_workers(master, SIGQUIT, -1, master->current->number);
     free_generation(before); /* its workers have copies of their own */
     tn_systemd_notify("READY=1");
-    tn_log(TN_LOG_INFO, "server.reload.finished",
-           TN_INT("generation", master->current->number),
+    tn_log(TN_LOG_INFO, "server.reload.finished", TN_INT("generation", master->current->number),
            TN_INT("ms", tn_clock_ms() - master->starting_since_ms));
 }
 
@@ -534,8 +533,8 @@ tn_serve(const tn_application *application, const char *config_path)
     raise_descriptor_limit();
     problem = open_everything(&master, arena);
     if (problem == NULL && !open_log(config))
-        problem = tn_arena_printf(arena, "cannot open the log %s: %s", config->log.file,
-                                  strerror(errno));
+        problem =
+            tn_arena_printf(arena, "cannot open the log %s: %s", config->log.file, strerror(errno));
     if (problem != NULL)
         (void)fprintf(stderr, "tenon: %s\n", problem);
     else

@@ -1,6 +1,7 @@
 /* server/metrics.h: the area behind ops.sock: GET /metrics in the Prometheus text format 0.0.4
  *
- * It reads shared memory only, so it answers while the database is away. Its state is the scoreboard.
+ * It reads shared memory only, so it answers while the database is away. Its state is the
+ * scoreboard.
  */
 #ifndef TN_SERVER_METRICS_H
 #define TN_SERVER_METRICS_H

@@ -19,8 +19,8 @@ handle_notify(void *context, const char *channel, const char *payload)
 
     if (strcmp(channel, "tenon") == 0 && tn_text_starts(payload, "key:"))
         tn_keys_drop(dispatch->process->keys, payload + 4);
-    else if (strcmp(channel, "tenon") == 0 && (strcmp(payload, "keys:reload") == 0 ||
-                                               tn_text_starts(payload, "tenant:")))
+    else if (strcmp(channel, "tenon") == 0 &&
+             (strcmp(payload, "keys:reload") == 0 || tn_text_starts(payload, "tenant:")))
         tn_keys_drop(dispatch->process->keys, NULL);
     else if (strcmp(channel, "tenon") == 0 && strcmp(payload, "signing_keys") == 0)
         tn_tokens_reload(dispatch->process->tokens);
@@ -47,7 +47,8 @@ tn_notify_start(const tn_dispatch *dispatch, const char *url)
         void *context;
     } pointer = {.given = dispatch};
 
-    return tn_listen_start(&(tn_listen_options){.url = url, .on_notify = handle_notify,
+    return tn_listen_start(&(tn_listen_options){.url = url,
+                                                .on_notify = handle_notify,
                                                 .on_reset = handle_reset,
                                                 .context = pointer.context});
 }

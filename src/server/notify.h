@@ -3,8 +3,8 @@
  * Payloads on channel `tenon`:
  *   key:<sha256 hex>   that API key was revoked or changed     keys:reload   all of them
  *   signing_keys       a signing key was added or retired      tenant:<id>   suspended or changed
- * Everything else is offered to the areas. While the listening connection is away nothing is cached,
- * so a revocation holds from the next request on even then.
+ * Everything else is offered to the areas. While the listening connection is away nothing is
+ * cached, so a revocation holds from the next request on even then.
  *
  * Threads: the callbacks run on the listening thread.
  */

@@ -10,8 +10,8 @@
 typedef enum tn_pool_id { TN_POOL_API, TN_POOL_STREAM, TN_POOL_JOBS, TN_POOLS } tn_pool_id;
 
 typedef struct tn_pool {
-    const char *name;            /* of the section in tenon.conf and of the processes */
-    const char *socket;          /* file in server.run_dir, FileDescriptorName= in systemd + ".sock" */
+    const char *name;   /* of the section in tenon.conf and of the processes */
+    const char *socket; /* file in server.run_dir, FileDescriptorName= in systemd + ".sock" */
 } tn_pool;
 
 extern const tn_pool tn_pools[TN_POOLS];

@@ -1,8 +1,8 @@
 /* server/shared.h: the memory that the master and all workers see, like Apache's scoreboard
  *
  * A file in server.run_dir, mapped by everyone. The master makes it before it forks; `tenon status`
- * maps it to read. A slot belongs to one worker from the fork until the master has reaped it and, when
- * it died with work in hand, until the jobs process has taken care of its runs.
+ * maps it to read. A slot belongs to one worker from the fork until the master has reaped it and,
+ * when it died with work in hand, until the jobs process has taken care of its runs.
  *
  * Threads and processes: any; fields are atomic, texts are written before `state` leaves
  * TN_SLOT_FREE.
@@ -22,24 +22,27 @@
 #define TN_SLOTS 256
 
 typedef enum tn_slot_state {
-    TN_SLOT_FREE, TN_SLOT_STARTING, TN_SLOT_READY, TN_SLOT_DRAINING,
+    TN_SLOT_FREE,
+    TN_SLOT_STARTING,
+    TN_SLOT_READY,
+    TN_SLOT_DRAINING,
     TN_SLOT_DEAD /* ended unasked: its runs are to be failed */
 } tn_slot_state;
 
 typedef struct tn_slot {
-    _Atomic int state;           /* tn_slot_state */
+    _Atomic int state; /* tn_slot_state */
     _Atomic int pid;
     _Atomic int generation;
     char pool[16];
     tn_uuid worker_id;
-    _Atomic int64_t started_at;  /* unix seconds */
+    _Atomic int64_t started_at;         /* unix seconds */
     _Atomic int threads, busy, clients; /* clients: kept FastCGI connections */
     _Atomic int db_open, db_in_use, db_waiting;
     _Atomic uint64_t requests;
 } tn_slot;
 
 typedef struct tn_shared {
-    char magic[8];               /* "tenon\0\0" and a version */
+    char magic[8]; /* "tenon\0\0" and a version */
     _Atomic int master_pid;
     _Atomic int generation;
     _Atomic int64_t started_at;
@@ -48,8 +51,8 @@ typedef struct tn_shared {
     /* behind it: tn_limits, tn_gate */
 } tn_shared;
 
-/* Makes the file anew and maps it; `hash_places` passwords may be hashed at once. NULL with errno set
- * on failure. */
+/* Makes the file anew and maps it; `hash_places` passwords may be hashed at once. NULL with errno
+ * set on failure. */
 tn_shared *tn_shared_create(const char *path, int hash_places);
 
 /* Maps an existing file to read; NULL when there is none or it is another version's. */

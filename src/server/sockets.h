@@ -8,12 +8,13 @@
 #include "base/config.h"
 #include "server/pools.h"
 
-/* One listening socket per pool, from systemd or made in server.run_dir; a worker's user may connect. */
+/* One listening socket per pool, from systemd or made in server.run_dir; a worker's user may
+ * connect. */
 const char *tn_sockets_open(tn_arena *arena, const tn_config *config, int sockets[TN_POOLS]);
 
-/* Refuses connections from now on, for all processes that share the sockets: nginx answers at once that
- * nobody is there, instead of waiting in a queue that nobody serves any more. Those of systemd are left
- * alone: what comes meanwhile waits in them for the next start. */
+/* Refuses connections from now on, for all processes that share the sockets: nginx answers at once
+ * that nobody is there, instead of waiting in a queue that nobody serves any more. Those of systemd
+ * are left alone: what comes meanwhile waits in them for the next start. */
 void tn_sockets_refuse(const int sockets[TN_POOLS]);
 
 /* Removes the sockets that tn_sockets_open() made (those of systemd stay). */

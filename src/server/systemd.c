@@ -17,9 +17,8 @@ tn_systemd_socket(const char *name)
     const char *names = getenv("LISTEN_FDNAMES");
     int64_t number;
 
-    if (pid == NULL || count == NULL || names == NULL ||
-        !tn_text_int(pid, 1, INT32_MAX, &number) || number != getpid() ||
-        !tn_text_int(count, 1, 64, &number))
+    if (pid == NULL || count == NULL || names == NULL || !tn_text_int(pid, 1, INT32_MAX, &number) ||
+        number != getpid() || !tn_text_int(count, 1, 64, &number))
         return -1;
     for (int fd = FIRST_FD; fd < FIRST_FD + number; fd++) {
         const size_t length = strcspn(names, ":");

@@ -33,7 +33,7 @@ struct state {
     tn_dispatch dispatch;
     tn_loop *loop;
     tn_listen *listen;
-    tn_arena *arena;          /* of the main thread, emptied at each tick */
+    tn_arena *arena; /* of the main thread, emptied at each tick */
     bool stopping;
     int64_t drain_since_ms, heartbeat_ms;
 };
@@ -120,12 +120,12 @@ start_process(struct state *state)
 
     state->process = (tn_process){
         .config = config,
-        .db = tn_db_new(&(tn_db_options){.url = config->database.url,
-                                         .connections = (size_t)pool->connections,
-                                         .wait_ms = config->server.database_wait_ms,
-                                         .statement_timeout_ms =
-                                             config->database.statement_timeout_ms,
-                                         .lock_timeout_ms = config->database.lock_timeout_ms}),
+        .db = tn_db_new(
+            &(tn_db_options){.url = config->database.url,
+                             .connections = (size_t)pool->connections,
+                             .wait_ms = config->server.database_wait_ms,
+                             .statement_timeout_ms = config->database.statement_timeout_ms,
+                             .lock_timeout_ms = config->database.lock_timeout_ms}),
         .limits = tn_shared_limits(worker->shared),
         .hash_gate = tn_shared_gate(worker->shared),
         .metrics = &worker->shared->metrics,
@@ -147,8 +147,8 @@ start_areas(struct state *state)
 
     while (areas[count] != NULL)
         count++;
-    state->dispatch = (tn_dispatch){.process = &state->process, .areas = areas,
-                                    .states = calloc(count + 1, sizeof(void *))};
+    state->dispatch = (tn_dispatch){
+        .process = &state->process, .areas = areas, .states = calloc(count + 1, sizeof(void *))};
     if (state->dispatch.states == NULL)
         tn_die("out of memory");
     for (size_t i = 0; i < count; i++)

@@ -1,8 +1,8 @@
 /* server/worker.h: one worker process, from the fork to its end
  *
- * Threads: called by the freshly forked child, on its only thread. Signals: SIGTERM stops (what runs is
- * finished within server.drain_timeout_s), SIGQUIT drains (what runs is finished, however long),
- * SIGUSR1 reopens the log.
+ * Threads: called by the freshly forked child, on its only thread. Signals: SIGTERM stops (what
+ * runs is finished within server.drain_timeout_s), SIGQUIT drains (what runs is finished, however
+ * long), SIGUSR1 reopens the log.
  */
 #ifndef TN_SERVER_WORKER_H
 #define TN_SERVER_WORKER_H

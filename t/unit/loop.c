@@ -34,9 +34,8 @@ serve(void *context, void *thread_state, FCGX_Request *fcgx, bool overloaded)
     while (atomic_load(&fixture->hold) && !overloaded)
         (void)poll(NULL, 0, 1);
     (void)FCGX_FPrintF(fcgx->out, "Status: 200 OK\r\n\r\n%s",
-                       FCGX_GetParam("WORD", fcgx->envp) != NULL
-                           ? FCGX_GetParam("WORD", fcgx->envp)
-                           : "none");
+                       FCGX_GetParam("WORD", fcgx->envp) != NULL ? FCGX_GetParam("WORD", fcgx->envp)
+                                                                 : "none");
     atomic_fetch_add(&fixture->served, 1);
 }
 
@@ -52,8 +51,8 @@ set_up(void **state)
     (void)snprintf(fixture->path, sizeof(fixture->path), "%s/s", fixture->folder);
     memcpy(address.sun_path, fixture->path, strlen(fixture->path));
     fixture->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    assert_int_equal(
-        bind(fixture->listener, (const struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(bind(fixture->listener, (const struct sockaddr *)&address, sizeof(address)),
+                     0);
     assert_int_equal(listen(fixture->listener, 64), 0);
     fixture->loop = tn_loop_new(&(tn_loop_options){.listener = fixture->listener,
                                                    .threads = 2,
