@@ -122,6 +122,12 @@ ok 'an edited configuration is taken by reload' "$dir/bin/tenon" reload -c "$dir
 quickstart >/dev/null
 is '… and left alone by quickstart' "$(setting data schemas)" 'public,mine'
 like 'a setting that does not exist is named' "$(TENON_DATA_SHEMAS=x quickstart 2>&1)" 'TENON_DATA_SHEMAS names no setting'
+before_conf=$(cat "$dir/tenon.conf")
+like 'a value that cannot be is named' "$(TENON_CHAT_FLUSH_MS=soon quickstart 2>&1)" 'chat.flush_ms: expected a whole number'
+is '… and leaves the configuration as it was' "$(cat "$dir/tenon.conf")" "$before_conf"
+sed -i '$a no_such = 1' "$dir/tenon.conf"
+like 'a configuration edited wrongly is not blamed on the database' "$(quickstart 2>&1)" "correct $dir/tenon.conf"
+echo "$before_conf" >"$dir/tenon.conf"
 
 # After a crash.
 for part in nginx tenon postgres; do kill -KILL "$(pid_of $part)"; done
