@@ -829,12 +829,13 @@ revoke execute on function tenon.estimate_tokens(text, jsonb), tenon.acts_for(uu
     tenon.message_json(ai.messages), tenon.run_json(ai.runs), tenon.tool_call_json(ai.tool_calls), tenon.run_answer(ai.runs),
     tenon.count_message(), tenon.mark_branched(), tenon.cancel_deleted(), tenon.delete_conversations(), tenon.title_of(text),
     tenon.history(uuid, bigint, integer), tenon.model_limits(jsonb, text, text), tenon.candidates(jsonb, text, text, bigint),
-    tenon.problem(integer, text, text, jsonb),
-    tenon.caller_id(), tenon.admit_run(uuid, jsonb), tenon.begin_run(jsonb), tenon.finish_run(jsonb), tenon.cancel_run(uuid), tenon.fail_lost_runs(uuid, interval),
-    tenon.sweep_runs(), tenon.sweep_sessions() from public;
+    tenon.problem(integer, text, text, jsonb), tenon.caller_id(), tenon.admit_run(uuid, jsonb), tenon.begin_run(jsonb),
+    tenon.finish_run(jsonb), tenon.withdraw_run(uuid), tenon.cancel_run(uuid), tenon.fail_lost_runs(uuid, interval), tenon.sweep_runs(),
+    tenon.sweep_sessions() from public;
 grant execute on function tenon.estimate_tokens(text, jsonb), tenon.chat_json(ai.conversations), tenon.message_json(ai.messages),
     tenon.run_json(ai.runs), tenon.tool_call_json(ai.tool_calls), tenon.run_answer(ai.runs)
     to authenticated, agent, service_role, tenon_worker;
 grant execute on function tenon.title_of(text), tenon.problem(integer, text, text, jsonb), tenon.caller_id(),
     tenon.admit_run(uuid, jsonb), tenon.begin_run(jsonb), tenon.cancel_run(uuid) to authenticated, agent, service_role;
-grant execute on function tenon.finish_run(jsonb), tenon.withdraw_run(uuid), tenon.fail_lost_runs(uuid, interval), tenon.sweep_runs(), tenon.sweep_sessions() to tenon_worker;
+grant execute on function tenon.finish_run(jsonb), tenon.withdraw_run(uuid), tenon.fail_lost_runs(uuid, interval), tenon.sweep_runs(),
+    tenon.sweep_sessions() to tenon_worker;

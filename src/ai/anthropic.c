@@ -1,7 +1,7 @@
 /* ai/anthropic.c: the messages API of Anthropic
  *
- * The system prompt is a member of its own, turns alternate between user and assistant, and max_tokens is
- * required. Events say what they are in `type`, the same word as the event's name.
+ * The system prompt is a member of its own, turns alternate between user and assistant, and
+ * max_tokens is required. Events say what they are in `type`, the same word as the event's name.
  */
 #include <string.h>
 
@@ -37,9 +37,9 @@ make_headers(tn_arena *arena, const tn_provider_config *provider)
 static void
 add_part(PQExpBuffer body, const tn_ai_part *part)
 {
-    appendPQExpBufferStr(body,
-                         part->text != NULL ? "{\"type\":\"text\",\"text\":"
-                                            : "{\"type\":\"image\",\"source\":{\"type\":\"url\",\"url\":");
+    appendPQExpBufferStr(body, part->text != NULL
+                                   ? "{\"type\":\"text\",\"text\":"
+                                   : "{\"type\":\"image\",\"source\":{\"type\":\"url\",\"url\":");
     tn_buffer_json_string(body, part->text != NULL ? part->text : part->image_url);
     appendPQExpBufferStr(body, part->text != NULL ? "}" : "}}");
 }
@@ -66,7 +66,8 @@ add_system(PQExpBuffer body, tn_arena *arena, const tn_ai_request *request)
     if (request->instructions != NULL)
         appendPQExpBufferStr(text, request->instructions);
     for (size_t i = 0; i < request->message_count; i++)
-        for (size_t j = 0; is_system(&request->messages[i]) && j < request->messages[i].part_count; j++)
+        for (size_t j = 0; is_system(&request->messages[i]) && j < request->messages[i].part_count;
+             j++)
             if (request->messages[i].parts[j].text != NULL)
                 appendPQExpBuffer(text, "%s%s", text->len > 0 ? "\n\n" : "",
                                   request->messages[i].parts[j].text);
@@ -139,7 +140,8 @@ take_failure(tn_ai_answer *answer, json_object *value)
 }
 
 static bool
-take_event(tn_ai_answer *answer, tn_arena *scratch, const char *name, const char *data, size_t length)
+take_event(tn_ai_answer *answer, tn_arena *scratch, const char *name, const char *data,
+           size_t length)
 {
     json_object *value, *part;
     const char *type, *text;
@@ -158,7 +160,8 @@ take_event(tn_ai_answer *answer, tn_arena *scratch, const char *name, const char
             (void)tn_ai_answer_text(answer, text, strlen(text));
     } else if (strcmp(type, "message_start") == 0) {
         part = tn_json_get(value, "message");
-        tn_ai_answer_name(answer, tn_json_text(part, "id", NULL), tn_json_text(part, "model", NULL));
+        tn_ai_answer_name(answer, tn_json_text(part, "id", NULL),
+                          tn_json_text(part, "model", NULL));
         take_input(answer, tn_json_get(part, "usage")); /* output_tokens means nothing yet */
     } else if (strcmp(type, "message_delta") == 0) {
         part = tn_json_get(value, "usage");

@@ -15,22 +15,23 @@
 #include "base/text.h"
 
 #define FIRST_PAUSE_MS 200
-#define PAUSE_MAX_MS 10000         /* that we choose */
-#define RETRY_AFTER_MAX_MS 20000   /* that a provider may ask for; a longer one is not waited for */
+#define PAUSE_MAX_MS 10000       /* that we choose */
+#define RETRY_AFTER_MAX_MS 20000 /* that a provider may ask for; a longer one is not waited for */
 #define ERROR_BODY_MAX 65536
 #define EVENT_MAX (4 * 1024 * 1024)
-#define JSON_PER_TEXT 6            /* bytes of JSON for one byte of text, at most */
-#define WIRE_PER_TEXT 512          /* bytes on the wire for one byte of text, at most; bounds an answer */
+#define JSON_PER_TEXT 6   /* bytes of JSON for one byte of text, at most */
+#define WIRE_PER_TEXT 512 /* bytes on the wire for one byte of text, at most; bounds an answer */
 
 /* One try: what arrives and what became of it. */
-struct try {
+struct
+try {
     const tn_ai_call *call;
-    tn_arena *arena, *scratch;     /* scratch is emptied after each event */
+    tn_arena *arena, *scratch; /* scratch is emptied after each event */
     const tn_ai_dialect *dialect;
     tn_ai_answer answer;
     tn_ai_attempt *attempt;
     tn_event_stream *events;
-    PQExpBuffer body;              /* of an answer that is no stream */
+    PQExpBuffer body; /* of an answer that is no stream */
     tn_ai_count said;
     int64_t started_ms;
     int64_t retry_after_ms;
@@ -74,8 +75,8 @@ take_event(void *context, const char *name, const char *data, size_t length)
     return !try->is_misunderstood && !try->answer.stopped && try->answer.failure == NULL;
 }
 
-/* A stream begins with a field or a comment, a JSON text with a brace: some servers send the one and
- * call it the other. */
+/* A stream begins with a field or a comment, a JSON text with a brace: some servers send the one
+ * and call it the other. */
 static bool
 looks_like_stream(const char *bytes, size_t length)
 {
@@ -236,8 +237,9 @@ judge(struct try *try, const tn_fetch_result *result)
         return unreachable(try);
     }
     if (result->status != 200)
-        return provider_error(try, result->status,
-                              tn_ai_error_words(try->arena, tn_buffer_text(try->body), try->body->len));
+        return provider_error(
+            try, result->status,
+            tn_ai_error_words(try->arena, tn_buffer_text(try->body), try->body->len));
     return judge_answer(try);
 }
 
@@ -327,11 +329,14 @@ finish_attempt(struct try *try, const tn_error *error)
 {
     tn_ai_attempt *attempt = try->attempt;
 
-    attempt->outcome = try->is_cancelled ? TN_AI_CANCELLED : error != NULL ? TN_AI_FAILED : TN_AI_COMPLETED;
+    attempt->outcome = try->is_cancelled ? TN_AI_CANCELLED
+                       : error != NULL   ? TN_AI_FAILED
+                                         : TN_AI_COMPLETED;
     attempt->error = error;
-    attempt->finish_reason = try->is_cancelled ? "cancelled" : error != NULL ? "error"
-                             : try->answer.finish_reason != NULL             ? try->answer.finish_reason
-                                                                             : "stop";
+    attempt->finish_reason = try->is_cancelled                   ? "cancelled"
+                             : error != NULL                     ? "error"
+                             : try->answer.finish_reason != NULL ? try->answer.finish_reason
+                                                                 : "stop";
     attempt->response_model = try->answer.model;
     attempt->response_id = try->answer.id;
     attempt->duration_ms = tn_clock_ms() - try->started_ms;
@@ -393,8 +398,8 @@ run_attempt(tn_arena *arena, const tn_ai_call *call, tn_ai_attempt *attempt)
 
 enum next { GIVE_UP, NEXT_PROVIDER, AGAIN };
 
-/* What to do after a failed try. A fault of the request is everybody's fault; a timeout is not worth
- * waiting for again. */
+/* What to do after a failed try. A fault of the request is everybody's fault; a timeout is not
+ * worth waiting for again. */
 static enum next
 decide(const tn_ai_attempt *attempt, int64_t retry_after_ms)
 {

@@ -52,7 +52,8 @@ tn_ai_echo(tn_arena *arena, const tn_provider_config *provider, const tn_ai_requ
     answer->model = request->model;
     while (*at != '\0') {
         /* nobody watches the words go by: all at once */
-        const size_t length = provider->delay_ms > 0 || request->stream ? word_length(at) : strlen(at);
+        const size_t length =
+            provider->delay_ms > 0 || request->stream ? word_length(at) : strlen(at);
 
         if (!tn_ai_answer_text(answer, at, length))
             return;

@@ -1,7 +1,8 @@
 /* ai/estimate.h: how many tokens a text is, where nobody has counted
  *
- * Four ASCII characters to one, and every other character by its length in UTF-8. tenon.estimate_tokens()
- * in sql/migrations/0004_chat.sql is the same rule; t/sql/chat.sql and t/unit/estimate.c hold both to it.
+ * Four ASCII characters to one, and every other character by its length in UTF-8.
+ * tenon.estimate_tokens() in sql/migrations/0004_chat.sql is the same rule; t/sql/chat.sql and
+ * t/unit/estimate.c hold both to it.
  *
  * Threads: any; a count belongs to one.
  */

@@ -10,9 +10,9 @@ struct tn_event_stream {
     void *context;
     size_t max;
     PQExpBuffer line, name, data;
-    bool has_data;      /* a data line came, also an empty one */
-    bool after_return;  /* the last byte was CR: a LF now belongs to it */
-    bool at_start;      /* of the stream: a byte order mark may come */
+    bool has_data;     /* a data line came, also an empty one */
+    bool after_return; /* the last byte was CR: a LF now belongs to it */
+    bool at_start;     /* of the stream: a byte order mark may come */
     tn_event_outcome outcome;
 };
 
@@ -36,9 +36,8 @@ tn_event_stream_new(tn_arena *arena, size_t max, tn_event_taker take, void *cont
 static void
 end_event(tn_event_stream *stream)
 {
-    if (stream->has_data &&
-        !stream->take(stream->context, tn_buffer_text(stream->name), tn_buffer_text(stream->data),
-                      stream->data->len))
+    if (stream->has_data && !stream->take(stream->context, tn_buffer_text(stream->name),
+                                          tn_buffer_text(stream->data), stream->data->len))
         stream->outcome = TN_EVENTS_STOPPED;
     stream->has_data = false;
     resetPQExpBuffer(stream->name);

@@ -56,27 +56,31 @@ choose_of(const tn_config *config, const tn_provider_config *provider, const cha
 
     if (model == NULL || (strcmp(model, provider->name) == 0 && !lists(provider, model)))
         return choose_default(config, provider, choice);
-    if (strncmp(model, provider->name, length) == 0 && model[length] == '/' && !lists(provider, model))
+    if (strncmp(model, provider->name, length) == 0 && model[length] == '/' &&
+        !lists(provider, model))
         model += length + 1;
     *choice = (tn_ai_choice){.provider = provider, .model = model};
     return *model != '\0' && serves(provider, model);
 }
 
-/* "mock/gpt-4o" → mock; NULL when no provider is named so. Models of others have slashes as well. */
+/* "mock/gpt-4o" → mock; NULL when no provider is named so. Models of others have slashes as well.
+ */
 static const tn_provider_config *
 named_before_slash(tn_arena *arena, const tn_config *config, const char *model)
 {
     const char *slash = strchr(model, '/');
 
-    return slash == NULL ? NULL
-                         : tn_config_provider(config, tn_arena_bytes(arena, model, (size_t)(slash - model)));
+    return slash == NULL
+               ? NULL
+               : tn_config_provider(config, tn_arena_bytes(arena, model, (size_t)(slash - model)));
 }
 
 bool
 tn_ai_choose(tn_arena *arena, const tn_config *config, const char *provider, const char *model,
              tn_ai_choice *choice)
 {
-    const tn_provider_config *found = provider == NULL ? NULL : tn_config_provider(config, provider);
+    const tn_provider_config *found =
+        provider == NULL ? NULL : tn_config_provider(config, provider);
 
     if (provider != NULL)
         return found != NULL && choose_of(config, found, model, choice);
@@ -113,7 +117,8 @@ add_provider(PQExpBuffer json, const tn_provider_config *provider)
             appendPQExpBufferChar(json, ',');
         tn_buffer_json_string(json, model->name);
         appendPQExpBufferChar(json, ':');
-        add_limits(json, model->context_tokens > 0 ? model->context_tokens : provider->context_tokens,
+        add_limits(json,
+                   model->context_tokens > 0 ? model->context_tokens : provider->context_tokens,
                    model->output_tokens > 0 ? model->output_tokens : provider->output_tokens);
     }
     appendPQExpBufferChar(json, '}');

@@ -1,7 +1,7 @@
 /* ai/openai.c: chat completions as OpenAI made them and many others speak them
  *
- * Servers differ in what they leave out: usage, ids, the final "[DONE]", even `choices`. What is there
- * is taken, what is not is not missed; call.c decides whether an answer was whole.
+ * Servers differ in what they leave out: usage, ids, the final "[DONE]", even `choices`. What is
+ * there is taken, what is not is not missed; call.c decides whether an answer was whole.
  */
 #include <string.h>
 
@@ -34,8 +34,9 @@ make_headers(tn_arena *arena, const tn_provider_config *provider)
 static void
 add_part(PQExpBuffer body, const tn_ai_part *part)
 {
-    appendPQExpBufferStr(body, part->text != NULL ? "{\"type\":\"text\",\"text\":"
-                                                  : "{\"type\":\"image_url\",\"image_url\":{\"url\":");
+    appendPQExpBufferStr(body, part->text != NULL
+                                   ? "{\"type\":\"text\",\"text\":"
+                                   : "{\"type\":\"image_url\",\"image_url\":{\"url\":");
     tn_buffer_json_string(body, part->text != NULL ? part->text : part->image_url);
     appendPQExpBufferStr(body, part->text != NULL ? "}" : "}}");
 }
@@ -86,7 +87,8 @@ make_body(tn_arena *arena, const tn_provider_config *provider, const tn_ai_reque
             appendPQExpBufferChar(body, ',');
         add_message(body, &request->messages[i]);
     }
-    appendPQExpBuffer(body, "],\"%s\":%lld", limit_member(provider), (long long)request->max_tokens);
+    appendPQExpBuffer(body, "],\"%s\":%lld", limit_member(provider),
+                      (long long)request->max_tokens);
     if (request->stream)
         appendPQExpBufferStr(body, ",\"stream\":true,\"stream_options\":{\"include_usage\":true}");
     appendPQExpBufferChar(body, '}');
@@ -147,7 +149,8 @@ take_value(tn_ai_answer *answer, json_object *value, const char *member)
 }
 
 static bool
-take_event(tn_ai_answer *answer, tn_arena *scratch, const char *name, const char *data, size_t length)
+take_event(tn_ai_answer *answer, tn_arena *scratch, const char *name, const char *data,
+           size_t length)
 {
     json_object *value;
 

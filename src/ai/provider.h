@@ -37,21 +37,24 @@ typedef struct tn_ai_request {
 
 /* An answer as it comes in. Start with TN_AI_ANSWER_INIT and set arena, on_text and context. */
 typedef struct tn_ai_answer {
-    tn_arena *arena;                          /* of what the answer keeps */
+    tn_arena *arena;                                                 /* of what the answer keeps */
     bool (*on_text)(void *context, const char *text, size_t length); /* false: stop */
     void *context;
-    const char *finish_reason;                /* stop, length, content_filter, tool_calls; NULL: not yet */
-    const char *model, *id;                   /* as the provider names them, or NULL */
-    int64_t input_tokens, output_tokens;      /* -1: not told */
-    const char *failure;                      /* the provider's words for an error in mid-answer */
-    bool ended;                               /* it said that this was all */
-    bool stopped;                             /* on_text() wanted no more */
+    const char *finish_reason; /* stop, length, content_filter, tool_calls; NULL: not yet */
+    const char *model, *id;    /* as the provider names them, or NULL */
+    int64_t input_tokens, output_tokens; /* -1: not told */
+    const char *failure;                 /* the provider's words for an error in mid-answer */
+    bool ended;                          /* it said that this was all */
+    bool stopped;                        /* on_text() wanted no more */
 } tn_ai_answer;
 
-#define TN_AI_ANSWER_INIT {.input_tokens = -1, .output_tokens = -1}
+#define TN_AI_ANSWER_INIT                       \
+    {                                           \
+        .input_tokens = -1, .output_tokens = -1 \
+    }
 
 typedef struct tn_ai_dialect {
-    const char *path;                         /* behind the base URL */
+    const char *path; /* behind the base URL */
     /* Request headers, NULL-terminated, the key among them. */
     const char *const *(*headers)(tn_arena *arena, const tn_provider_config *provider);
     const char *(*body)(tn_arena *arena, const tn_provider_config *provider,

@@ -10,8 +10,7 @@ read_error(tn_ctx *c, json_object *run)
     json_object *kept = tn_json_get(run, "error");
     const int64_t provider_status = tn_json_int(kept, "provider_status", 0);
     PQExpBuffer members = tn_arena_buffer(c->arena);
-    tn_error *error =
-        tn_arena_alloc(c->arena, 1, sizeof(*error));
+    tn_error *error = tn_arena_alloc(c->arena, 1, sizeof(*error));
 
     *error = (tn_error){
         .status = (int)tn_json_int(kept, "status", 500),
@@ -84,7 +83,8 @@ send_error(tn_ctx *c, const tn_error *error, size_t total)
     tn_response response = {0};
 
     tn_render_error(c->request, error, c->arena, &response);
-    (void)tn_sse_event(c->response, "error", tn_arena_printf(c->arena, "%zu", total + 1), response.body);
+    (void)tn_sse_event(c->response, "error", tn_arena_printf(c->arena, "%zu", total + 1),
+                       response.body);
 }
 
 static void
@@ -109,7 +109,8 @@ tn_event_end(tn_ctx *c, const tn_answer *answer, size_t total, uint64_t seen)
     else if (seen <= total)
         (void)tn_sse_event(c->response, "message", tn_arena_printf(c->arena, "%zu", total + 1),
                            answer->json);
-    /* Also for those who have seen it: a client that comes back after the end must learn that it was. */
+    /* Also for those who have seen it: a client that comes back after the end must learn that it
+     * was. */
     send_done(c, answer->run_id, answer->status, total);
 }
 

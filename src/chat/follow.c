@@ -17,11 +17,11 @@ struct follower {
     tn_ctx *c;
     tn_arena *scratch;
     const tn_uuid *run_id;
-    bool is_sending;      /* events; else it only waits */
-    size_t offset;        /* bytes of text that the client has */
-    int64_t heard_ms;     /* when something was sent last */
-    int64_t deadline_ms;  /* 0: none */
-    const char *answer;   /* once the run has ended */
+    bool is_sending;     /* events; else it only waits */
+    size_t offset;       /* bytes of text that the client has */
+    int64_t heard_ms;    /* when something was sent last */
+    int64_t deadline_ms; /* 0: none */
+    const char *answer;  /* once the run has ended */
 };
 
 static bool
@@ -230,8 +230,9 @@ tn_follow_answer(tn_ctx *c, const tn_uuid *run_id)
         TN_TRY(tn_answer_read(c, f.answer, &answer));
         return tn_answer_respond(c, &answer);
     }
-    error = tn_error_new(c->arena, 409, "run_in_progress", "Ask again with the same Idempotency-Key.",
-                         "the same request is still being answered");
+    error =
+        tn_error_new(c->arena, 409, "run_in_progress", "Ask again with the same Idempotency-Key.",
+                     "the same request is still being answered");
     error->members = tn_arena_printf(c->arena, "\"run_id\":\"%s\"", run_id->text);
     error->retry_after_s = 5;
     return error;

@@ -8,19 +8,19 @@
 #include "base/lock.h"
 
 struct tn_live {
-    tn_live *next;           /* guarded by the registry's lock */
-    int holders;             /* guarded by the registry's lock */
+    tn_live *next; /* guarded by the registry's lock */
+    int holders;   /* guarded by the registry's lock */
     tn_uuid run_id;
     atomic_bool is_cancelled;
     tn_lock lock;
     pthread_cond_t changed;
-    PQExpBuffer text;        /* written by one thread, under lock */
-    bool is_over;            /* guarded by lock */
+    PQExpBuffer text; /* written by one thread, under lock */
+    bool is_over;     /* guarded by lock */
 };
 
 struct tn_lives {
     tn_lock lock;
-    tn_live *first;          /* guarded by lock */
+    tn_live *first; /* guarded by lock */
 };
 
 tn_lives *

@@ -1,10 +1,11 @@
 /* chat/live.h: the runs that this process is doing right now
  *
- * The thread that does a run writes its text here; others of the process that follow the run wait for
- * it here, and a cancellation reaches it here. Runs of other processes are followed in the database.
+ * The thread that does a run writes its text here; others of the process that follow the run wait
+ * for it here, and a cancellation reaches it here. Runs of other processes are followed in the
+ * database.
  *
- * Threads: any. One thread opens and writes a run; a run lives until the last who holds it gives it back.
- * Errors:  none.
+ * Threads: any. One thread opens and writes a run; a run lives until the last who holds it gives it
+ * back. Errors:  none.
  */
 #ifndef TN_CHAT_LIVE_H
 #define TN_CHAT_LIVE_H
@@ -48,9 +49,9 @@ void tn_live_end(tn_live *live);
 
 /* --- for those who follow -------------------------------------------------------------------- */
 
-/* Waits until there is more than `*offset` bytes, the run is over, or `deadline_ms` (tn_clock_ms()) has
- * come, and appends what there is behind `*offset` to `text`. An offset within a character is moved to its
- * beginning first. False: it is over. */
+/* Waits until there is more than `*offset` bytes, the run is over, or `deadline_ms` (tn_clock_ms())
+ * has come, and appends what there is behind `*offset` to `text`. An offset within a character is
+ * moved to its beginning first. False: it is over. */
 bool tn_live_wait(tn_live *live, size_t *offset, int64_t deadline_ms, PQExpBuffer text);
 
 #endif

@@ -179,7 +179,8 @@ add_members(tn_ctx *c, const struct body *body, PQExpBuffer request)
     if (body->metadata != NULL) {
         const char *metadata = tn_json_print(c->arena, body->metadata);
 
-        if (!json_object_is_type(body->metadata, json_type_object) || strlen(metadata) > METADATA_MAX)
+        if (!json_object_is_type(body->metadata, json_type_object) ||
+            strlen(metadata) > METADATA_MAX)
             return invalid(c, "metadata is an object of at most 16384 bytes");
         appendPQExpBuffer(request, ",\"metadata\":%s", metadata);
     }
@@ -241,7 +242,8 @@ tn_message_read(tn_ctx *c, const tn_uuid *chat_id, tn_message *message)
     if (*chat_id->text != '\0')
         body.chat_id = *chat_id;
     if (body.content == NULL && *body.parent_id.text == '\0')
-        return invalid(c, "content is missing; to answer a message again, name a user's message in parent_id");
+        return invalid(
+            c, "content is missing; to answer a message again, name a user's message in parent_id");
     message->is_streaming = body.stream == 1;
     message->run_id = tn_uuid_new();
     TN_TRY(add_members(c, &body, request));
@@ -265,7 +267,8 @@ read_message(tn_ctx *c, json_object *entry)
 
         read[i].image_url = part == NULL ? NULL : image_url(part);
         if (read[i].image_url == NULL)
-            read[i].text = part == NULL ? tn_json_text(entry, "content", "") : tn_json_text(part, "text", "");
+            read[i].text =
+                part == NULL ? tn_json_text(entry, "content", "") : tn_json_text(part, "text", "");
     }
     return (tn_ai_message){
         .role = tn_json_text(entry, "role", "user"), .parts = read, .part_count = count};
@@ -277,8 +280,8 @@ is_one_text(const tn_ai_message *message)
     return message->part_count == 1 && message->parts[0].text != NULL;
 }
 
-/* After a run that failed without a word two messages of the user follow one another, and many models'
- * templates want turns that alternate. */
+/* After a run that failed without a word two messages of the user follow one another, and many
+ * models' templates want turns that alternate. */
 static void
 join(tn_ctx *c, tn_ai_message *earlier, const tn_ai_message *later)
 {
@@ -316,7 +319,8 @@ read_history(tn_ctx *c, json_object *history, tn_ai_request *request)
     request->message_count = count;
 }
 
-/* [provider, model, max_tokens]; false: not configured here (the configuration has just changed). */
+/* [provider, model, max_tokens]; false: not configured here (the configuration has just changed).
+ */
 static bool
 read_candidate(tn_ctx *c, json_object *entry, tn_ai_candidate *candidate)
 {
@@ -333,19 +337,22 @@ read_candidate(tn_ctx *c, json_object *entry, tn_ai_candidate *candidate)
 const tn_error *
 tn_message_call(tn_ctx *c, json_object *admitted, tn_ai_call *call)
 {
-    json_object *list = tn_json_get(admitted, "candidates"), *history = tn_json_get(admitted, "history");
+    json_object *list = tn_json_get(admitted, "candidates"),
+                *history = tn_json_get(admitted, "history");
     const size_t most = list == NULL ? 0 : json_object_array_length(list);
     tn_ai_candidate *candidates = tn_arena_alloc(c->arena, most + 1, sizeof(*candidates));
 
     for (size_t i = 0; i < most; i++)
-        if (read_candidate(c, json_object_array_get_idx(list, i), &candidates[call->candidate_count]))
+        if (read_candidate(c, json_object_array_get_idx(list, i),
+                           &candidates[call->candidate_count]))
             call->candidate_count++;
     if (call->candidate_count == 0 || history == NULL)
         return tn_error_internal(c->arena, "chat.begin.odd", "no candidates or no history");
     call->candidates = candidates;
     call->input_estimate = tn_json_int(admitted, "input_estimate", 0);
     call->request.instructions = tn_json_text(admitted, "system", NULL);
-    call->request.stream = true; /* always: so that a run can be followed, cancelled and kept in part */
+    call->request.stream =
+        true; /* always: so that a run can be followed, cancelled and kept in part */
     read_history(c, history, &call->request);
     return NULL;
 }

@@ -16,10 +16,11 @@ typedef struct tn_message {
 
 /* Reads the body. `chat_id` is the path's, or empty. 400 validation_failed, unknown_field,
  * model_not_found, idempotency_key_too_long; 413 content_too_large. */
-const tn_error *tn_message_read(tn_ctx *c, const tn_uuid *chat_id, tn_message *message) TN_MUST_CHECK;
+const tn_error *tn_message_read(tn_ctx *c, const tn_uuid *chat_id,
+                                tn_message *message) TN_MUST_CHECK;
 
-/* What begin_run() admitted, as a call of a provider: request, candidates and the estimate of its input.
- * 500 when it is not what we have asked for. */
+/* What begin_run() admitted, as a call of a provider: request, candidates and the estimate of its
+ * input. 500 when it is not what we have asked for. */
 const tn_error *tn_message_call(tn_ctx *c, json_object *admitted, tn_ai_call *call) TN_MUST_CHECK;
 
 #endif

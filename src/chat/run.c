@@ -15,10 +15,11 @@
 #include "chat/follow.h"
 #include "chat/queries.h"
 
-#define FLUSH_BACKOFF_MS 5000     /* after a flush that failed */
+#define FLUSH_BACKOFF_MS 5000 /* after a flush that failed */
 #define STORE_PAUSE_MS 500
-#define STORE_MAX_MS 120000       /* so long is it tried to store the end of a run */
-#define WITHDRAW_MAX_MS 20000     /* and so long to take one back of which nobody knows whether it was begun */
+#define STORE_MAX_MS 120000 /* so long is it tried to store the end of a run */
+#define WITHDRAW_MAX_MS \
+    20000 /* and so long to take one back of which nobody knows whether it was begun */
 
 struct run {
     tn_ctx *c;
@@ -26,9 +27,9 @@ struct run {
     tn_arena *scratch;
     const char *id;
     bool is_streaming;
-    size_t flushed;               /* bytes */
+    size_t flushed; /* bytes */
     int64_t flush_due_ms;
-    int64_t heard_ms;             /* when something was sent last */
+    int64_t heard_ms; /* when something was sent last */
 };
 
 /* --- while the provider speaks --------------------------------------------------------------- */
@@ -50,8 +51,10 @@ flush(struct run *run)
     if (length == run->flushed)
         return;
     (void)snprintf(position, sizeof(position), "%zu", run->flushed);
-    if (tn_db_run(c->process->db, run->scratch, &context, TN_READ_WRITE_ASYNC, &query, 1, &rows) != NULL) {
-        run->flush_due_ms = tn_clock_ms() + FLUSH_BACKOFF_MS; /* the same text and more, next time */
+    if (tn_db_run(c->process->db, run->scratch, &context, TN_READ_WRITE_ASYNC, &query, 1, &rows) !=
+        NULL) {
+        run->flush_due_ms =
+            tn_clock_ms() + FLUSH_BACKOFF_MS; /* the same text and more, next time */
     } else {
         run->flushed = length;
         if (tn_rows_count(rows) > 0 && tn_rows_bool(rows, 0, 0))
@@ -79,7 +82,8 @@ take_text(void *context, const char *text, size_t length)
 static void
 beat(struct run *run)
 {
-    if (!run->is_streaming || tn_clock_ms() - run->heard_ms < run->c->config->chat.heartbeat_s * 1000)
+    if (!run->is_streaming ||
+        tn_clock_ms() - run->heard_ms < run->c->config->chat.heartbeat_s * 1000)
         return;
     (void)tn_sse_comment(run->c->response, "still there");
     run->heard_ms = tn_clock_ms();
@@ -201,15 +205,17 @@ make_report(const struct run *run, const tn_ai_result *result)
     return tn_buffer_text(json);
 }
 
-/* When the report itself cannot be stored, which is a bug of ours, at least the run must not stay open. */
+/* When the report itself cannot be stored, which is a bug of ours, at least the run must not stay
+ * open. */
 static const char *
 make_emergency_report(const struct run *run)
 {
-    return tn_arena_printf(run->c->arena,
-                           "{\"run_id\":\"%s\",\"status\":\"failed\",\"finish_reason\":\"error\",\"content\":\"\","
-                           "\"error\":{\"status\":500,\"code\":\"internal_error\","
-                           "\"message\":\"the reply could not be stored\"}}",
-                           run->id);
+    return tn_arena_printf(
+        run->c->arena,
+        "{\"run_id\":\"%s\",\"status\":\"failed\",\"finish_reason\":\"error\",\"content\":\"\","
+        "\"error\":{\"status\":500,\"code\":\"internal_error\","
+        "\"message\":\"the reply could not be stored\"}}",
+        run->id);
 }
 
 static bool
@@ -232,7 +238,9 @@ store(struct run *run, const char *report, const char **answer)
         error = tn_tx_worker(run->c, TN_READ_WRITE, &tn_sql_run_finish, TN_PARAMS(report), &rows);
         if (error == NULL) {
             *answer = tn_rows_text(rows, 0, 0);
-            return *answer != NULL ? NULL : tn_error_internal(run->c->arena, "chat.run.lost", "run %s", run->id);
+            return *answer != NULL
+                       ? NULL
+                       : tn_error_internal(run->c->arena, "chat.run.lost", "run %s", run->id);
         }
         if (error->status < 500 || error->status == 500) {
             tn_log(TN_LOG_ERROR, "chat.run.not_stored", TN_STR("request_id", run->c->request->id),
@@ -260,9 +268,10 @@ log_run(const struct run *run, const tn_ai_result *result)
     tn_log(last->outcome == TN_AI_FAILED ? TN_LOG_WARN : TN_LOG_INFO, "chat.run",
            TN_STR("request_id", run->c->request->id), TN_STR("run_id", run->id),
            TN_STR("outcome", tn_ai_outcome_text(last->outcome)),
-           TN_STR("provider", last->candidate->provider->name), TN_STR("model", last->candidate->model),
-           TN_INT("attempts", result->attempt_count), TN_INT("first_text_ms", last->first_text_ms),
-           TN_INT("ms", last->duration_ms), TN_INT("input_tokens", last->input_tokens),
+           TN_STR("provider", last->candidate->provider->name),
+           TN_STR("model", last->candidate->model), TN_INT("attempts", result->attempt_count),
+           TN_INT("first_text_ms", last->first_text_ms), TN_INT("ms", last->duration_ms),
+           TN_INT("input_tokens", last->input_tokens),
            TN_INT("output_tokens", last->output_tokens));
 }
 
@@ -390,16 +399,17 @@ replay(tn_ctx *c, const tn_message *message, json_object *earlier)
     return tn_answer_respond(c, &answer);
 }
 
-/* The connection broke while COMMIT was on its way: the run may be open, and nobody would ever do it. So it
- * is taken back if it is there, before the client hears that it may try again; should the database stay
- * away, the reaper fails it within hours. */
+/* The connection broke while COMMIT was on its way: the run may be open, and nobody would ever do
+ * it. So it is taken back if it is there, before the client hears that it may try again; should the
+ * database stay away, the reaper fails it within hours. */
 static void
 withdraw(tn_ctx *c, const tn_message *message)
 {
     const int64_t give_up_ms = tn_clock_ms() + WITHDRAW_MAX_MS;
     const tn_rows *rows;
 
-    while (tn_tx_worker(c, TN_READ_WRITE, &tn_sql_run_withdraw, TN_PARAMS(message->run_id.text), &rows) != NULL &&
+    while (tn_tx_worker(c, TN_READ_WRITE, &tn_sql_run_withdraw, TN_PARAMS(message->run_id.text),
+                        &rows) != NULL &&
            tn_clock_ms() < give_up_ms)
         (void)tn_pause_ms(STORE_PAUSE_MS, NULL, NULL);
 }
@@ -412,7 +422,8 @@ begin(tn_ctx *c, const tn_message *message, tn_live *live)
     const tn_rows *rows;
     const char *json;
 
-    error = tn_tx_rows(c, TN_READ_WRITE, &tn_sql_run_begin, TN_PARAMS(message->request_json), &rows);
+    error =
+        tn_tx_rows(c, TN_READ_WRITE, &tn_sql_run_begin, TN_PARAMS(message->request_json), &rows);
     if (error != NULL && strcmp(error->code, "commit_unknown") == 0)
         withdraw(c, message);
     TN_TRY(error);
@@ -508,5 +519,6 @@ tn_run_cancel(tn_ctx *c)
     if (tn_rows_text(rows, 0, 0) == NULL)
         return tn_error_new(c->arena, 404, "run_not_found", NULL, "there is no such run");
     tn_lives_cancel(c->state, run_id.text); /* others hear of it by NOTIFY */
-    return tn_respond_json(c, 200, tn_arena_printf(c->arena, "{\"run\":%s}", tn_rows_text(rows, 0, 0)));
+    return tn_respond_json(c, 200,
+                           tn_arena_printf(c->arena, "{\"run\":%s}", tn_rows_text(rows, 0, 0)));
 }

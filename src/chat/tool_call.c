@@ -43,10 +43,12 @@ tn_tool_call_record(tn_ctx *c)
     TN_TRY(tn_tx_rows(c, TN_READ_WRITE, &tn_sql_tool_call_record,
                       TN_PARAMS(run_id.text, in.call_id, in.name, in.type,
                                 in.arguments == NULL ? NULL : tn_json_print(c->arena, in.arguments),
-                                in.result == NULL ? NULL : tn_json_print(c->arena, in.result), in.error),
+                                in.result == NULL ? NULL : tn_json_print(c->arena, in.result),
+                                in.error),
                       &rows));
     if (tn_rows_count(rows) == 0)
         return tn_error_new(c->arena, 404, "run_not_found", NULL, "there is no such run");
-    return tn_respond_json(c, tn_rows_bool(rows, 0, 1) ? 201 : 200,
-                           tn_arena_printf(c->arena, "{\"tool_call\":%s}", tn_rows_text(rows, 0, 0)));
+    return tn_respond_json(
+        c, tn_rows_bool(rows, 0, 1) ? 201 : 200,
+        tn_arena_printf(c->arena, "{\"tool_call\":%s}", tn_rows_text(rows, 0, 0)));
 }

@@ -1,5 +1,5 @@
-/* t/fuzz/provider_answer.c: whatever a provider sends, text comes out as UTF-8, words of ours say why it ended,
- * and nothing that is kept lives in the scratch arena */
+/* t/fuzz/provider_answer.c: whatever a provider sends, text comes out as UTF-8, words of ours say
+ * why it ended, and nothing that is kept lives in the scratch arena */
 #include "ai/provider.h"
 
 #include <string.h>
@@ -30,7 +30,8 @@ static bool
 take_event(void *context, const char *name, const char *data, size_t length)
 {
     struct reading *reading = context;
-    const bool is_understood = reading->dialect->event(&reading->answer, reading->scratch, name, data, length);
+    const bool is_understood =
+        reading->dialect->event(&reading->answer, reading->scratch, name, data, length);
 
     tn_arena_reset(reading->scratch);
     return is_understood && !reading->answer.stopped;
@@ -53,13 +54,16 @@ static void
 read_as(const tn_ai_dialect *dialect, const char *bytes, size_t length)
 {
     tn_arena *arena = tn_arena_new();
-    struct reading reading = {
-        .dialect = dialect, .scratch = tn_arena_new(), .text = tn_arena_buffer(arena), .answer = TN_AI_ANSWER_INIT};
+    struct reading reading = {.dialect = dialect,
+                              .scratch = tn_arena_new(),
+                              .text = tn_arena_buffer(arena),
+                              .answer = TN_AI_ANSWER_INIT};
 
     reading.answer.arena = arena;
     reading.answer.on_text = take_text;
     reading.answer.context = &reading;
-    if (tn_event_stream_feed(tn_event_stream_new(arena, 1024, take_event, &reading), bytes, length) == TN_EVENTS_STOPPED)
+    if (tn_event_stream_feed(tn_event_stream_new(arena, 1024, take_event, &reading), bytes,
+                             length) == TN_EVENTS_STOPPED)
         assert(length > 0);
     check(&reading.answer);
     reading.answer = (tn_ai_answer)TN_AI_ANSWER_INIT;

@@ -1,7 +1,7 @@
 /* t/threads/live.c: chat/live.c: one writes a run, many follow it, for the thread sanitizer
  *
- * Followers come before, during and after the run and begin at any byte; each ends with the whole text behind
- * where it began, and no piece begins within a character.
+ * Followers come before, during and after the run and begin at any byte; each ends with the whole
+ * text behind where it began, and no piece begins within a character.
  */
 #include "chat/live.h"
 

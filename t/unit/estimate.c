@@ -9,7 +9,8 @@ static const struct {
     const char *text;
     int64_t tokens;
 } cases[] = {
-    {"", 0}, {"a", 1}, {"four", 1}, {"fives", 2}, {"é", 2}, {"日本語", 4}, {"🎉", 3}, {"hello мир", 5},
+    {"", 0},  {"a", 1},      {"four", 1}, {"fives", 2},
+    {"é", 2}, {"日本語", 4}, {"🎉", 3},    {"hello мир", 5},
 };
 
 static void

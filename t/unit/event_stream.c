@@ -37,8 +37,12 @@ static const struct {
     {"data: a\r\n\r\ndata: b\r\n\r\n", "[|a][|b]", TN_EVENTS_FINE},
     {"data: a\r\rdata: b\r\r", "[|a][|b]", TN_EVENTS_FINE},
     {"data: a\n\r\ndata: b\r\n\n", "[|a][|b]", TN_EVENTS_FINE},
-    {"\xEF\xBB\xBF" "data: a\n\n", "[|a]", TN_EVENTS_FINE},
-    {"\xEF\xBB\xBF\xEF\xBB\xBF" "data: a\n\n", "", TN_EVENTS_FINE}, /* one mark, not two */
+    {"\xEF\xBB\xBF"
+     "data: a\n\n",
+     "[|a]", TN_EVENTS_FINE},
+    {"\xEF\xBB\xBF\xEF\xBB\xBF"
+     "data: a\n\n",
+     "", TN_EVENTS_FINE}, /* one mark, not two */
     {": a comment\n:\ndata: a\n\n", "[|a]", TN_EVENTS_FINE},
     {"id: 1\nretry: 5\nother: x\nDATA: no\ndata: a\n\n", "[|a]", TN_EVENTS_FINE},
     {"data: a: b\n\n", "[|a: b]", TN_EVENTS_FINE},
@@ -46,10 +50,12 @@ static const struct {
     {"data: a\n", "", TN_EVENTS_FINE},
     {"\n\n\r\r\n\ndata: a\n\n\n\n", "[|a]", TN_EVENTS_FINE},
     {"event: stop\ndata: a\n\ndata: b\n\n", "[stop|a]", TN_EVENTS_STOPPED},
-    {"data: 0123456789012345678901234567890123456789012345678901234567890123\n\n", "", TN_EVENTS_TOO_LARGE},
-    {"data: 01234567890123456789012345678901234567890\ndata: 0123456789012345678901234567890\n\n", "",
+    {"data: 0123456789012345678901234567890123456789012345678901234567890123\n\n", "",
      TN_EVENTS_TOO_LARGE},
-    {":0123456789012345678901234567890123456789012345678901234567890123456789", "", TN_EVENTS_TOO_LARGE},
+    {"data: 01234567890123456789012345678901234567890\ndata: 0123456789012345678901234567890\n\n",
+     "", TN_EVENTS_TOO_LARGE},
+    {":0123456789012345678901234567890123456789012345678901234567890123456789", "",
+     TN_EVENTS_TOO_LARGE},
 };
 
 /* Feeds in pieces of `size` bytes. */
@@ -75,7 +81,8 @@ events_do_not_depend_on_the_cuts(void **state)
             PQExpBuffer events = createPQExpBuffer();
 
             TN_CASE("case %zu in pieces of %zu", i, size);
-            TN_CHECK(feed(cases[i].bytes, strlen(cases[i].bytes), size, events) == cases[i].outcome);
+            TN_CHECK(feed(cases[i].bytes, strlen(cases[i].bytes), size, events) ==
+                     cases[i].outcome);
             TN_CHECK_TEXT(tn_buffer_text(events), cases[i].events);
             destroyPQExpBuffer(events);
         }

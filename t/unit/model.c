@@ -8,14 +8,23 @@
 static const tn_model_config listed[] = {{"gpt-4o", 128000, 16384}, {"org/llama", 8000, 0}};
 static const tn_provider_config providers[] = {
     {.name = "open", .kind = TN_OPENAI, .context_tokens = 1000, .output_tokens = 100},
-    {.name = "closed", .kind = TN_OPENAI, .models = listed, .model_count = 2, .context_tokens = 1000, .output_tokens = 100},
+    {.name = "closed",
+     .kind = TN_OPENAI,
+     .models = listed,
+     .model_count = 2,
+     .context_tokens = 1000,
+     .output_tokens = 100},
     {.name = "echo", .kind = TN_ECHO, .context_tokens = 2000, .output_tokens = 200},
 };
-static const tn_config by_open = {.chat = {.provider = "open", .model = "large", .fallback = "closed, echo"},
-                                  .providers = providers, .provider_count = 3};
+static const tn_config by_open = {
+    .chat = {.provider = "open", .model = "large", .fallback = "closed, echo"},
+    .providers = providers,
+    .provider_count = 3};
 static const tn_config by_closed = {.chat = {.provider = "closed", .model = "", .fallback = ""},
-                                    .providers = providers, .provider_count = 3};
-static const tn_config by_nobody = {.chat = {.provider = "open", .model = ""}, .providers = providers, .provider_count = 3};
+                                    .providers = providers,
+                                    .provider_count = 3};
+static const tn_config by_nobody = {
+    .chat = {.provider = "open", .model = ""}, .providers = providers, .provider_count = 3};
 
 static const struct {
     const tn_config *config;
@@ -69,7 +78,8 @@ sql_is_told_the_windows(void **state)
     (void)state;
     assert_string_equal(tn_ai_providers_json(arena, &by_open),
                         "{\"open\":{\"models\":{},\"any\":[1000,100]},"
-                        "\"closed\":{\"models\":{\"gpt-4o\":[128000,16384],\"org/llama\":[8000,100]},\"first\":\"gpt-4o\"},"
+                        "\"closed\":{\"models\":{\"gpt-4o\":[128000,16384],\"org/"
+                        "llama\":[8000,100]},\"first\":\"gpt-4o\"},"
                         "\"echo\":{\"models\":{},\"first\":\"echo\",\"any\":[2000,200]}}");
     assert_string_equal(tn_ai_fallback_json(arena, &by_open), "[\"closed\",\"echo\"]");
     assert_string_equal(tn_ai_fallback_json(arena, &by_closed), "[]");

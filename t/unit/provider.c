@@ -1,4 +1,5 @@
-/* t/unit/provider.c: ai/openai.c, ai/anthropic.c and ai/echo.c: requests and answers in each wire format */
+/* t/unit/provider.c: ai/openai.c, ai/anthropic.c and ai/echo.c: requests and answers in each wire
+ * format */
 #include "ai/provider.h"
 
 #include <string.h>
@@ -17,12 +18,15 @@ note(void *context, const char *text, size_t length)
 /* --- requests -------------------------------------------------------------------------------- */
 
 static const tn_ai_part hello[] = {{.text = "hello \"you\""}};
-static const tn_ai_part picture[] = {{.text = "what is this?"}, {.image_url = "https://example.com/a.png"}};
+static const tn_ai_part picture[] = {{.text = "what is this?"},
+                                     {.image_url = "https://example.com/a.png"}};
 static const tn_ai_part reply[] = {{.text = "hi"}};
 static const tn_ai_part rule[] = {{.text = "be kind"}};
 static const tn_ai_message one[] = {{"user", hello, 1}};
-static const tn_ai_message several[] = {{"user", hello, 1}, {"system", rule, 1}, {"assistant", reply, 1}, {"user", picture, 2}};
-static const tn_provider_config elsewhere = {.name = "x", .base_url = "http://localhost/v1", .key = "sk-1"};
+static const tn_ai_message several[] = {
+    {"user", hello, 1}, {"system", rule, 1}, {"assistant", reply, 1}, {"user", picture, 2}};
+static const tn_provider_config elsewhere = {
+    .name = "x", .base_url = "http://localhost/v1", .key = "sk-1"};
 static const tn_provider_config itself = {.name = "y", .base_url = "https://api.openai.com/v1"};
 
 static const struct {
@@ -31,22 +35,48 @@ static const struct {
     tn_ai_request request;
     const char *body;
 } requests[] = {
-    {&tn_ai_openai, &elsewhere, {.model = "m", .messages = one, .message_count = 1, .max_tokens = 10},
-     "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hello \\\"you\\\"\"}],\"max_tokens\":10}"},
-    {&tn_ai_openai, &itself, {.model = "m", .instructions = "s", .messages = one, .message_count = 1, .max_tokens = 10, .stream = true},
-     "{\"model\":\"m\",\"messages\":[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"user\",\"content\":\"hello \\\"you\\\"\"}],"
+    {&tn_ai_openai,
+     &elsewhere,
+     {.model = "m", .messages = one, .message_count = 1, .max_tokens = 10},
+     "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hello "
+     "\\\"you\\\"\"}],\"max_tokens\":10}"},
+    {&tn_ai_openai,
+     &itself,
+     {.model = "m",
+      .instructions = "s",
+      .messages = one,
+      .message_count = 1,
+      .max_tokens = 10,
+      .stream = true},
+     "{\"model\":\"m\",\"messages\":[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"user\","
+     "\"content\":\"hello \\\"you\\\"\"}],"
      "\"max_completion_tokens\":10,\"stream\":true,\"stream_options\":{\"include_usage\":true}}"},
-    {&tn_ai_openai, &elsewhere, {.model = "m", .messages = several, .message_count = 4, .max_tokens = 10},
-     "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hello \\\"you\\\"\"},{\"role\":\"system\",\"content\":\"be kind\"},"
-     "{\"role\":\"assistant\",\"content\":\"hi\"},{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"what is this?\"},"
-     "{\"type\":\"image_url\",\"image_url\":{\"url\":\"https://example.com/a.png\"}}]}],\"max_tokens\":10}"},
-    {&tn_ai_anthropic, &elsewhere, {.model = "m", .messages = one, .message_count = 1, .max_tokens = 10, .stream = true},
-     "{\"model\":\"m\",\"max_tokens\":10,\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"hello \\\"you\\\"\"}]}],"
+    {&tn_ai_openai,
+     &elsewhere,
+     {.model = "m", .messages = several, .message_count = 4, .max_tokens = 10},
+     "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hello "
+     "\\\"you\\\"\"},{\"role\":\"system\",\"content\":\"be kind\"},"
+     "{\"role\":\"assistant\",\"content\":\"hi\"},{\"role\":\"user\",\"content\":[{\"type\":"
+     "\"text\",\"text\":\"what is this?\"},"
+     "{\"type\":\"image_url\",\"image_url\":{\"url\":\"https://example.com/"
+     "a.png\"}}]}],\"max_tokens\":10}"},
+    {&tn_ai_anthropic,
+     &elsewhere,
+     {.model = "m", .messages = one, .message_count = 1, .max_tokens = 10, .stream = true},
+     "{\"model\":\"m\",\"max_tokens\":10,\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":"
+     "\"text\",\"text\":\"hello \\\"you\\\"\"}]}],"
      "\"stream\":true}"},
-    {&tn_ai_anthropic, &elsewhere, {.model = "m", .instructions = "s", .messages = several, .message_count = 4, .max_tokens = 10},
-     "{\"model\":\"m\",\"max_tokens\":10,\"system\":\"s\\n\\nbe kind\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\","
-     "\"text\":\"hello \\\"you\\\"\"}]},{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"hi\"}]},{\"role\":\"user\",\"content\":"
-     "[{\"type\":\"text\",\"text\":\"what is this?\"},{\"type\":\"image\",\"source\":{\"type\":\"url\",\"url\":\"https://example.com/a.png\"}}]}]}"},
+    {&tn_ai_anthropic,
+     &elsewhere,
+     {.model = "m", .instructions = "s", .messages = several, .message_count = 4, .max_tokens = 10},
+     "{\"model\":\"m\",\"max_tokens\":10,\"system\":\"s\\n\\nbe "
+     "kind\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\","
+     "\"text\":\"hello "
+     "\\\"you\\\"\"}]},{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"hi\"}]},{"
+     "\"role\":\"user\",\"content\":"
+     "[{\"type\":\"text\",\"text\":\"what is "
+     "this?\"},{\"type\":\"image\",\"source\":{\"type\":\"url\",\"url\":\"https://example.com/"
+     "a.png\"}}]}]}"},
 };
 
 static void
@@ -57,7 +87,8 @@ requests_are_written_as_each_wants_them(void **state)
         tn_arena *arena = tn_arena_new();
 
         TN_CASE("request %zu", i);
-        TN_CHECK_TEXT(requests[i].dialect->body(arena, requests[i].provider, &requests[i].request), requests[i].body);
+        TN_CHECK_TEXT(requests[i].dialect->body(arena, requests[i].provider, &requests[i].request),
+                      requests[i].body);
         tn_arena_free(arena);
     }
 }
@@ -87,44 +118,278 @@ static const struct {
     bool has_ended;
     const char *failure;
 } answers[] = {
-    {"openai stream", &tn_ai_openai, false,
-     {"{\"id\":\"c1\",\"model\":\"m-1\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}",
+    {"openai stream",
+     &tn_ai_openai,
+     false,
+     {"{\"id\":\"c1\",\"model\":\"m-1\",\"choices\":[{\"index\":0,\"delta\":{\"role\":"
+      "\"assistant\",\"content\":\"\"}}]}",
       "{\"choices\":[{\"delta\":{\"content\":\"Good \"},\"finish_reason\":null}],\"usage\":null}",
-      "{\"choices\":[{\"delta\":{\"content\":\"day\"}}]}", "{\"choices\":[{\"delta\":{},\"finish_reason\":\"length\"}]}",
-      "{\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":2,\"total_tokens\":9}}", "[DONE]"},
-     true, "Good day", "length", "m-1", "c1", 7, 2, true, NULL},
-    {"openai stream without usage", &tn_ai_openai, false,
-     {"{\"choices\":[{\"delta\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}]}"}, true, "x", "stop", NULL, NULL, -1, -1, false, NULL},
-    {"openai error event", &tn_ai_openai, false, {"{\"error\":{\"message\":\"overloaded\",\"type\":\"server_error\"}}"}, true, "", NULL, NULL, NULL, -1, -1, false, "overloaded"},
-    {"openai error text", &tn_ai_openai, false, {"{\"error\":\"no such model\"}"}, true, "", NULL, NULL, NULL, -1, -1, false, "no such model"},
-    {"openai tool call", &tn_ai_openai, false,
-     {"{\"choices\":[{\"delta\":{\"content\":null,\"tool_calls\":[{\"index\":0}]},\"finish_reason\":\"tool_calls\"}]}"}, true, "", "tool_calls", NULL, NULL, -1, -1, false, NULL},
-    {"openai odd types", &tn_ai_openai, false, {"{\"choices\":[{\"delta\":{\"content\":5}}],\"usage\":{\"prompt_tokens\":\"7\"}}", "{\"choices\":{}}", "{}"}, true, "", NULL, NULL, NULL, -1, -1, false, NULL},
-    {"openai new word", &tn_ai_openai, false, {"{\"choices\":[{\"delta\":{},\"finish_reason\":\"eos\"}]}"}, true, "", "stop", NULL, NULL, -1, -1, false, NULL},
-    {"openai no JSON", &tn_ai_openai, false, {"{\"choices\": ["}, false, "", NULL, NULL, NULL, -1, -1, false, NULL},
-    {"openai a number", &tn_ai_openai, false, {"5"}, false, "", NULL, NULL, NULL, -1, -1, false, NULL},
-    {"openai whole", &tn_ai_openai, true,
-     {"{\"id\":\"c2\",\"model\":\"m-2\",\"choices\":[{\"message\":{\"role\":\"assistant\",\"content\":\"hi\"},\"finish_reason\":\"content_filter\"}],"
+      "{\"choices\":[{\"delta\":{\"content\":\"day\"}}]}",
+      "{\"choices\":[{\"delta\":{},\"finish_reason\":\"length\"}]}",
+      "{\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":2,\"total_tokens\":9}}",
+      "[DONE]"},
+     true,
+     "Good day",
+     "length",
+     "m-1",
+     "c1",
+     7,
+     2,
+     true,
+     NULL},
+    {"openai stream without usage",
+     &tn_ai_openai,
+     false,
+     {"{\"choices\":[{\"delta\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}]}"},
+     true,
+     "x",
+     "stop",
+     NULL,
+     NULL,
+     -1,
+     -1,
+     false,
+     NULL},
+    {"openai error event",
+     &tn_ai_openai,
+     false,
+     {"{\"error\":{\"message\":\"overloaded\",\"type\":\"server_error\"}}"},
+     true,
+     "",
+     NULL,
+     NULL,
+     NULL,
+     -1,
+     -1,
+     false,
+     "overloaded"},
+    {"openai error text",
+     &tn_ai_openai,
+     false,
+     {"{\"error\":\"no such model\"}"},
+     true,
+     "",
+     NULL,
+     NULL,
+     NULL,
+     -1,
+     -1,
+     false,
+     "no such model"},
+    {"openai tool call",
+     &tn_ai_openai,
+     false,
+     {"{\"choices\":[{\"delta\":{\"content\":null,\"tool_calls\":[{\"index\":0}]},\"finish_"
+      "reason\":\"tool_calls\"}]}"},
+     true,
+     "",
+     "tool_calls",
+     NULL,
+     NULL,
+     -1,
+     -1,
+     false,
+     NULL},
+    {"openai odd types",
+     &tn_ai_openai,
+     false,
+     {"{\"choices\":[{\"delta\":{\"content\":5}}],\"usage\":{\"prompt_tokens\":\"7\"}}",
+      "{\"choices\":{}}", "{}"},
+     true,
+     "",
+     NULL,
+     NULL,
+     NULL,
+     -1,
+     -1,
+     false,
+     NULL},
+    {"openai new word",
+     &tn_ai_openai,
+     false,
+     {"{\"choices\":[{\"delta\":{},\"finish_reason\":\"eos\"}]}"},
+     true,
+     "",
+     "stop",
+     NULL,
+     NULL,
+     -1,
+     -1,
+     false,
+     NULL},
+    {"openai no JSON",
+     &tn_ai_openai,
+     false,
+     {"{\"choices\": ["},
+     false,
+     "",
+     NULL,
+     NULL,
+     NULL,
+     -1,
+     -1,
+     false,
+     NULL},
+    {"openai a number",
+     &tn_ai_openai,
+     false,
+     {"5"},
+     false,
+     "",
+     NULL,
+     NULL,
+     NULL,
+     -1,
+     -1,
+     false,
+     NULL},
+    {"openai whole",
+     &tn_ai_openai,
+     true,
+     {"{\"id\":\"c2\",\"model\":\"m-2\",\"choices\":[{\"message\":{\"role\":\"assistant\","
+      "\"content\":\"hi\"},\"finish_reason\":\"content_filter\"}],"
       "\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1}}"},
-     true, "hi", "content_filter", "m-2", "c2", 3, 1, true, NULL},
-    {"openai whole in parts", &tn_ai_openai, true, {"{\"choices\":[{\"message\":{\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"text\":\"b\"}]},\"finish_reason\":\"stop\"}]}"}, true, "ab", "stop", NULL, NULL, -1, -1, true, NULL},
-    {"openai whole of another kind", &tn_ai_openai, true, {"{\"hello\":[1]}"}, false, "", NULL, NULL, NULL, -1, -1, false, NULL},
-    {"anthropic stream", &tn_ai_anthropic, false,
-     {"{\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"model\":\"c-1\",\"usage\":{\"input_tokens\":5,\"cache_read_input_tokens\":2,\"output_tokens\":1}}}",
-      "{\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}", "{\"type\":\"ping\"}",
-      "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"Bon\"}}",
-      "{\"type\":\"content_block_delta\",\"delta\":{\"type\":\"thinking_delta\",\"thinking\":\"hm\"}}",
-      "{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"max_tokens\"},\"usage\":{\"output_tokens\":9}}", "{\"type\":\"message_stop\"}"},
-     true, "Bon", "length", "c-1", "msg_1", 7, 9, true, NULL},
-    {"anthropic cut", &tn_ai_anthropic, false, {"{\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":5,\"output_tokens\":1}}}"}, true, "", NULL, NULL, NULL, 5, -1, false, NULL},
-    {"anthropic error", &tn_ai_anthropic, false, {"{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}"}, true, "", NULL, NULL, NULL, -1, -1, false, "Overloaded"},
-    {"anthropic later version", &tn_ai_anthropic, false, {"{\"type\":\"something_new\",\"x\":1}"}, true, "", NULL, NULL, NULL, -1, -1, false, NULL},
-    {"anthropic no JSON", &tn_ai_anthropic, false, {"hello"}, false, "", NULL, NULL, NULL, -1, -1, false, NULL},
-    {"anthropic whole", &tn_ai_anthropic, true,
-     {"{\"id\":\"msg_2\",\"type\":\"message\",\"model\":\"c-2\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"tool_use\",\"input\":{}}],"
+     true,
+     "hi",
+     "content_filter",
+     "m-2",
+     "c2",
+     3,
+     1,
+     true,
+     NULL},
+    {"openai whole in parts",
+     &tn_ai_openai,
+     true,
+     {"{\"choices\":[{\"message\":{\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"text\":\"b\"}"
+      "]},\"finish_reason\":\"stop\"}]}"},
+     true,
+     "ab",
+     "stop",
+     NULL,
+     NULL,
+     -1,
+     -1,
+     true,
+     NULL},
+    {"openai whole of another kind",
+     &tn_ai_openai,
+     true,
+     {"{\"hello\":[1]}"},
+     false,
+     "",
+     NULL,
+     NULL,
+     NULL,
+     -1,
+     -1,
+     false,
+     NULL},
+    {"anthropic stream",
+     &tn_ai_anthropic,
+     false,
+     {"{\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"model\":\"c-1\",\"usage\":{"
+      "\"input_tokens\":5,\"cache_read_input_tokens\":2,\"output_tokens\":1}}}",
+      "{\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":"
+      "\"\"}}",
+      "{\"type\":\"ping\"}",
+      "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":"
+      "\"Bon\"}}",
+      "{\"type\":\"content_block_delta\",\"delta\":{\"type\":\"thinking_delta\",\"thinking\":"
+      "\"hm\"}}",
+      "{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"max_tokens\"},\"usage\":{\"output_"
+      "tokens\":9}}",
+      "{\"type\":\"message_stop\"}"},
+     true,
+     "Bon",
+     "length",
+     "c-1",
+     "msg_1",
+     7,
+     9,
+     true,
+     NULL},
+    {"anthropic cut",
+     &tn_ai_anthropic,
+     false,
+     {"{\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":5,\"output_tokens\":1}}"
+      "}"},
+     true,
+     "",
+     NULL,
+     NULL,
+     NULL,
+     5,
+     -1,
+     false,
+     NULL},
+    {"anthropic error",
+     &tn_ai_anthropic,
+     false,
+     {"{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}"},
+     true,
+     "",
+     NULL,
+     NULL,
+     NULL,
+     -1,
+     -1,
+     false,
+     "Overloaded"},
+    {"anthropic later version",
+     &tn_ai_anthropic,
+     false,
+     {"{\"type\":\"something_new\",\"x\":1}"},
+     true,
+     "",
+     NULL,
+     NULL,
+     NULL,
+     -1,
+     -1,
+     false,
+     NULL},
+    {"anthropic no JSON",
+     &tn_ai_anthropic,
+     false,
+     {"hello"},
+     false,
+     "",
+     NULL,
+     NULL,
+     NULL,
+     -1,
+     -1,
+     false,
+     NULL},
+    {"anthropic whole",
+     &tn_ai_anthropic,
+     true,
+     {"{\"id\":\"msg_2\",\"type\":\"message\",\"model\":\"c-2\",\"content\":[{\"type\":\"text\","
+      "\"text\":\"a\"},{\"type\":\"tool_use\",\"input\":{}}],"
       "\"stop_reason\":\"tool_use\",\"usage\":{\"input_tokens\":1,\"output_tokens\":2}}"},
-     true, "a", "tool_calls", "c-2", "msg_2", 1, 2, true, NULL},
-    {"anthropic whole of another kind", &tn_ai_anthropic, true, {"{\"content\":\"x\"}"}, false, "", NULL, NULL, NULL, -1, -1, false, NULL},
+     true,
+     "a",
+     "tool_calls",
+     "c-2",
+     "msg_2",
+     1,
+     2,
+     true,
+     NULL},
+    {"anthropic whole of another kind",
+     &tn_ai_anthropic,
+     true,
+     {"{\"content\":\"x\"}"},
+     false,
+     "",
+     NULL,
+     NULL,
+     NULL,
+     -1,
+     -1,
+     false,
+     NULL},
 };
 
 static void
@@ -144,10 +409,11 @@ answers_are_read(void **state)
         for (size_t j = 0; answers[i].pieces[j] != NULL; j++) {
             const char *piece = answers[i].pieces[j];
 
-            is_understood = is_understood &&
-                            (answers[i].is_whole
-                                 ? answers[i].dialect->whole(&answer, scratch, piece, strlen(piece))
-                                 : answers[i].dialect->event(&answer, scratch, "", piece, strlen(piece)));
+            is_understood =
+                is_understood &&
+                (answers[i].is_whole
+                     ? answers[i].dialect->whole(&answer, scratch, piece, strlen(piece))
+                     : answers[i].dialect->event(&answer, scratch, "", piece, strlen(piece)));
             tn_arena_reset(scratch); /* nothing that is kept may live there */
         }
         TN_CHECK(is_understood == answers[i].is_understood);
@@ -185,7 +451,8 @@ error_bodies_have_words(void **state)
         tn_arena *arena = tn_arena_new();
 
         TN_CASE("%s", errors[i].body);
-        TN_CHECK_TEXT(tn_ai_error_words(arena, errors[i].body, strlen(errors[i].body)), errors[i].words);
+        TN_CHECK_TEXT(tn_ai_error_words(arena, errors[i].body, strlen(errors[i].body)),
+                      errors[i].words);
         tn_arena_free(arena);
     }
 }
@@ -212,7 +479,8 @@ echo_repeats_the_last_message(void **state)
     tn_arena *arena = tn_arena_new();
     PQExpBuffer text = tn_arena_buffer(arena);
     const tn_provider_config provider = {.name = "echo", .kind = TN_ECHO};
-    const tn_ai_request request = {.model = "echo", .messages = several, .message_count = 4, .stream = true};
+    const tn_ai_request request = {
+        .model = "echo", .messages = several, .message_count = 4, .stream = true};
     tn_ai_answer answer = TN_AI_ANSWER_INIT;
 
     (void)state;
