@@ -672,7 +672,7 @@ begin
                                 stream, outcome, finish_reason, http_status, error_type, error_message, input_tokens, output_tokens,
                                 usage_estimated, cost_micros, time_to_first_token_ms, duration_ms, started_at)
     select r.id, r.owner_id, r.key_id, k.position, r.operation_name, k.call ->> 'provider', k.call ->> 'model',
-           k.call ->> 'response_model', k.call ->> 'response_id', r.stream, k.call ->> 'outcome', k.call ->> 'finish_reason',
+           k.call ->> 'response_model', k.call ->> 'response_id', true, k.call ->> 'outcome', k.call ->> 'finish_reason',
            (k.call ->> 'http_status')::integer, k.call ->> 'error_type', left(k.call ->> 'error_message', 1000),
            (k.call ->> 'input_tokens')::integer, (k.call ->> 'output_tokens')::integer,
            coalesce((k.call ->> 'usage_estimated')::boolean, false),

@@ -18,7 +18,7 @@
 #define PAUSE_MAX_MS 10000       /* that we choose */
 #define RETRY_AFTER_MAX_MS 20000 /* that a provider may ask for; a longer one is not waited for */
 #define ERROR_BODY_MAX 65536
-#define EVENT_MAX (4 * 1024 * 1024)
+#define EVENT_MAX ((size_t)4 * 1024 * 1024)
 #define JSON_PER_TEXT 6   /* bytes of JSON for one byte of text, at most */
 #define WIRE_PER_TEXT 512 /* bytes on the wire for one byte of text, at most; bounds an answer */
 

@@ -149,6 +149,12 @@ check_change(tn_ctx *c, const struct change *in, tn_ai_choice *choice, const cha
     return NULL;
 }
 
+static const char *
+id_or_null(const tn_uuid *id)
+{
+    return *id->text == '\0' ? NULL : id->text;
+}
+
 /* PATCH /api/chats/{id} */
 const tn_error *
 tn_conversation_update(tn_ctx *c)
@@ -163,12 +169,12 @@ tn_conversation_update(tn_ctx *c)
     TN_TRY(tn_body_fields(c, change_fields, &in));
     TN_TRY(check_change(c, &in, &choice, &metadata));
     archived = in.archived < 0 ? NULL : in.archived == 1 ? "true" : "false";
-    TN_TRY(tn_tx_rows(
-        c, TN_READ_WRITE, &tn_sql_chat_update,
-        TN_PARAMS(id.text, in.title, choice.provider == NULL ? NULL : choice.provider->name,
-                  choice.model, in.has_instructions ? "true" : "false", in.instructions, archived,
-                  metadata, *in.head_id.text == '\0' ? NULL : in.head_id.text),
-        &rows));
+    TN_TRY(tn_tx_rows(c, TN_READ_WRITE, &tn_sql_chat_update,
+                      TN_PARAMS(id.text, in.title,
+                                choice.provider == NULL ? NULL : choice.provider->name,
+                                choice.model, in.has_instructions ? "true" : "false",
+                                in.instructions, archived, metadata, id_or_null(&in.head_id)),
+                      &rows));
     if (!tn_rows_bool(rows, 0, 0))
         return not_found(c);
     if (tn_rows_text(rows, 0, 1) == NULL)

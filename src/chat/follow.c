@@ -140,17 +140,14 @@ follow(struct follower *f)
         bool has_text;
         const tn_error *error = look(f, &has_text);
 
-        if (error == NULL) {
+        if (error == NULL && f->answer != NULL)
+            return NULL;
+        if (error == NULL)
             away_since_ms = 0;
-            if (f->answer != NULL)
-                return NULL;
-        } else if (error->status != 503) {
-            return error;
-        } else if (away_since_ms == 0) {
+        else if (away_since_ms == 0)
             away_since_ms = tn_clock_ms();
-        } else if (tn_clock_ms() - away_since_ms > AWAY_MAX_MS) {
+        if (error != NULL && (error->status != 503 || tn_clock_ms() - away_since_ms > AWAY_MAX_MS))
             return error;
-        }
         pause_ms = has_text ? LOOK_FIRST_MS : pause_ms * 3 / 2;
         if (pause_ms > LOOK_MAX_MS)
             pause_ms = LOOK_MAX_MS;
@@ -196,7 +193,7 @@ tn_follow_events(tn_ctx *c, const tn_uuid *run_id, uint64_t seen)
         .heard_ms = tn_clock_ms(),
     };
     const tn_error *error;
-    const char *begun;
+    const char *begun = NULL;
 
     error = read_run(&f, &begun);
     if (error == NULL && tn_sse_open(c->response)) {
