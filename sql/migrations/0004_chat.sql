@@ -54,6 +54,13 @@ create function tenon.estimate_tokens(content text, parts jsonb default null) re
          + coalesce(jsonb_array_length(jsonb_path_query_array(parts, '$[*] ? (@.type == "image_url")')), 0) * 1024;
 comment on function tenon.estimate_tokens(text, jsonb) is 'About how many tokens a message is.';
 
+-- More it cannot be: no token is less than a byte, and pictures and the frame of a message have their limits too. For reservations.
+create function tenon.bound_tokens(content text, parts jsonb default null) returns integer
+    language sql immutable parallel safe
+    return octet_length(coalesce(content, '')) + 16
+         + coalesce(jsonb_array_length(jsonb_path_query_array(parts, '$[*] ? (@.type == "image_url")')), 0) * 4096;
+comment on function tenon.bound_tokens(text, jsonb) is 'How many tokens a message is at most.';
+
 create table ai.messages (
     tenant_id       uuid        not null default tenon.tenant_id() references tenon.tenants (id),
     id              uuid        not null default tenon.uuid7(),
@@ -351,7 +358,7 @@ end $$;
 -- models and is refused by some providers; messages that say nothing are left out for the same reason. The walk ends
 -- where the budget does, so a long conversation costs no more than a full window.
 create function tenon.history(tip uuid, token_limit bigint, message_limit integer)
-    returns table (messages jsonb, token_estimate bigint)
+    returns table (messages jsonb, token_estimate bigint, token_bound bigint)
     language plpgsql stable set search_path = ''
 as $$
 #variable_conflict use_column
@@ -368,7 +375,7 @@ begin
                               where n.tenant_id = (select tenon.tenant_id()) and n.id = b.parent_id limit 1) m
          where b.depth < message_limit and b.total + m.token_estimate <= token_limit
     ), kept as (
-        select m.role, m.content, m.parts, m.token_estimate, b.depth
+        select m.role, m.content, m.parts, m.token_estimate, tenon.bound_tokens(m.content, m.parts) as bound, b.depth
           from branch b
           join ai.messages m on m.tenant_id = (select tenon.tenant_id()) and m.id = b.id
          where b.depth <= (select max(u.depth) from branch u where u.role = 'user')
@@ -377,7 +384,7 @@ begin
     )
     select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('role', k.role, 'content', k.content, 'parts', k.parts))
                               order by k.depth desc), '[]'),
-           coalesce(sum(k.token_estimate), 0)::bigint
+           coalesce(sum(k.token_estimate), 0)::bigint, coalesce(sum(k.bound), 0)::bigint
       from kept k;
 end $$;
 comment on function tenon.history(uuid, bigint, integer) is 'The messages to send to a provider, bounded by tokens.';
@@ -435,6 +442,7 @@ declare
     new_tokens bigint := 0;
     room bigint;
     candidates jsonb;
+    input_bound bigint;
     at_most bigint;
     is_new constant boolean := request ->> 'content' is not null;
 begin
@@ -494,25 +502,29 @@ begin
 
     -- Estimates are rough, so a tenth of the room stays free.
     room := (window_tokens - output_tokens) * 9 / 10 - system_tokens - new_tokens;
-    select h.messages, h.token_estimate into sent, sent_tokens
+    select h.messages, h.token_estimate, h.token_bound into sent, sent_tokens, input_bound
       from tenon.history(case when is_new then m.parent_id else m.id end, room,
                          coalesce((request ->> 'history_messages')::integer, 1000) - is_new::integer) as h;
     if is_new then
         sent := sent || jsonb_strip_nulls(jsonb_build_object('role', 'user', 'content', request -> 'content', 'parts', request -> 'parts'));
+        input_bound := input_bound + tenon.bound_tokens(request ->> 'content', nullif(request -> 'parts', 'null'));
     end if;
 
     -- Refused or not is known before anything is written, and late, because other calls of this tenant wait for its budgets from here on.
-    -- Reserved is what the dearest of those costs who may have to answer in the end; unknown, if the price of one is.
+    if system_text is not null then
+        input_bound := input_bound + tenon.bound_tokens(system_text);
+    end if;
+    -- Reserved is what the dearest of those can cost at most who may have to answer in the end; unknown, if the price of one is.
     r.id := coalesce((request ->> 'run_id')::uuid, tenon.uuid7());
     r.max_tokens := output_tokens;
     r.input_estimate := sent_tokens + new_tokens + system_tokens;
     candidates := jsonb_build_array(jsonb_build_array(r.provider_name, r.request_model, r.max_tokens));
-    at_most := tenon.cost(r.provider_name, r.request_model, r.input_estimate, r.max_tokens);
+    at_most := tenon.cost(r.provider_name, r.request_model, least(input_bound, window_tokens), r.max_tokens);
     if jsonb_array_length(coalesce(request -> 'fallback', '[]')) > 0 then
         select jsonb_agg(jsonb_build_array(x.provider, x.model, x.output) order by x.place),
                case when count(x.cost) = count(*) then max(x.cost) end
           into candidates, at_most
-          from (select f.*, tenon.cost(f.provider, f.model, r.input_estimate, f.output) as cost
+          from (select f.*, tenon.cost(f.provider, f.model, input_bound, f.output) as cost
                   from tenon.candidates(request, r.provider_name, r.request_model, output_tokens) as f) as x;
     end if;
     refusal := tenon.reserve(r.id, c.owner_id, tenon.key_id(), at_most);
@@ -825,7 +837,7 @@ select tenon.run_as_platform('tenon.sweep_sessions()');
 select tenon.run_as_platform('tenon.fail_lost_runs(uuid, interval)');
 select tenon.run_as_platform('tenon.sweep_runs()');
 
-revoke execute on function tenon.estimate_tokens(text, jsonb), tenon.acts_for(uuid), tenon.chat_json(ai.conversations),
+revoke execute on function tenon.estimate_tokens(text, jsonb), tenon.bound_tokens(text, jsonb), tenon.acts_for(uuid), tenon.chat_json(ai.conversations),
     tenon.message_json(ai.messages), tenon.run_json(ai.runs), tenon.tool_call_json(ai.tool_calls), tenon.run_answer(ai.runs),
     tenon.count_message(), tenon.mark_branched(), tenon.cancel_deleted(), tenon.delete_conversations(), tenon.title_of(text),
     tenon.history(uuid, bigint, integer), tenon.model_limits(jsonb, text, text), tenon.candidates(jsonb, text, text, bigint),

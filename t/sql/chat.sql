@@ -196,7 +196,7 @@ select tenon.set_budget(t.tenant('b'), 'tenant', null, 'day', 1000) \g /dev/null
 select t.act_as('authenticated', tenant => 'b', person => 1) \g /dev/null
 insert into kept select 'paid', t.begin('{"provider": "paid", "model": "large"}') \g /dev/null
 select t.act_as('service_role', tenant => 'b') \g /dev/null
-select is(reserved_micros, 207::bigint, 'what it can cost at most is reserved') from tenon.budgets where tenant_id = t.tenant('b') and period = 'day';
+select is(reserved_micros, 227::bigint, 'what it can cost at most is reserved: a token for each byte of input, and all of the output') from tenon.budgets where tenant_id = t.tenant('b') and period = 'day';
 select t.finish(value -> 'run' ->> 'id') from kept where name = 'paid' \g /dev/null
 select results_eq($$ select spent_micros, reserved_micros from tenon.budgets where period = 'day' $$, 'values (20::bigint, 0::bigint)', 'what it did cost is settled');
 select is(cost_micros, 20::bigint, 'and stays with the run') from ai.runs where id = (select (value -> 'run' ->> 'id')::uuid from kept where name = 'paid');
