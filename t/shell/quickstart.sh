@@ -154,6 +154,10 @@ ok 'a second stack starts, for an ordinary user' "${as_user[@]}" "$clone/quickst
 is 'the first answers' "$(get /auth/v1/health -o /dev/null -w '%{http_code}' -H "apikey: $(value TENON_ANON_KEY)")" 200
 is 'the second answers' "$(port=$other_port get /auth/v1/health -o /dev/null -w '%{http_code}' -H "apikey: $(value TENON_ANON_KEY "$other")")" 200
 is 'a key of one is none of the other' "$(port=$other_port get /auth/v1/settings -o /dev/null -w '%{http_code}' -H "apikey: $(value TENON_ANON_KEY)")" 401
+if [ "$(id -u)" -eq 0 ]; then
+    ok 'root does not take it away from that user' bash -c "! '$clone/quickstart' --dir '$other' --yes 2>/dev/null"
+    is '… and they still can' "$("${as_user[@]}" "$clone/quickstart" --dir "$other" --no-install >/dev/null 2>&1 && echo yes)" yes
+fi
 ok 'the second stops' "${as_user[@]}" "$clone/quickstart" --dir "$other" --stop
 ok 'the first is still there' quickstart --status
 
