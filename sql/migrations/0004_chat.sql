@@ -788,7 +788,7 @@ begin
             'run_id', lost.id, 'status', 'failed', 'finish_reason', 'error',
             'content', (select coalesce(string_agg(k.content, '' order by k.position), '') from ai.run_chunks k
                          where k.tenant_id = lost.tenant_id and k.run_id = lost.id),
-            'error', jsonb_build_object('status', 503, 'code', 'run_interrupted',
+            'error', jsonb_build_object('status', 502, 'code', 'run_interrupted', -- not 503: the same request again gives the same answer
                                         'message', 'the process that was answering ended before the reply was complete')));
         failed := failed + 1;
     end loop;
