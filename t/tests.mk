@@ -9,7 +9,7 @@ unit_tests = t/unit/address t/unit/arena t/unit/buffer t/unit/cache t/unit/confi
 	t/unit/metrics t/unit/principal t/unit/refresh_token t/unit/route t/unit/text t/unit/token t/unit/uuid
 thread_tests = t/threads/db_pool t/threads/live t/unit/cache t/unit/db_listen t/unit/db_pool t/unit/gate t/unit/limit t/unit/loop
 fuzz_targets = t/fuzz/access_token t/fuzz/base64url t/fuzz/config t/fuzz/event_stream t/fuzz/field t/fuzz/json \
-	t/fuzz/provider_answer t/fuzz/refresh_token t/fuzz/text
+	t/fuzz/provider_answer t/fuzz/refresh_token t/fuzz/request t/fuzz/text
 
 # What tests are linked with; `tenon` itself has its own list.
 AM_CPPFLAGS += -I$(top_srcdir) -DTN_SOURCE_DIR='"$(abs_top_srcdir)"'
@@ -30,6 +30,7 @@ t_fuzz_provider_answer_SOURCES = t/fuzz/provider_answer.c $(fuzz_main)
 t_fuzz_field_SOURCES = t/fuzz/field.c $(fuzz_main)
 t_fuzz_json_SOURCES = t/fuzz/json.c $(fuzz_main)
 t_fuzz_refresh_token_SOURCES = t/fuzz/refresh_token.c $(fuzz_main)
+t_fuzz_request_SOURCES = t/fuzz/request.c $(fuzz_main)
 t_fuzz_text_SOURCES = t/fuzz/text.c $(fuzz_main)
 if FUZZERS
 fuzz_main =
@@ -42,6 +43,7 @@ t_fuzz_provider_answer_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_field_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_json_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_refresh_token_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+t_fuzz_request_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_text_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 else
 fuzz_main = t/fuzz/replay.c

@@ -45,6 +45,7 @@ read_headers(tn_request *request, tn_arena *arena, size_t header_max)
     while (parameters[count] != NULL)
         count++;
     headers = tn_arena_alloc(arena, count + 1, sizeof(*headers));
+    request->headers = headers; /* now: whoever renders an error looks at what there is */
     for (size_t i = 0; i < count; i++) {
         const char *text = parameters[i], *equals = strchr(text, '=');
         const char *name = NULL;
@@ -64,7 +65,6 @@ read_headers(tn_request *request, tn_arena *arena, size_t header_max)
         headers[request->header_count++] =
             (tn_pair){.name = name, .value = tn_arena_text(arena, equals + 1)};
     }
-    request->headers = headers;
     if (bytes > header_max)
         return tn_error_new(arena, 431, "headers_too_large", "Send fewer or shorter headers.",
                             "the request headers have %zu bytes, at most %zu are allowed", bytes,
@@ -86,6 +86,7 @@ read_query(tn_request *request, tn_arena *arena)
     if (members > QUERY_MEMBERS_MAX)
         return bad_request(arena, NULL, "the query has more than 1000 members");
     query = tn_arena_alloc(arena, members, sizeof(*query));
+    request->query = query;
     while (*text != '\0') {
         size_t length = strcspn(text, "&");
         const char *equals = memchr(text, '=', length);
@@ -104,7 +105,6 @@ read_query(tn_request *request, tn_arena *arena)
         text += length;
         text += *text == '&';
     }
-    request->query = query;
     return NULL;
 }
 
