@@ -74,8 +74,9 @@ answer=$(ask "http://127.0.0.1:$http/some/where?x=1")
 is 'plain HTTP is sent to TLS' "$(status "$answer")" 308
 like '… to the site and to no other host' "$answer" '^Location: https://app.example.com/some/where\?x=1$'
 
-(printf 'X-Large: ' && head -c 1000000 /dev/zero | tr '\0' a) >"$dir/header"
-answer=$(ask --http1.1 -H "@$dir/header" "$url/api/chats" || true)
+# curl sends no header as large as that
+answer=$( (printf 'GET /api/chats HTTP/1.1\r\nHost: app.example.com\r\nX-Large: ' && head -c 1000000 /dev/zero | tr '\0' a; sleep 1) |
+    timeout 10 openssl s_client -quiet -connect "127.0.0.1:$tls" 2>/dev/null | tr -d '\r' || true)
 is 'a header of 1 MB is 431' "$(status "$answer")" 431
 like '… as an error of ours' "$answer" '^\{"code":"header_too_large"'
 answer=$(ask --http1.1 "$url/$(head -c 20000 /dev/zero | tr '\0' a)")
