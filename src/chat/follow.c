@@ -16,6 +16,7 @@
 struct follower {
     tn_ctx *c;
     tn_arena *scratch;
+    tn_db_context as_caller; /* made once: each making takes from the request's arena */
     const tn_uuid *run_id;
     bool is_sending;     /* events; else it only waits */
     size_t offset;       /* bytes of text that the client has */
@@ -97,7 +98,6 @@ static const tn_error *
 look(struct follower *f, bool *has_text)
 {
     tn_ctx *c = f->c;
-    const tn_db_context context = tn_ctx_db(c);
     tn_arena *arena = tn_arena_new(); /* the look's own, as there may be thousands */
     char offset[24];
     const char *const parameters[] = {f->run_id->text, offset};
@@ -107,10 +107,14 @@ look(struct follower *f, bool *has_text)
     const tn_error *error;
 
     (void)snprintf(offset, sizeof(offset), "%zu", f->offset);
-    error = tn_db_run(c->process->db, arena, &context, TN_READ_ONLY, &query, 1, &rows);
+    error = tn_db_run(c->process->db, arena, &f->as_caller, TN_READ_ONLY, &query, 1, &rows);
     *has_text = false;
     if (error != NULL) {
-        error = tn_error_new(c->arena, error->status, error->code, NULL, "%s", error->message);
+        tn_error *kept =
+            tn_error_new(c->arena, error->status, error->code, NULL, "%s", error->message);
+
+        kept->retry_after_s = error->retry_after_s;
+        error = kept;
     } else if (tn_rows_count(rows) == 0) {
         error = tn_error_new(c->arena, 404, "run_not_found", NULL, "there is no such run");
     } else {
@@ -187,6 +191,7 @@ tn_follow_events(tn_ctx *c, const tn_uuid *run_id, uint64_t seen)
     struct follower f = {
         .c = c,
         .scratch = tn_arena_new(),
+        .as_caller = tn_ctx_db(c),
         .run_id = run_id,
         .is_sending = true,
         .offset = (size_t)seen,
@@ -216,6 +221,7 @@ tn_follow_answer(tn_ctx *c, const tn_uuid *run_id)
 {
     struct follower f = {
         .c = c,
+        .as_caller = tn_ctx_db(c),
         .run_id = run_id,
         .deadline_ms = tn_clock_ms() + c->config->server.request_timeout_s * 1000,
     };
