@@ -18,9 +18,10 @@
 #define FLUSH_BACKOFF_MS 5000 /* after a flush that failed */
 #define FLUSH_SHARE 10        /* a tenth of the time may be spent with flushing */
 #define STORE_PAUSE_MS 500
-#define STORE_MAX_MS 120000   /* so long is it tried to store the end of a run */
-#define WITHDRAW_MAX_MS 20000 /* and to take one back of which nobody knows whether it was begun \
-                               */
+#define STORE_MAX_MS 120000 /* so long is it tried to store the end of a run */
+#define WITHDRAW_MAX_MS                                                      \
+    20000 /* and to take one back of which nobody knows whether it was begun \
+           */
 
 struct run {
     tn_ctx *c;
@@ -319,16 +320,17 @@ do_run(struct run *run, tn_ai_call *call)
     return error;
 }
 
+static const char *const begun_members[] = {"chat", "message", "run"};
+
 /* What the client may see of what was admitted: not the history, which it knows. */
 static const char *
 make_begun(tn_ctx *c, json_object *admitted)
 {
-    static const char *const members[] = {"chat", "message", "run"};
     PQExpBuffer json = tn_arena_buffer(c->arena);
 
-    for (size_t i = 0; i < TN_COUNT(members); i++)
-        appendPQExpBuffer(json, "%c\"%s\":%s", i == 0 ? '{' : ',', members[i],
-                          tn_json_print(c->arena, tn_json_get(admitted, members[i])));
+    for (size_t i = 0; i < TN_COUNT(begun_members); i++)
+        appendPQExpBuffer(json, "%c\"%s\":%s", i == 0 ? '{' : ',', begun_members[i],
+                          tn_json_print(c->arena, tn_json_get(admitted, begun_members[i])));
     appendPQExpBufferChar(json, '}');
     return tn_buffer_text(json);
 }
@@ -363,6 +365,8 @@ tn_run_do(tn_ctx *c, tn_live *live, const tn_message *message, json_object *admi
     }
     if (run.is_streaming && tn_sse_open(c->response))
         tn_event_run(c, make_begun(c, admitted));
+    for (size_t i = 0; i < TN_COUNT(begun_members); i++) /* thousands of streams would hold them */
+        json_object_object_del(admitted, begun_members[i]);
     run.scratch = tn_arena_new();
     error = do_run(&run, &call);
     tn_arena_free(run.scratch);
