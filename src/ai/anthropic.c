@@ -124,11 +124,11 @@ make_body(tn_arena *arena, const tn_provider_config *provider, const tn_ai_reque
 static void
 take_input(tn_ai_answer *answer, json_object *usage)
 {
-    const int64_t input = tn_json_int(usage, "input_tokens", -1);
+    const int64_t input = tn_ai_usage_tokens(usage, "input_tokens", -1);
 
     if (input >= 0)
-        answer->input_tokens = input + tn_json_int(usage, "cache_creation_input_tokens", 0) +
-                               tn_json_int(usage, "cache_read_input_tokens", 0);
+        answer->input_tokens = input + tn_ai_usage_tokens(usage, "cache_creation_input_tokens", 0) +
+                               tn_ai_usage_tokens(usage, "cache_read_input_tokens", 0);
 }
 
 static void
@@ -166,7 +166,7 @@ take_event(tn_ai_answer *answer, tn_arena *scratch, const char *name, const char
     } else if (strcmp(type, "message_delta") == 0) {
         part = tn_json_get(value, "usage");
         take_input(answer, part);
-        answer->output_tokens = tn_json_int(part, "output_tokens", answer->output_tokens);
+        answer->output_tokens = tn_ai_usage_tokens(part, "output_tokens", answer->output_tokens);
         tn_ai_answer_finish(answer, tn_json_text(tn_json_get(value, "delta"), "stop_reason", NULL),
                             finish_words);
     } else if (strcmp(type, "message_stop") == 0) {
@@ -194,7 +194,7 @@ take_whole(tn_ai_answer *answer, tn_arena *scratch, const char *text, size_t len
     tn_ai_answer_name(answer, tn_json_text(value, "id", NULL), tn_json_text(value, "model", NULL));
     usage = tn_json_get(value, "usage");
     take_input(answer, usage);
-    answer->output_tokens = tn_json_int(usage, "output_tokens", -1);
+    answer->output_tokens = tn_ai_usage_tokens(usage, "output_tokens", -1);
     for (size_t i = 0; i < json_object_array_length(content); i++) {
         const char *piece = tn_json_text(json_object_array_get_idx(content, i), "text", NULL);
 

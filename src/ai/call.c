@@ -70,10 +70,12 @@ take_event(void *context, const char *name, const char *data, size_t length)
 {
     struct try *try = context;
 
-    if (!try->answer.ended && !try->dialect->event(&try->answer, try->scratch, name, data, length))
+    if (!try->dialect->event(&try->answer, try->scratch, name, data, length))
         try->is_misunderstood = true;
     tn_arena_reset(try->scratch);
-    return !try->is_misunderstood && !try->answer.stopped && try->answer.failure == NULL;
+    /* Nothing follows the end, and some servers take their time to close. */
+    return !try->is_misunderstood && !try->answer.stopped && !try->answer.ended &&
+           try->answer.failure == NULL;
 }
 
 /* A stream begins with a field or a comment, a JSON text with a brace: some servers send the one

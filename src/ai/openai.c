@@ -119,8 +119,8 @@ take_usage(tn_ai_answer *answer, json_object *value)
 {
     json_object *usage = tn_json_get(value, "usage");
 
-    answer->input_tokens = tn_json_int(usage, "prompt_tokens", answer->input_tokens);
-    answer->output_tokens = tn_json_int(usage, "completion_tokens", answer->output_tokens);
+    answer->input_tokens = tn_ai_usage_tokens(usage, "prompt_tokens", answer->input_tokens);
+    answer->output_tokens = tn_ai_usage_tokens(usage, "completion_tokens", answer->output_tokens);
 }
 
 /* What a streamed chunk (`member` delta) and a whole answer (message) have in common. */

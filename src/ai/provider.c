@@ -5,7 +5,8 @@
 
 #include "base/json.h"
 
-#define WORDS_MAX 500 /* bytes of a provider's error that are passed on */
+#define WORDS_MAX 500                 /* bytes of a provider's error that are passed on */
+#define TOKENS_MAX INT64_C(500000000) /* more is a mistake and no figure */
 
 bool
 tn_ai_answer_text(tn_ai_answer *answer, const char *text, size_t length)
@@ -22,6 +23,14 @@ tn_ai_answer_name(tn_ai_answer *answer, const char *id, const char *model)
         answer->id = tn_arena_text(answer->arena, id);
     if (answer->model == NULL && model != NULL && *model != '\0')
         answer->model = tn_arena_text(answer->arena, model);
+}
+
+int64_t
+tn_ai_usage_tokens(json_object *usage, const char *member, int64_t fallback)
+{
+    const int64_t tokens = tn_json_int(usage, member, fallback);
+
+    return tokens >= 0 && tokens <= TOKENS_MAX ? tokens : fallback;
 }
 
 void

@@ -15,6 +15,7 @@
 
 #include "base/arena.h"
 #include "base/config.h"
+#include "base/json.h"
 
 /* A part is a text or a picture's address, never both. */
 typedef struct tn_ai_part {
@@ -83,6 +84,9 @@ bool tn_ai_answer_text(tn_ai_answer *answer, const char *text, size_t length);
 
 /* Keeps the first id and model that were told. */
 void tn_ai_answer_name(tn_ai_answer *answer, const char *id, const char *model);
+
+/* The tokens that `member` of a provider's usage tells; `fallback` where it is no such number. */
+int64_t tn_ai_usage_tokens(json_object *usage, const char *member, int64_t fallback);
 
 /* Keeps a provider's word for why it ended, translated with `words` ({theirs, ours}, NULL ends). */
 void tn_ai_answer_finish(tn_ai_answer *answer, const char *word, const char *const words[][2]);

@@ -21,6 +21,8 @@ const cases = [
   { name: 'CRLF between events', play: [{ newline: '\r\n' }], calls: 1, text: `You said: ${long}` },
   { name: 'CR between events', play: [{ newline: '\r' }], calls: 1, text: `You said: ${long}`, streamOnly: true },
   { name: 'comments and unknown events', play: [{ comments: true }], calls: 1, text: `You said: ${long}` },
+  { name: 'the stream is not closed at its end', play: [{ lingers: true }], calls: 1, text: `You said: ${long}` },
+  { name: 'more tokens than there can be', play: [{ usage: { input: 9e18, output: 9e18 }, text: 'so many' }], calls: 1, text: 'so many', estimated: true },
   { name: 'empty pieces', play: [{ deltas: ['', 'a', '', '', 'b', ''] }], calls: 1, text: 'ab' },
   { name: 'an answer without a word', play: [{ deltas: [], text: '' }], calls: 1, text: '' },
   { name: 'cut short by its length', play: [{ finish: 'length', text: 'to be cont' }], calls: 1, text: 'to be cont', finish: 'length' },

@@ -37,6 +37,7 @@ const defaults = {
   newline: '\n', //  of the events: '\r\n' or '\r' are as legal
   comments: false, //  comments, `id:`, `retry:` and unknown events between the events
   noDone: false, //  the stream ends without its end marker
+  lingers: false, //  the stream stays open behind its end marker, with comments, until the other side closes it
   size: undefined, //  the reply is padded to so many bytes
   tools: undefined, //  [{name, arguments}]: the model calls tools
 };
@@ -327,8 +328,17 @@ class Answer {
     if (pieces.length < 2) await this.#middle();
     await this.#point('end');
     await this.#events(this.b.noDone ? speak.finish.slice(0, 0) : speak.finish);
+    if (this.b.lingers) await this.#linger();
     this.response.end();
     await this.#finished();
+  }
+
+  async #linger() {
+    const comments = setInterval(() => this.response.write(': still here\n\n'), 50);
+    await this.call.hungUp;
+    clearInterval(comments);
+    this.call.outcome = 'answered';
+    throw wentAway;
   }
 
   async #middle() {
