@@ -20,6 +20,8 @@
 #define CACHE_SLOTS 2048
 #define KEYS_TTL_MS 600000 /* notifications are what keeps keys true; this is for a lost one */
 #define KEYS_TTL_UNNOTIFIED_MS 5000
+#define HS256_LENGTH 43     /* of a signature in base64url: 32 bytes, and … */
+#define ES256_LENGTH 86     /* … 64; cjose would leave out of account what is behind them */
 #define UNKNOWN_KID_MS 2000 /* how often an unknown kid may cause another look */
 
 struct tn_tokens {
@@ -340,7 +342,8 @@ verify_anew(tn_tokens *tokens, tn_arena *arena, const char *token, tn_claims *cl
     if (header == NULL)
         return bad_token(arena, "token is malformed: its header is no JSON object");
     TN_TRY(choose_key(tokens, arena, header, &jwk, &claims->by_secret));
-    if (!verify_signature(arena, token, jwk, &text, &length))
+    if (parts.signature_length != (claims->by_secret ? HS256_LENGTH : ES256_LENGTH) ||
+        !verify_signature(arena, token, jwk, &text, &length))
         return bad_token(arena, "signature is invalid");
     problem =
         tn_claims_read(arena, text, length, tokens->issuer, tokens->config->auth.audience, claims);

@@ -201,6 +201,7 @@ forgeries_are_refused(void **state)
         {"four parts", tn_arena_printf(arena, "%s.x", good)},
         {"padding", tn_arena_printf(arena, "%s=", good)},
         {"a blank behind", tn_arena_printf(arena, "%s ", good)},
+        {"one byte more of signature", tn_arena_printf(arena, "%sA", good)},
         {"not base64url", replace_part(arena, good, 1, "%%%%")},
         {"the alphabet of plain base64", replace_part(arena, good, 2, "++//")},
         {"other claims", replace_part(arena, good, 1, part(arena, our_claims(arena, ",\"x\":1")))},
