@@ -54,6 +54,12 @@ need_algorithms(void)
 }
 
 void
+tn_crypto_thread_end(void)
+{
+    OPENSSL_thread_stop();
+}
+
+void
 tn_random(void *bytes, size_t length)
 {
     check(length <= INT_MAX && RAND_bytes(bytes, (int)length) == 1, "random bytes");

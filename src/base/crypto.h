@@ -18,6 +18,9 @@
 
 void tn_random(void *bytes, size_t length);
 
+/* Frees what OpenSSL keeps for this thread, which otherwise happens some time after its end. */
+void tn_crypto_thread_end(void);
+
 void tn_sha256(const void *bytes, size_t length, uint8_t digest[TN_SHA256_SIZE]);
 void tn_hmac_sha256(const void *key, size_t key_length, const void *bytes, size_t length,
                     uint8_t digest[TN_SHA256_SIZE]);

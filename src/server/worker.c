@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 
 #include "base/clock.h"
+#include "base/crypto.h"
 #include "base/fetch.h"
 #include "base/log.h"
 #include "identity/key.h"
@@ -99,6 +100,7 @@ stop_thread(void *context, void *arena)
 {
     (void)context;
     tn_arena_free(arena);
+    tn_crypto_thread_end();
 }
 
 static void
