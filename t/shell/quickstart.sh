@@ -150,6 +150,8 @@ if [ "$(id -u)" -eq 0 ]; then
     chown -R nobody "$other"
     as_user=(setpriv --reuid=nobody --regid=nogroup --clear-groups env HOME=/nonexistent)
 fi
+like 'a port that is taken is named' "$("${as_user[@]}" "$clone/quickstart" --dir "$other" --port "$port" --no-install 2>&1)" \
+    "port $port is in use"
 ok 'a second stack starts, for an ordinary user' "${as_user[@]}" "$clone/quickstart" --dir "$other" --port "$other_port" --no-install
 is 'the first answers' "$(get /auth/v1/health -o /dev/null -w '%{http_code}' -H "apikey: $(value TENON_ANON_KEY)")" 200
 is 'the second answers' "$(port=$other_port get /auth/v1/health -o /dev/null -w '%{http_code}' -H "apikey: $(value TENON_ANON_KEY "$other")")" 200
