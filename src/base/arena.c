@@ -12,8 +12,10 @@
 
 /* ASan cannot see between the items of a chunk, so there each item is its own chunk. */
 #ifdef TN_ASAN
+#define FIRST_SIZE 1
 #define CHUNK_SIZE 1
 #else
+#define FIRST_SIZE 1000 /* many arenas hold next to nothing, and a stream has several */
 #define CHUNK_SIZE 8192
 #endif
 
@@ -88,7 +90,7 @@ tn_arena_reset(tn_arena *arena)
 #ifdef TN_ASAN
     kept = NULL; /* so that a use after the reset is found */
 #endif
-    if (kept == NULL || kept->size != CHUNK_SIZE) {
+    if (kept == NULL || kept->size > CHUNK_SIZE) {
         free_chunks(arena->chunks);
         arena->chunks = NULL;
         return;
@@ -114,7 +116,8 @@ tn_arena_label_text(const tn_arena *arena)
 static struct chunk *
 add_chunk(tn_arena *arena, size_t bytes)
 {
-    const size_t size = bytes > CHUNK_SIZE ? bytes : CHUNK_SIZE;
+    const size_t usual = arena->chunks == NULL ? FIRST_SIZE : CHUNK_SIZE;
+    const size_t size = bytes > usual ? bytes : usual;
     struct chunk *chunk = malloc(sizeof(*chunk) + size);
 
     if (chunk == NULL)

@@ -22,7 +22,8 @@
 #include "base/clock.h"
 #include "base/text.h"
 
-#define BUFFER_SIZE 16384L
+#define BUFFER_SIZE 4096L /* thousands of streams have one each */
+#define UPLOAD_BUFFER_SIZE 16384L
 #define REDIRECTS_MAX 5L
 #define RESPONSE_MAX ((size_t)1024 * 1024) /* when the caller names none */
 #define TICK_MS 500
@@ -247,7 +248,7 @@ set_transport(struct transfer *transfer)
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* do not wait for a resolver that hangs */
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, BUFFER_SIZE);
-    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, BUFFER_SIZE);
+    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER_SIZE);
     curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->problem);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);

@@ -12,12 +12,6 @@ put_object(void *object)
     json_object_put(object);
 }
 
-static void
-free_tokener(void *tokener)
-{
-    json_tokener_free(tokener);
-}
-
 static const tn_error *
 bad_json(tn_arena *arena, const char *problem, size_t byte)
 {
@@ -135,6 +129,7 @@ tn_json_parse(tn_arena *arena, const char *text, size_t length, int depth, json_
 {
     json_tokener *tokener;
     enum json_tokener_error problem;
+    size_t end;
 
     *value = NULL;
     if (!tn_text_is_utf8(text, length)) /* json-c's own check lets overlong forms pass */
@@ -143,7 +138,6 @@ tn_json_parse(tn_arena *arena, const char *text, size_t length, int depth, json_
     tokener = json_tokener_new_ex(depth + 1); /* json-c counts the value inside as a level */
     if (tokener == NULL)
         tn_die("no memory for a JSON tokener");
-    tn_arena_defer(arena, free_tokener, tokener);
     json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
     *value = json_tokener_parse_ex(tokener, text, (int)length);
     problem = json_tokener_get_error(tokener);
@@ -151,6 +145,8 @@ tn_json_parse(tn_arena *arena, const char *text, size_t length, int depth, json_
         *value = json_tokener_parse_ex(tokener, "", 1);
         problem = json_tokener_get_error(tokener);
     }
+    end = json_tokener_get_parse_end(tokener);
+    json_tokener_free(tokener); /* several KiB, which a stream would hold until its end */
     if (*value != NULL)
         tn_arena_defer(arena, put_object, *value);
     if (problem == json_tokener_success)
@@ -158,7 +154,7 @@ tn_json_parse(tn_arena *arena, const char *text, size_t length, int depth, json_
     *value = NULL;
     if (problem == json_tokener_continue)
         return bad_json(arena, "it ends too early", length);
-    return bad_json(arena, json_tokener_error_desc(problem), json_tokener_get_parse_end(tokener));
+    return bad_json(arena, json_tokener_error_desc(problem), end);
 }
 
 json_object *
