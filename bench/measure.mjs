@@ -41,6 +41,7 @@ const results = { machine: await machine() };
 
 const cluster = await startCluster({ settings: { fsync: 'on', shared_buffers: "'256MB'", max_wal_size: "'2GB'" } });
 let s;
+let people; // who ask, in turn: what one person uses is counted in one row, which would be what is measured
 try {
   s = await startStack({
     cluster, provider: true,
@@ -49,8 +50,9 @@ try {
       'stream.processes': cores, 'stream.threads': Math.ceil(Number(args.streams) / cores) + 50, 'stream.connections': 4, 'server.database_wait_ms': 60_000,
     },
   });
-  if (wanted.includes('user')) await throughput('user', 'GET /auth/v1/user', wrkGet('/auth/v1/user'), () => s.alice.get('/auth/v1/user'));
-  if (wanted.includes('chat')) await throughput('chat', 'POST /api/chats/messages (echo)', wrkPost('/api/chats/messages', { content: 'hello there' }), () => s.alice.post('/api/chats/messages', { content: 'hello there' }));
+  people = await Promise.all(Array.from({ length: 16 }, (_, i) => s.a.person(`person${i}`)));
+  if (wanted.includes('user')) await throughput('user', 'GET /auth/v1/user', '/auth/v1/user');
+  if (wanted.includes('chat')) await throughput('chat', 'POST /api/chats/messages (echo)', '/api/chats/messages', { content: 'hello there' });
   if (wanted.includes('start')) await firstAnswer();
   if (wanted.includes('memory')) await memory();
 } finally {
@@ -61,12 +63,13 @@ if (args.json) console.log(JSON.stringify(results, null, 2));
 
 /* --- throughput ------------------------------------------------------------------------------------ */
 
-async function throughput(name, title, tenonArguments, once_) {
-  await once_(); // the statements are prepared, keys and tokens are known
-  const { script, transactions } = await captured(once_);
-  const size = JSON.stringify(await once_()).length;
-  const tenon = await wrk(tenonArguments.lua, tenonArguments.url);
-  const postgres = await pgbench(script);
+async function throughput(name, title, where, body) {
+  const ask = (person) => (body ? person.post(where, body) : person.get(where));
+  for (const person of people) await ask(person); // the statements are prepared, keys and tokens are known
+  const { scripts, transactions } = await captured(ask);
+  const size = JSON.stringify(await ask(people[0])).length;
+  const tenon = await wrk(lua(body), s.origin + where);
+  const postgres = await pgbench(scripts);
   const constant = await nginxConstant(size);
   const r = (results[name] = { tenon, pgbench: postgres, nginx: constant, transactions, share_of_pgbench: tenon.rate / postgres.rate, share_of_nginx: tenon.rate / constant.rate });
   say(`${title}
@@ -75,21 +78,22 @@ async function throughput(name, title, tenonArguments, once_) {
   nginx    ${figure(constant.rate)}/s   a constant of ${size} bytes: tenon is ${percent(r.share_of_nginx)} of it`);
 }
 
-function headersLua() {
-  return Object.entries(s.alice.headers).map(([k, v]) => `wrk.headers[${JSON.stringify(k)}] = ${JSON.stringify(v)}`).join('\n');
+/* wrk's script: the people in turn. */
+function lua(body) {
+  const tokens = people.map((p) => `"${p.headers.authorization}"`).join(', ');
+  return `local tokens, n = { ${tokens} }, 0
+wrk.headers["apikey"] = "${s.a.publishable}"
+${body ? `wrk.method, wrk.body = "POST", [[${JSON.stringify(body)}]]\nwrk.headers["content-type"] = "application/json"` : ''}
+function request()
+  n = n % #tokens + 1
+  wrk.headers["authorization"] = tokens[n]
+  return wrk.format()
+end`;
 }
 
-function wrkGet(where) {
-  return { url: s.origin + where, lua: headersLua() };
-}
-
-function wrkPost(where, body) {
-  return { url: s.origin + where, lua: `${headersLua()}\nwrk.method = "POST"\nwrk.headers["content-type"] = "application/json"\nwrk.body = [[${JSON.stringify(body)}]]` };
-}
-
-async function wrk(lua, url) {
+async function wrk(script, url) {
   const file = path.join(s.dir, 'bench.lua');
-  fs.writeFileSync(file, lua);
+  fs.writeFileSync(file, script);
   const { stdout } = await run('wrk', ['-t2', `-c${args.connections}`, `-d${args.seconds}s`, '--timeout', '30s', '--latency', '-s', file, url]);
   const value = (pattern) => pattern.exec(stdout)?.[1];
   return {
@@ -108,7 +112,7 @@ server { listen 127.0.0.1:${port}; default_type application/json; location / { r
   const nginx = spawn('nginx', ['-e', `${dir}/error.log`, '-p', dir, '-c', conf, '-g', 'daemon off;'], { stdio: 'ignore' });
   try {
     await eventually('nginx', async () => (await fetch(`http://127.0.0.1:${port}/`)).ok);
-    return await wrk(headersLua(), `http://127.0.0.1:${port}/`);
+    return await wrk(lua(), `http://127.0.0.1:${port}/`);
   } finally {
     nginx.kill('SIGTERM');
     await once(nginx, 'exit');
@@ -118,25 +122,30 @@ server { listen 127.0.0.1:${port}; default_type application/json; location / { r
 
 /* --- the same transactions in pgbench --------------------------------------------------------------- */
 
-/* Runs `request` once while PostgreSQL logs every statement, and makes a pgbench script of what the workers sent. */
-async function captured(request) {
+/* Lets each person ask once while PostgreSQL logs every statement, and makes pgbench scripts of what the workers sent. */
+async function captured(ask) {
   const log = path.join(cluster.dir, 'log');
   const set = (value) => psql(cluster.url, `alter system set log_min_duration_statement = ${value};\nalter system set log_line_prefix = '@%p@%u@';\nselect pg_reload_conf()`);
   await set(0);
   await eventually('the setting', async () => (await psql(cluster.url, 'show log_min_duration_statement')) === '0');
-  // A backend reads the setting between two statements, so the request that is counted is the one after a first one.
-  for (let i = 0; i < 40; i++) await s.alice.get('/auth/v1/user');
-  for (let i = 0; i < 4 * cores; i++) await request();
-  const from = fs.statSync(log).size;
-  const answer = await request();
-  await eventually('a quiet log', async () => {
-    const size = fs.statSync(log).size;
-    await new Promise((resolve) => setTimeout(resolve, 300));
-    return fs.statSync(log).size === size;
-  });
-  const text = fs.readFileSync(log, 'utf8').slice(from);
+  for (let i = 0; i < 8 * cores; i++) await ask(people[0]); // a backend looks at its settings between two statements
+  const scripts = [];
+  let transactions;
+  for (const person of people) {
+    const from = fs.statSync(log).size;
+    const answer = await ask(person);
+    let size;
+    await eventually('a quiet log', async () => {
+      size = fs.statSync(log).size;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      return fs.statSync(log).size === size;
+    });
+    const made = scriptOf(statements(fs.readFileSync(log, 'utf8').slice(from, size)), answer.run?.id);
+    scripts.push(made.script);
+    transactions = made.transactions;
+  }
   await set(-1);
-  return scriptOf(statements(text), answer.run?.id);
+  return { scripts, transactions };
 }
 
 /* Executed statements of the workers, in their order: {pid, sql, parameters}. */
@@ -165,13 +174,13 @@ function parameters(text) {
 function literal(value, run) {
   if (value === null || value === undefined) return 'null';
   const quote = (text) => `E'${text.replaceAll('\\', '\\\\').replaceAll("'", "''").replaceAll(':', '\\x3a').replaceAll('\n', '\\n')}'`;
-  return run && value.includes(run) ? `(${value.split(run).map(quote).join(" || current_setting('bench.run') || ")})` : quote(value);
+  return run && value.includes(run) ? `(${value.split(run).map(quote).join(` || ${quote(run.slice(0, 24))} || lpad(to_hex(:run::bigint), 12, '0') || `)})` : quote(value);
 }
 
-/* One pipeline for each transaction. Identifiers that the first transaction makes up and the last one names are told on in
- * settings of the session, so that every repetition does the whole work and not that of a row that is there already. */
+/* One pipeline for each transaction. The run has an identifier of its own each time, so that every repetition does the whole
+ * work and not that of a row that is there already. */
 function scriptOf(list, run) {
-  const lines = [];
+  const lines = run ? [`\\set run random(1, ${2 ** 48 - 1})`] : [];
   let transactions = 0;
   for (const { sql, parameters: values } of list) {
     let text = sql.replace(/--[^\n]*/g, '').replace(/\s+/g, ' ').replace(/\$(\d+)/g, (_, n) => literal(values[n - 1], run));
@@ -179,19 +188,20 @@ function scriptOf(list, run) {
       lines.push('\\startpipeline');
       transactions++;
     }
-    if (run && /tenon\.begin_run\(/.test(text)) text = `select set_config('bench.run', (${text}) -> 'run' ->> 'id', false)`;
     lines.push(`${text};`);
     if (/^(commit|end)\b/i.test(text)) lines.push('\\endpipeline');
   }
   return { script: lines.join('\n'), transactions };
 }
 
-async function pgbench(script) {
-  const file = path.join(s.dir, 'bench.pgbench');
-  fs.writeFileSync(file, script);
-  // pgbench prepares a script before the transaction in it takes its role, and the login itself may not even see the schemas.
-  const env = { ...process.env, PGOPTIONS: '-c role=tenon_worker' };
-  const { stdout } = await run('pgbench', ['-n', '-M', 'prepared', '-c', String(Math.min(Number(args.connections), 8 * cores)), '-j', String(cores), '-T', args.seconds, '-f', file, '-d', s.settings['database.url']], { maxBuffer: 1 << 26, env });
+/* As the superuser, because pgbench prepares statements before the transaction has taken its role. */
+async function pgbench(scripts) {
+  const files = scripts.flatMap((script, i) => {
+    const file = path.join(s.dir, `bench${i}.pgbench`);
+    fs.writeFileSync(file, script);
+    return ['-f', file];
+  });
+  const { stdout } = await run('pgbench', ['-n', '-M', 'prepared', '-c', String(8 * cores), '-j', String(cores), '-T', args.seconds, ...files, '-d', s.admin], { maxBuffer: 1 << 26 });
   return { rate: Number(/tps = ([\d.]+)/.exec(stdout)[1]), p50: `${/latency average = ([\d.]+)/.exec(stdout)[1]}ms` };
 }
 

@@ -373,7 +373,7 @@ function nginxConfiguration({ dir, port, metricsPort, runDir }) {
 /* Our own settings in the environment must not reach the stack under test. */
 function cleanEnvironment(more = {}) {
   const kept = Object.entries(process.env).filter(([name]) => !name.startsWith('TENON_') && !name.startsWith('PG'));
-  return { ...Object.fromEntries(kept), TENON_SQL_DIR: path.join(source, 'sql'), ...more };
+  return { ...Object.fromEntries(kept), TENON_SQL_DIR: path.join(source, 'sql'), GLIBC_TUNABLES: 'glibc.malloc.tcache_count=1', ...more };
 }
 
 export function childrenOf(pid) {
