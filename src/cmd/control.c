@@ -39,14 +39,16 @@ run_reload(tn_command_line *line)
     const tn_config *config;
     const tn_shared *shared;
     const int64_t deadline_ms = tn_clock_ms() + 35000;
-    int pid, generation;
+    int pid, generation, refused;
 
     TN_COMMAND_TRY(find_master(line, &config, &pid));
     shared = tn_shared_open(tn_run_path(line->arena, config, "scoreboard"));
     generation = shared != NULL ? atomic_load(&shared->generation) : 0;
+    refused = shared != NULL ? atomic_load(&shared->reloads_refused) : 0;
     TN_COMMAND_TRY(send_signal(line, pid, SIGHUP));
     while (shared != NULL && atomic_load(&shared->generation) == generation) {
-        if (tn_clock_ms() > deadline_ms || kill(pid, 0) != 0)
+        if (atomic_load(&shared->reloads_refused) != refused || tn_clock_ms() > deadline_ms ||
+            kill(pid, 0) != 0)
             return tn_command_fail(line, TN_EXIT_FAILED, "reload_failed", "The log says why.",
                                    "the server did not take the new configuration");
         (void)poll(NULL, 0, POLL_MS);

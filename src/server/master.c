@@ -282,8 +282,10 @@ begin_reload(struct master *master)
     if (master->reload_again || master->stopping)
         return;
     next = load_generation(master->config_path, master->current->number + 1);
-    if (next == NULL)
-        return; /* said why; the old configuration stays in use */
+    if (next == NULL) { /* said why; the old configuration stays in use */
+        atomic_fetch_add(&master->shared->reloads_refused, 1);
+        return;
+    }
     tn_systemd_notify("RELOADING=1");
     if (!open_log(&next->config))
         tn_log(TN_LOG_ERROR, "server.log.reopen_failed", TN_STR("error", strerror(errno)));
@@ -318,6 +320,7 @@ abandon_reload(struct master *master)
     signal_workers(master, SIGTERM, master->starting->number, -1);
     free_generation(master->starting);
     master->starting = NULL;
+    atomic_fetch_add(&master->shared->reloads_refused, 1);
     tn_systemd_notify("READY=1");
 }
 

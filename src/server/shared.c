@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 
-static const char magic[8] = "tenon\0\0\1";
+static const char magic[8] = "tenon\0\0\2";
 
 static size_t
 align(size_t size)

@@ -45,6 +45,7 @@ typedef struct tn_shared {
     char magic[8]; /* "tenon\0\0" and a version */
     _Atomic int master_pid;
     _Atomic int generation;
+    _Atomic int reloads_refused; /* the configuration was wrong, or its workers did not come up */
     _Atomic int64_t started_at;
     tn_metrics metrics;
     tn_slot slots[TN_SLOTS];

@@ -60,6 +60,15 @@ test('a configuration with a mistake changes nothing', async () => {
   s.configure({ 'auth.jwt_ttl_s': right });
 });
 
+test('tenon reload need not wait for a server that has refused', { timeout: 20_000 }, async () => {
+  const right = s.settings['server.secret'];
+  s.configure({ 'server.secret': '' }); // reads well, and cannot be served
+  const { code, stderr } = await s.tenon('reload');
+  s.configure({ 'server.secret': right });
+  assert.equal(code, 1, stderr);
+  assert.equal((await alice.request('GET', '/auth/v1/user')).status, 200);
+});
+
 test('tenon reload makes an edited configuration take effect', async () => {
   s.configure({ 'auth.signup': 'off' });
   const { code, stderr } = await s.tenon('reload');
