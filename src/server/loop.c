@@ -12,6 +12,7 @@
 
 #include "base/attributes.h"
 #include "base/log.h"
+#include "server/records.h"
 
 #define THREADS_KEPT 4 /* idle threads that never end */
 #define IDLE_MS 10000  /* after which a further one does */
@@ -158,18 +159,22 @@ arm(tn_loop *loop, struct connection *connection, int fd)
 static bool
 serve_request(tn_loop *loop, struct connection *connection, void *thread_state, bool overloaded)
 {
+    tn_records records = {.id = 0};
     FCGX_Request fcgx;
 
+    tn_records_watch(&records);
     FCGX_InitRequest(&fcgx, -1, FCGI_FAIL_ACCEPT_ON_INTR);
     fcgx.ipcFd = connection->fd;
     fcgx.keepConnection = 1; /* else FCGX_Accept_r() closes it before it has read anything */
     if (FCGX_Accept_r(&fcgx) != 0) {
         /* Not FastCGI, or cut off: libfcgi has closed the socket. */
+        tn_records_watch(NULL);
         connection->fd = -1;
         return false;
     }
     loop->options.serve(loop->options.context, thread_state, &fcgx, overloaded);
     FCGX_Finish_r(&fcgx);
+    tn_records_watch(NULL);
     if (fcgx.ipcFd < 0)
         connection->fd = -1;
     return fcgx.ipcFd >= 0;
