@@ -9,7 +9,7 @@ create function t.request(more jsonb default '{}') returns jsonb
                               'providers', '{"echo": {"models": {}, "first": "echo", "any": [2000, 200]},
                                              "paid": {"models": {"large": [1000, 100], "small": [100, 20]}, "first": "large"}}'::jsonb,
                               'fallback', '[]'::jsonb) || more;
-create function t.begin(more jsonb default '{}') returns jsonb
+create function t.admit(more jsonb default '{}') returns jsonb
     language sql volatile
     return tenon.begin_run(t.request(more));
 -- Ends a run as the server does, and goes back to being who one was.
@@ -42,7 +42,7 @@ select is(tenon.title_of(content), expected, format('the title of %L', left(cont
 
 -- A first message
 select t.act_as('authenticated', person => 1) \g /dev/null
-insert into kept select 'one', t.begin() \g /dev/null
+insert into kept select 'one', t.admit() \g /dev/null
 select is(value -> 'chat' ->> 'title', 'hello there', 'a chat is named after its first message') from kept where name = 'one';
 select is(value -> 'chat' ->> 'owner_id', t.person('a', 1)::text, 'and belongs to who sent it') from kept where name = 'one';
 select is(value -> 'run' ->> 'status', 'running', 'a run is open') from kept where name = 'one';
@@ -51,9 +51,9 @@ select is(value -> 'candidates', '[["echo", "echo", 200]]', 'the default provide
 select is(value -> 'chat' ->> 'head_id', value -> 'message' ->> 'id', 'the message is the head') from kept where name = 'one';
 
 -- One run at a time
-select is(t.begin(jsonb_build_object('chat_id', value -> 'chat' -> 'id')) -> 'problem' ->> 'code', 'run_in_progress', 'a second message has to wait')
+select is(t.admit(jsonb_build_object('chat_id', value -> 'chat' -> 'id')) -> 'problem' ->> 'code', 'run_in_progress', 'a second message has to wait')
   from kept where name = 'one';
-select is(t.begin(jsonb_build_object('chat_id', value -> 'chat' -> 'id')) -> 'problem' -> 'members' ->> 'run_id', value -> 'run' ->> 'id',
+select is(t.admit(jsonb_build_object('chat_id', value -> 'chat' -> 'id')) -> 'problem' -> 'members' ->> 'run_id', value -> 'run' ->> 'id',
           'and is told for which run') from kept where name = 'one';
 select is(count(*), 1::bigint, 'it was not stored') from ai.messages;
 
@@ -70,7 +70,7 @@ select results_eq('select requests, input_tokens, output_tokens from tenon.usage
 
 -- The tree
 select t.act_as('authenticated', person => 1) \g /dev/null
-insert into kept select 'three', t.begin(jsonb_build_object('chat_id', value -> 'chat' -> 'id', 'content', 'and then?')) from kept where name = 'two' \g /dev/null
+insert into kept select 'three', t.admit(jsonb_build_object('chat_id', value -> 'chat' -> 'id', 'content', 'and then?')) from kept where name = 'two' \g /dev/null
 select is(value -> 'message' ->> 'parent_id', (select value -> 'reply' ->> 'id' from kept where name = 'two'), 'one goes on at the head')
   from kept where name = 'three';
 select is(jsonb_path_query_array(value -> 'history', '$[*].content'), '["hello there", "a reply", "and then?"]', 'with what was said before')
@@ -78,7 +78,7 @@ select is(jsonb_path_query_array(value -> 'history', '$[*].content'), '["hello t
 select is(t.finish(value -> 'run' ->> 'id') -> 'run' ->> 'status', 'completed', 'answered') from kept where name = 'three';
 select is((select branched from ai.conversations), false, 'so far nothing has branched');
 
-insert into kept select 'again', t.begin(jsonb_build_object('chat_id', value -> 'chat' -> 'id', 'content', null, 'parent_id', value -> 'message' -> 'id'))
+insert into kept select 'again', t.admit(jsonb_build_object('chat_id', value -> 'chat' -> 'id', 'content', null, 'parent_id', value -> 'message' -> 'id'))
   from kept where name = 'one' \g /dev/null
 select is(value -> 'message' ->> 'id', (select value -> 'message' ->> 'id' from kept where name = 'one'), 'to answer again makes no new message')
   from kept where name = 'again';
@@ -86,40 +86,40 @@ select is(jsonb_array_length(value -> 'history'), 1, 'and sends what came before
 select is((t.finish(value -> 'run' ->> 'id', '{"content": "a better one"}') -> 'reply' ->> 'parent_id'), value -> 'message' ->> 'id', 'the reply is a sibling')
   from kept where name = 'again';
 select is((select branched from ai.conversations), true, 'now it has branched');
-select is(t.begin(jsonb_build_object('chat_id', value -> 'chat' -> 'id', 'content', null, 'parent_id', value -> 'reply' -> 'id')) -> 'problem' ->> 'code',
+select is(t.admit(jsonb_build_object('chat_id', value -> 'chat' -> 'id', 'content', null, 'parent_id', value -> 'reply' -> 'id')) -> 'problem' ->> 'code',
           'validation_failed', 'a reply cannot be answered by the model') from kept where name = 'two';
-select is(t.begin(jsonb_build_object('chat_id', value -> 'chat' -> 'id', 'content', null)) -> 'problem' ->> 'code', 'validation_failed', 'nothing to answer')
+select is(t.admit(jsonb_build_object('chat_id', value -> 'chat' -> 'id', 'content', null)) -> 'problem' ->> 'code', 'validation_failed', 'nothing to answer')
   from kept where name = 'two';
-select is(t.begin(jsonb_build_object('chat_id', value -> 'chat' -> 'id', 'parent_id', tenon.uuid7())) -> 'problem' ->> 'code', 'message_not_found', 'no such parent')
+select is(t.admit(jsonb_build_object('chat_id', value -> 'chat' -> 'id', 'parent_id', tenon.uuid7())) -> 'problem' ->> 'code', 'message_not_found', 'no such parent')
   from kept where name = 'two';
-insert into kept select 'root', t.begin(jsonb_build_object('chat_id', value -> 'chat' -> 'id', 'parent_id', null, 'content', 'from the start')) from kept where name = 'two' \g /dev/null
+insert into kept select 'root', t.admit(jsonb_build_object('chat_id', value -> 'chat' -> 'id', 'parent_id', null, 'content', 'from the start')) from kept where name = 'two' \g /dev/null
 select is(value -> 'message' -> 'parent_id', 'null', 'a null parent is a new beginning') from kept where name = 'root';
 select is(jsonb_array_length(value -> 'history'), 1, 'with no history') from kept where name = 'root';
 
 -- Idempotency
-insert into kept select 'key', t.begin('{"idempotency_key": "k", "request_hash": "00ff"}') \g /dev/null
-select is(t.begin('{"idempotency_key": "k", "request_hash": "00ff"}') -> 'replay' -> 'run' ->> 'id', value -> 'run' ->> 'id', 'the same key is the same run')
+insert into kept select 'key', t.admit('{"idempotency_key": "k", "request_hash": "00ff"}') \g /dev/null
+select is(t.admit('{"idempotency_key": "k", "request_hash": "00ff"}') -> 'replay' -> 'run' ->> 'id', value -> 'run' ->> 'id', 'the same key is the same run')
   from kept where name = 'key';
-select is(t.begin('{"idempotency_key": "k", "request_hash": "00fe"}') -> 'problem' ->> 'code', 'idempotency_key_reused', 'with another request it is refused');
+select is(t.admit('{"idempotency_key": "k", "request_hash": "00fe"}') -> 'problem' ->> 'code', 'idempotency_key_reused', 'with another request it is refused');
 select t.finish(value -> 'run' ->> 'id') from kept where name = 'key' \g /dev/null
-select is(t.begin('{"idempotency_key": "k", "request_hash": "00ff"}') -> 'replay' -> 'reply' ->> 'content', 'a reply', 'later it gives the answer');
+select is(t.admit('{"idempotency_key": "k", "request_hash": "00ff"}') -> 'replay' -> 'reply' ->> 'content', 'a reply', 'later it gives the answer');
 select t.act_as('authenticated', person => 2) \g /dev/null
-select ok(t.begin('{"idempotency_key": "k", "request_hash": "00ff"}') ? 'history', 'another person has keys of their own');
+select ok(t.admit('{"idempotency_key": "k", "request_hash": "00ff"}') ? 'history', 'another person has keys of their own');
 
 -- Others
-select is(t.begin(jsonb_build_object('chat_id', value -> 'chat' -> 'id')) -> 'problem' ->> 'code', 'chat_not_found', 'another''s chat is not there')
+select is(t.admit(jsonb_build_object('chat_id', value -> 'chat' -> 'id')) -> 'problem' ->> 'code', 'chat_not_found', 'another''s chat is not there')
   from kept where name = 'one';
 select is(tenon.admit_run((value -> 'chat' ->> 'id')::uuid, t.request()) -> 'problem' ->> 'code', 'chat_not_found', 'also when one asks the inner function')
   from kept where name = 'one';
 select is(tenon.cancel_run((value -> 'run' ->> 'id')::uuid), null, 'and another''s run cannot be cancelled') from kept where name = 'root';
 select t.act_as('authenticated', tenant => 'b', person => 1) \g /dev/null
-select is(t.begin(jsonb_build_object('chat_id', value -> 'chat' -> 'id')) -> 'problem' ->> 'code', 'chat_not_found', 'nor from another tenant')
+select is(t.admit(jsonb_build_object('chat_id', value -> 'chat' -> 'id')) -> 'problem' ->> 'code', 'chat_not_found', 'nor from another tenant')
   from kept where name = 'one';
 select is(tenon.cancel_run((value -> 'run' ->> 'id')::uuid), null, 'nor its run') from kept where name = 'root';
 select t.act_as('agent', person => 1, scopes => '["chat:read"]') \g /dev/null
 select is(tenon.cancel_run((value -> 'run' ->> 'id')::uuid), null, 'an agent that may only read cancels nothing') from kept where name = 'root';
 select is(tenon.admit_run((value -> 'chat' ->> 'id')::uuid, t.request()) -> 'problem' ->> 'code', 'chat_not_found', 'and sends nothing') from kept where name = 'key';
-select throws_ok('select t.begin()', '42501', null, 'and opens nothing');
+select throws_ok('select t.admit()', '42501', null, 'and opens nothing');
 select t.act_as('agent', person => 1, scopes => '["chat:write", "chat:read"]') \g /dev/null
 select is(tenon.cancel_run((value -> 'run' ->> 'id')::uuid) ->> 'status', 'running', 'one that may write does: the run is asked to stop') from kept where name = 'root';
 select t.act_as('service_role') \g /dev/null
@@ -156,7 +156,7 @@ select t.act_as('authenticated', person => 2) \g /dev/null
 select is(count(*), 0::bigint, 'others see nothing of it') from ai.messages where owner_id = t.person('a', 1);
 select t.act_as('anon') \g /dev/null
 select throws_ok('select 1 from ai.messages', '42501', null, 'and who is nobody sees nothing at all');
-select throws_ok('select t.begin()', '42501', null, 'and sends nothing');
+select throws_ok('select t.admit()', '42501', null, 'and sends nothing');
 
 -- The history is bounded
 reset role;
@@ -180,39 +180,39 @@ insert into ai.messages (id, conversation_id, parent_id, owner_id, role, content
 values ('00000000-0000-7000-8000-000000010041', '00000000-0000-7000-8000-0000000c0001', '00000000-0000-7000-8000-000000010040', t.person('a', 1), 'user', 'and', 'completed'),
        ('00000000-0000-7000-8000-000000010042', '00000000-0000-7000-8000-0000000c0001', '00000000-0000-7000-8000-000000010041', t.person('a', 1), 'assistant', '', 'failed');
 select t.act_as('authenticated', person => 1) \g /dev/null
-insert into kept select 'long', t.begin('{"chat_id": "00000000-0000-7000-8000-0000000c0001", "content": "now", "provider": "paid", "model": "small", "system": "Be brief."}') \g /dev/null
+insert into kept select 'long', t.admit('{"chat_id": "00000000-0000-7000-8000-0000000c0001", "content": "now", "provider": "paid", "model": "small", "system": "Be brief."}') \g /dev/null
 select is(jsonb_path_query_array(value -> 'history', '$[*].content'), jsonb_build_array(rpad('37', 24), rpad('38', 24), rpad('39', 24), rpad('40', 24), 'and', 'now'),
           'window, less output, a tenth, the system prompt and the message; what says nothing is left out') from kept where name = 'long';
 select is(value ->> 'system', 'Be brief.', 'the system prompt stays') from kept where name = 'long';
-select is(t.begin(jsonb_build_object('provider', 'paid', 'model', 'small', 'content', repeat('long ', 80))) -> 'problem' ->> 'code', 'content_too_large',
+select is(t.admit(jsonb_build_object('provider', 'paid', 'model', 'small', 'content', repeat('long ', 80))) -> 'problem' ->> 'code', 'content_too_large',
           'what does not fit alone is refused');
-select is(t.begin('{"provider": "paid", "model": "huge"}') -> 'problem' ->> 'code', 'model_not_found', 'as is a model that is not configured');
-select is(t.begin('{"fallback": ["paid", "echo"]}') -> 'candidates', '[["echo", "echo", 200], ["paid", "large", 100]]', 'who may have to answer');
+select is(t.admit('{"provider": "paid", "model": "huge"}') -> 'problem' ->> 'code', 'model_not_found', 'as is a model that is not configured');
+select is(t.admit('{"fallback": ["paid", "echo"]}') -> 'candidates', '[["echo", "echo", 200], ["paid", "large", 100]]', 'who may have to answer');
 
 -- Money
 reset role;
 insert into ai.prices (provider, model, valid_from, input_price, output_price) values ('paid', 'large', '-infinity', 1000000, 2000000);
 select tenon.set_budget(t.tenant('b'), 'tenant', null, 'day', 1000) \g /dev/null
 select t.act_as('authenticated', tenant => 'b', person => 1) \g /dev/null
-insert into kept select 'paid', t.begin('{"provider": "paid", "model": "large"}') \g /dev/null
+insert into kept select 'paid', t.admit('{"provider": "paid", "model": "large"}') \g /dev/null
 select t.act_as('service_role', tenant => 'b') \g /dev/null
 select is(reserved_micros, 227::bigint, 'what it can cost at most is reserved: a token for each byte of input, and all of the output') from tenon.budgets where tenant_id = t.tenant('b') and period = 'day';
 select t.finish(value -> 'run' ->> 'id') from kept where name = 'paid' \g /dev/null
 select results_eq($$ select spent_micros, reserved_micros from tenon.budgets where period = 'day' $$, 'values (20::bigint, 0::bigint)', 'what it did cost is settled');
 select is(cost_micros, 20::bigint, 'and stays with the run') from ai.runs where id = (select (value -> 'run' ->> 'id')::uuid from kept where name = 'paid');
 select t.act_as('authenticated', tenant => 'b', person => 1) \g /dev/null
-select is(t.begin('{"provider": "paid", "model": "small", "title": "refused"}') -> 'problem' ->> 'code', 'price_unknown', 'what cannot be counted is not spent');
+select is(t.admit('{"provider": "paid", "model": "small", "title": "refused"}') -> 'problem' ->> 'code', 'price_unknown', 'what cannot be counted is not spent');
 reset role;
 select tenon.set_budget(t.tenant('b'), 'tenant', null, 'day', 100) \g /dev/null
 select t.act_as('authenticated', tenant => 'b', person => 1) \g /dev/null
-select is(t.begin('{"provider": "paid", "model": "large", "title": "refused"}') -> 'problem' -> 'status', '402', 'a budget without room refuses');
-select is(t.begin('{"fallback": ["paid"], "title": "refused"}') -> 'problem' ->> 'code', 'budget_exceeded', 'also when only a fallback would cost so much');
+select is(t.admit('{"provider": "paid", "model": "large", "title": "refused"}') -> 'problem' -> 'status', '402', 'a budget without room refuses');
+select is(t.admit('{"fallback": ["paid"], "title": "refused"}') -> 'problem' ->> 'code', 'budget_exceeded', 'also when only a fallback would cost so much');
 select is(count(*), 0::bigint, 'and leaves no chat behind') from ai.conversations where title = 'refused';
 
 -- Runs that nobody does any more
 select t.act_as('authenticated', person => 2) \g /dev/null
-insert into kept select 'lost', t.begin('{"worker_id": "00000000-0000-7000-8000-00000000dead"}') \g /dev/null
-insert into kept select 'alive', t.begin('{"worker_id": "00000000-0000-7000-8000-00000000cafe"}') \g /dev/null
+insert into kept select 'lost', t.admit('{"worker_id": "00000000-0000-7000-8000-00000000dead"}') \g /dev/null
+insert into kept select 'alive', t.admit('{"worker_id": "00000000-0000-7000-8000-00000000cafe"}') \g /dev/null
 select set_config('role', 'tenon_worker', true) \g /dev/null
 insert into tenon.workers (id, host, pid, pool) values ('00000000-0000-7000-8000-00000000cafe', 'here', 1, 'stream');
 insert into ai.run_chunks (run_id, position, content) select (value -> 'run' ->> 'id')::uuid, p, c from kept, (values (0, 'so '), (3, 'far')) as x (p, c) where name = 'lost';

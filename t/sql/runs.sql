@@ -9,7 +9,7 @@ create function t.request(more jsonb default '{}') returns jsonb language sql im
     select '{"content": "hello there", "default": {"provider": "p", "model": "m"}, "worker_id": null, "request_id": "r",
              "providers": {"p": {"models": {"m": [1000, 100]}, "first": "m"}, "q": {"any": [1000, 200], "first": "x"}}}'::jsonb || more
 $$;
-create function t.begin(name text, more jsonb default '{}') returns jsonb language sql as $$
+create function t.admit(name text, more jsonb default '{}') returns jsonb language sql as $$
     insert into t.kept values (name, tenon.begin_run(t.request(more)))
     on conflict (name) do update set answer = excluded.answer returning answer
 $$;
@@ -35,7 +35,7 @@ grant execute on all functions in schema t to public;
 
 -- Admitted
 select t.act_as('authenticated');
-select t.begin('first') \g /dev/null
+select t.admit('first') \g /dev/null
 select is(t.kept('first', 'chat', 'owner_id'), t.person('a', 1)::text, 'the first message opens a chat of the person');
 select is(t.kept('first', 'chat', 'title'), 'hello there', 'named after it');
 select is(t.kept('first', 'message', 'role'), 'user', 'the message is stored');
@@ -69,7 +69,7 @@ select is(t.finish('first'), null, 'or is another tenant''s');
 
 -- Going on, and idempotency
 select t.act_as('authenticated');
-select t.begin('second', jsonb_build_object('chat_id', t.kept('first', 'chat', 'id'), 'content', 'and then?', 'idempotency_key', 'k', 'request_hash', 'aa')) \g /dev/null
+select t.admit('second', jsonb_build_object('chat_id', t.kept('first', 'chat', 'id'), 'content', 'and then?', 'idempotency_key', 'k', 'request_hash', 'aa')) \g /dev/null
 select is(jsonb_array_length((select answer -> 'history' from t.kept where name = 'second')), 3, 'the next message goes with what was said before');
 select is(tenon.begin_run(t.request('{"idempotency_key": "k", "request_hash": "aa"}')) #>> '{replay,run,id}', t.kept('second', 'run', 'id'),
     'the same key gives the same run, also while it is running');
@@ -81,7 +81,7 @@ select is(t.problem('{"idempotency_key": "k", "request_hash": "aa"}'), 'admitted
 reset role;
 select tenon.set_budget(t.tenant('a'), 'user', t.person('a', 2), 'day', 150) \g /dev/null
 select t.act_as('authenticated', person => 2);
-select t.begin('paid') \g /dev/null
+select t.admit('paid') \g /dev/null
 select cmp_ok(reserved_micros, '>=', 100::bigint, 'what the run can cost at most is reserved') from tenon.budgets;
 select is(t.problem('{}'), 'budget_exceeded', 'a second one does not fit');
 select is(t.problem('{"provider": "q", "model": "x"}'), 'price_unknown', 'nor one without a price');
@@ -97,7 +97,7 @@ reset role;
 insert into tenon.workers (id, host, pid, pool, heartbeat_at) values
     ('00000000-0000-7000-8000-000000000001', 'h', 1, 'api', now()), ('00000000-0000-7000-8000-000000000002', 'h', 2, 'api', now() - interval '1 minute');
 select t.act_as('authenticated', person => 2);
-select t.begin('lost', '{"worker_id": "00000000-0000-7000-8000-000000000002"}') \g /dev/null
+select t.admit('lost', '{"worker_id": "00000000-0000-7000-8000-000000000002"}') \g /dev/null
 reset role;
 update ai.runs set started_at = now() - interval '1 minute' where status = 'running';
 update ai.runs set worker_id = '00000000-0000-7000-8000-000000000001' where id = t.kept('second', 'run', 'id')::uuid;
@@ -115,7 +115,7 @@ select is(tenon.fail_lost_runs('00000000-0000-7000-8000-000000000001'), 1, 'unti
 
 -- Cancelled
 select t.act_as('authenticated');
-select t.begin('third') \g /dev/null
+select t.admit('third') \g /dev/null
 select t.act_as('authenticated', person => 2);
 select is(tenon.cancel_run(t.kept('third', 'run', 'id')::uuid), null, 'a stranger cancels nothing');
 select t.act_as('agent', scopes => '["chat:read"]');
