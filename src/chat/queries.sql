@@ -1,15 +1,16 @@
 -- chat/queries.sql: as the caller unless it says otherwise; row security picks the rows, so no query asks whose they are
 
+-- A page is read with one row more, which only tells whether there is a next one.
 -- The planner does not trust coalesce() below row security and would not use the index with it, hence the selects around it.
 -- name: chat_list   $1 limit, $2 archived, $3 before: microseconds since 1970 or null, $4 before: id or null
 select jsonb_build_object(
            'chats', coalesce(jsonb_agg(tenon.chat_json(page.c) || jsonb_build_object('running_run_id', (
                select r.id from ai.runs as r
                 where r.tenant_id = (page.c).tenant_id and r.conversation_id = (page.c).id and r.status = 'running'))
-               order by page.updated_at desc, page.id desc), '[]'),
-           'next', case when count(*) = $1::integer then (array_agg(
+               order by page.updated_at desc, page.id desc), '[]') - $1::integer,
+           'next', case when count(*) > $1::integer then (array_agg(
                floor(extract(epoch from page.updated_at) * 1000000)::bigint || '.' || page.id
-               order by page.updated_at, page.id))[1] end)
+               order by page.updated_at desc, page.id desc))[$1::integer] end)
   from (select c, c.updated_at, c.id
           from ai.conversations as c
          where c.archived = $2::boolean
@@ -18,7 +19,7 @@ select jsonb_build_object(
                                     (select b.updated_at from ai.conversations as b where b.id = $4::uuid), 'infinity')),
                    (select coalesce($4::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')))
          order by c.updated_at desc, c.id desc
-         limit $1::integer) as page
+         limit $1::integer + 1) as page
 
 -- The active branch of a conversation that never branched is all it has, in the order of ids. Only the others are walked,
 -- message by message (`limit 1` keeps the planner from joining the whole conversation at each step).
@@ -41,26 +42,26 @@ with recursive chat as materialized (
       where (not (chat.c).branched or $4::boolean)
         and m.id > (select coalesce($3::uuid, '00000000-0000-0000-0000-000000000000'))
       order by m.id
-      limit $2::integer)
+      limit $2::integer + 1)
      union all
     select m, '00000000-0000-0000-0000-000000000000', p.depth
       from (select b.id, b.depth
               from branch as b
              where $3::uuid is null or b.depth < (select a.depth from branch as a where a.id = $3::uuid)
              order by b.depth desc
-             limit $2::integer) as p
+             limit $2::integer + 1) as p
      cross join lateral (select n from ai.messages as n where n.id = p.id limit 1) as m (m)
 )
 select jsonb_build_object(
            'chat', tenon.chat_json(chat.c) || jsonb_build_object('running_run_id', (
                select r.id from ai.runs as r
                 where r.tenant_id = (chat.c).tenant_id and r.conversation_id = (chat.c).id and r.status = 'running')),
-           'messages', p.messages,
-           'next', case when p.count = $2::integer then p.last end)
+           'messages', p.messages - $2::integer,
+           'next', case when p.count > $2::integer then p.last end)
   from chat
  cross join (select coalesce(jsonb_agg(tenon.message_json(page.m) order by page.depth desc, page.place), '[]') as messages,
                     count(*) as count,
-                    (array_agg((page.m).id order by page.depth, page.place desc))[1] as last
+                    (array_agg((page.m).id order by page.depth desc, page.place))[$2::integer] as last
                from page) as p
 
 -- Whether there is such a chat, and how it looks now: null when it has no message $9.

@@ -42,6 +42,10 @@ test('pages: limit and before', async () => {
   }
   assert.deepEqual(paged, all);
   assert.equal((await list('?limit=1')).length, 1);
+  assert.equal((await alice.get(`/api/chats?limit=${all.length}`)).next, null, 'a page that is full may be the last');
+  const { chats, next } = await alice.get(`/api/chats?limit=${all.length - 1}`);
+  assert.equal(chats.length, all.length - 1);
+  assert.deepEqual((await list(`?before=${encodeURIComponent(next)}`)).map((c) => c.id), all.slice(-1));
 });
 
 test("everyone sees their own", async () => {
@@ -73,6 +77,11 @@ test('messages in pages: limit and after', async () => {
     after = `&after=${messages.at(-1).id}`;
   }
   assert.deepEqual(paged, all);
+  for (const branch of ['active', 'all']) {
+    assert.equal((await alice.get(`/api/chats/${id}?branch=${branch}&limit=${all.length}`)).next, null, 'a page that is full may be the last');
+    const { messages, next } = await alice.get(`/api/chats/${id}?branch=${branch}&limit=${all.length - 1}`);
+    assert.deepEqual([...messages.map((m) => m.id), next], [...all.slice(0, -1), all.at(-2)]);
+  }
   const beyond = await alice.request('GET', `/api/chats/${id}?after=00000000-0000-7000-8000-000000000000`);
   assert.ok([200, 400, 404].includes(beyond.status));
 });
