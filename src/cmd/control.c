@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "cmd/cmd.h"
@@ -9,6 +10,7 @@
 #include "server/sockets.h"
 
 #define POLL_MS 20
+#define KEPT_MAX_MS 5000 /* nginx closes its kept connections sooner: keepalive_time */
 
 /* The master's pid, or exit 3 with a word about it. */
 static tn_exit
@@ -33,12 +35,31 @@ send_signal(tn_command_line *line, int pid, int signal_number)
 }
 
 /* Waits until the scoreboard shows the next generation: then the new configuration is in use. */
+/* Does nginx still have connections to short-lived workers of an older generation? */
+static bool
+is_older_asked(const tn_shared *shared)
+{
+    const int generation = atomic_load(&shared->generation);
+
+    for (size_t i = 0; i < TN_SLOTS; i++) {
+        const tn_slot *slot = &shared->slots[i];
+        const int state = atomic_load(&slot->state);
+
+        if ((state == TN_SLOT_READY || state == TN_SLOT_DRAINING) &&
+            atomic_load(&slot->generation) < generation && atomic_load(&slot->clients) > 0 &&
+            strcmp(slot->pool, "api") == 0)
+            return true;
+    }
+    return false;
+}
+
 static tn_exit
 run_reload(tn_command_line *line)
 {
     const tn_config *config;
     const tn_shared *shared;
     const int64_t deadline_ms = tn_clock_ms() + 35000;
+    int64_t kept_until_ms;
     int pid, generation, refused;
 
     TN_COMMAND_TRY(find_master(line, &config, &pid));
@@ -53,6 +74,9 @@ run_reload(tn_command_line *line)
                                    "the server did not take the new configuration");
         (void)poll(NULL, 0, POLL_MS);
     }
+    kept_until_ms = tn_clock_ms() + KEPT_MAX_MS;
+    while (shared != NULL && is_older_asked(shared) && tn_clock_ms() < kept_until_ms)
+        (void)poll(NULL, 0, POLL_MS);
     tn_command_print(line, "{\"reloaded\":true}", "reloaded\n");
     return TN_EXIT_OK;
 }
@@ -80,8 +104,8 @@ run_stop(tn_command_line *line)
 const tn_command tn_control_commands[] = {
     {"reload", .summary = "Make an edited configuration take effect, dropping no request",
      .help =
-         "Waits until the new workers serve. When the configuration is wrong the old one stays\n"
-         "in use and this command fails.\n",
+         "Waits until the new workers serve whatever is asked. When the configuration is wrong\n"
+         "the old one stays in use and this command fails.\n",
      .run = run_reload},
     {"stop", .summary = "Finish what runs and stop the server", .run = run_stop},
     {.name = NULL},

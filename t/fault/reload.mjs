@@ -75,3 +75,14 @@ test('tenon reload makes an edited configuration take effect', async () => {
   assert.equal(code, 0, stderr);
   await eventually('the new setting', async () => (await s.a.anon.get('/auth/v1/settings')).disable_signup);
 });
+
+test('what is asked after tenon reload is answered by the new configuration, also on kept connections', async () => {
+  for (const on of [true, false]) {
+    const ask = () => s.client().get('/auth/v1/settings');
+    await Promise.all(Array.from({ length: 16 }, ask)); // nginx keeps connections to the workers
+    s.configure({ 'auth.anonymous': on ? 'on' : 'off' });
+    const { code, stderr } = await s.tenon('reload');
+    assert.equal(code, 0, stderr);
+    for (const { external } of await Promise.all(Array.from({ length: 16 }, ask))) assert.equal(external.anonymous_users, on);
+  }
+});
