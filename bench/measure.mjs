@@ -20,7 +20,8 @@ import { freePort, psql, startCluster } from '../t/lib/postgres.mjs';
 const run = promisify(execFile);
 const { values: args } = parseArgs({
   options: {
-    seconds: { type: 'string', default: '10' },
+    seconds: { type: 'string', default: '4' },
+    rounds: { type: 'string', default: '5' },
     connections: { type: 'string', default: '32' },
     streams: { type: 'string', default: '2000' },
     only: { type: 'string' },
@@ -29,7 +30,7 @@ const { values: args } = parseArgs({
   },
 });
 if (args.help) {
-  console.log(`Usage: bench/run [--seconds 10] [--connections 32] [--streams 2000] [--only user,chat,start,memory] [--json]
+  console.log(`Usage: bench/run [--seconds 4] [--rounds 5] [--connections 32] [--streams 2000] [--only user,chat,start,memory] [--json]
 
 Prints requests per second of Tenon, of the same transactions in pgbench, and of nginx alone; the memory of
 nginx and the workers idle and with open streams; and the time from \`tenon serve\` to the first answer.`);
@@ -68,10 +69,14 @@ async function throughput(name, title, where, body) {
   for (const person of people) await ask(person); // the statements are prepared, keys and tokens are known
   const { scripts, transactions } = await captured(ask);
   const size = JSON.stringify(await ask(people[0])).length;
-  const tenon = await wrk(lua(body), s.origin + where);
-  const postgres = await pgbench(scripts);
-  const constant = await nginxConstant(size);
-  const r = (results[name] = { tenon, pgbench: postgres, nginx: constant, transactions, share_of_pgbench: tenon.rate / postgres.rate, share_of_nginx: tenon.rate / constant.rate });
+  // In turns, so that what else the machine does meanwhile falls upon all three; the round in the middle counts.
+  const rounds = [];
+  for (let i = 0; i < Number(args.rounds); i++)
+    rounds.push({ tenon: await wrk(lua(body), s.origin + where), postgres: await pgbench(scripts), constant: await nginxConstant(size) });
+  const middle = (of) => rounds.map(of).sort((x, y) => x.rate - y.rate)[rounds.length >> 1];
+  const [tenon, postgres, constant] = [middle((x) => x.tenon), middle((x) => x.postgres), middle((x) => x.constant)];
+  const share = (of) => middle((x) => ({ rate: x.tenon.rate / of(x).rate })).rate;
+  const r = (results[name] = { tenon, pgbench: postgres, nginx: constant, transactions, share_of_pgbench: share((x) => x.postgres), share_of_nginx: share((x) => x.constant), rounds });
   say(`${title}
   tenon    ${figure(tenon.rate)}/s   median ${tenon.p50}, 99 % ${tenon.p99}${tenon.errors ? `, ${tenon.errors} errors` : ''}
   pgbench  ${figure(postgres.rate)}/s   the same ${transactions} transaction${transactions > 1 ? 's' : ''}, prepared, in a pipeline: tenon is ${percent(r.share_of_pgbench)} of it
@@ -125,7 +130,7 @@ server { listen 127.0.0.1:${port}; default_type application/json; location / { r
 /* Lets each person ask once while PostgreSQL logs every statement, and makes pgbench scripts of what the workers sent. */
 async function captured(ask) {
   const log = path.join(cluster.dir, 'log');
-  const set = (value) => psql(cluster.url, `alter system set log_min_duration_statement = ${value};\nalter system set log_line_prefix = '@%p@%u@';\nselect pg_reload_conf()`);
+  const set = (value) => psql(cluster.url, `alter system set log_min_duration_statement = ${value};\nalter system set log_line_prefix = '@%p@%a@';\nselect pg_reload_conf()`);
   await set(0);
   await eventually('the setting', async () => (await psql(cluster.url, 'show log_min_duration_statement')) === '0');
   for (let i = 0; i < 8 * cores; i++) await ask(people[0]); // a backend looks at its settings between two statements
@@ -140,7 +145,7 @@ async function captured(ask) {
       await new Promise((resolve) => setTimeout(resolve, 200));
       return fs.statSync(log).size === size;
     });
-    const made = scriptOf(statements(fs.readFileSync(log, 'utf8').slice(from, size)), answer.run?.id);
+    const made = scriptOf(transactionsOf(fs.readFileSync(log, 'utf8').slice(from, size)), answer.run?.id);
     scripts.push(made.script);
     transactions = made.transactions;
   }
@@ -148,21 +153,25 @@ async function captured(ask) {
   return { scripts, transactions };
 }
 
-/* Executed statements of the workers, in their order: {pid, sql, parameters}. */
-function statements(text) {
-  const found = [];
-  const last = new Map(); // pid → the statement of the line before, or undefined: "bind" has parameters as well, of what comes next
+/* The transactions of the request in their order, each a list of {sql, parameters}; not those of the workers' own housekeeping. */
+function transactionsOf(text) {
+  const all = [];
+  const open = new Map(); // by process id: the transaction that it is in
+  let latest; // the statement whose parameters the next entry tells
   for (const entry of text.split(/^(?=@\d+@)/m)) {
-    const [, pid, level, message] = /^@(\d+)@tenon_authenticator@(\w+): {2}(.*)$/s.exec(entry) ?? [];
-    if (level === 'LOG') {
-      const sql = /^duration: [\d.]+ ms {2}(?:execute [^:]*|statement): (.*)$/s.exec(message)?.[1].trimEnd();
-      last.set(pid, sql === undefined ? undefined : { pid, sql, parameters: [] });
-      if (sql !== undefined) found.push(last.get(pid));
+    const executed = /^@(\d+)@tenon\/(?:api|stream)@LOG: {2}duration: [\d.]+ ms {2}(?:execute [^:]*|statement): (.*)$/s.exec(entry);
+    if (executed) {
+      const [, pid, sql] = executed;
+      if (/^begin/i.test(sql)) all.push(open.set(pid, []).get(pid));
+      latest = { pid, sql: sql.trimEnd(), parameters: [] };
+      open.get(pid)?.push(latest);
+      continue;
     }
-    const detail = level === 'DETAIL' && /^[Pp]arameters: (.*)$/s.exec(message);
-    if (detail && last.get(pid)) last.get(pid).parameters = parameters(detail[1].trimEnd());
+    const detail = /^@(\d+)@tenon\/(?:api|stream)@DETAIL: {2}[Pp]arameters: (.*)$/s.exec(entry);
+    if (detail && latest?.pid === detail[1]) latest.parameters = parameters(detail[2].trimEnd());
+    latest = undefined;
   }
-  return found.filter((x) => !/tenon\.workers|heartbeat|^\s*(un)?listen/i.test(x.sql));
+  return all.filter((list) => list.some(({ sql }) => /^commit/i.test(sql)) && !list.some(({ sql }) => /tenon\.workers|sweep|fail_lost_runs/.test(sql)));
 }
 
 /* $1 = 'a''b', $2 = NULL → ["a'b", null] */
@@ -179,19 +188,15 @@ function literal(value, run) {
 
 /* One pipeline for each transaction. The run has an identifier of its own each time, so that every repetition does the whole
  * work and not that of a row that is there already. */
-function scriptOf(list, run) {
+function scriptOf(transactions, run) {
   const lines = run ? [`\\set run random(1, ${2 ** 48 - 1})`] : [];
-  let transactions = 0;
-  for (const { sql, parameters: values } of list) {
-    let text = sql.replace(/--[^\n]*/g, '').replace(/\s+/g, ' ').replace(/\$(\d+)/g, (_, n) => literal(values[n - 1], run));
-    if (/^begin/i.test(text)) {
-      lines.push('\\startpipeline');
-      transactions++;
-    }
-    lines.push(`${text};`);
-    if (/^(commit|end)\b/i.test(text)) lines.push('\\endpipeline');
+  for (const list of transactions) {
+    lines.push('\\startpipeline');
+    for (const { sql, parameters: values } of list)
+      lines.push(`${sql.replace(/--[^\n]*/g, '').replace(/\s+/g, ' ').replace(/\$(\d+)/g, (_, n) => literal(values[n - 1], run))};`);
+    lines.push('\\endpipeline');
   }
-  return { script: lines.join('\n'), transactions };
+  return { script: lines.join('\n'), transactions: transactions.length };
 }
 
 /* As the superuser, because pgbench prepares statements before the transaction has taken its role. */
@@ -201,7 +206,10 @@ async function pgbench(scripts) {
     fs.writeFileSync(file, script);
     return ['-f', file];
   });
-  const { stdout } = await run('pgbench', ['-n', '-M', 'prepared', '-c', String(8 * cores), '-j', String(cores), '-T', args.seconds, ...files, '-d', s.admin], { maxBuffer: 1 << 26 });
+  const pgbenching = run('pgbench', ['-n', '-M', 'prepared', '-c', String(8 * cores), '-j', String(cores), '-T', args.seconds, ...files, '-d', s.admin], { maxBuffer: 1 << 26 });
+  const { stdout } = await pgbenching.catch((error) => {
+    throw new Error(`pgbench: ${/^.*error: .*$/m.exec(error.stderr)}`);
+  });
   return { rate: Number(/tps = ([\d.]+)/.exec(stdout)[1]), p50: `${/latency average = ([\d.]+)/.exec(stdout)[1]}ms` };
 }
 
