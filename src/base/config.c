@@ -235,6 +235,18 @@ set_value(tn_arena *arena, const tn_setting *setting, void *base, const char *va
     return "a setting of no type";
 }
 
+/* A value that somebody wrote, and not a default. */
+static const char *
+take_value(struct loader *loader, const tn_setting *setting, void *base, const char *value)
+{
+    tn_config *config = loader->config;
+
+    if (setting->type == TN_SETTING_SECRET && tn_text_starts(value, "@/") &&
+        config->secret_file_count < TN_SECRET_FILES_MAX)
+        config->secret_files[config->secret_file_count++] = tn_arena_text(loader->arena, value + 1);
+    return set_value(loader->arena, setting, base, value);
+}
+
 static bool
 is_provider_setting(const tn_setting *setting)
 {
@@ -338,9 +350,9 @@ take_line(void *context, const tn_ini_line *line)
         return tn_arena_printf(loader->arena, "%s.%s is set on line %d already", line->section,
                                line->key, loader->set_on[place]);
     loader->set_on[place] = line->number;
-    problem = set_value(loader->arena, setting,
-                        loader->provider != NULL ? (void *)loader->provider : loader->config,
-                        line->value);
+    problem = take_value(loader, setting,
+                         loader->provider != NULL ? (void *)loader->provider : loader->config,
+                         line->value);
     return problem == NULL
                ? NULL
                : tn_arena_printf(loader->arena, "%s.%s: %s", line->section, line->key, problem);
@@ -406,7 +418,7 @@ take_provider_variable(struct loader *loader, const char *rest, const char *valu
     if (loader->provider == NULL)
         return tn_arena_printf(loader->arena, "there is no provider %s",
                                tn_text_lower(loader->arena, name));
-    return set_value(loader->arena, setting, loader->provider, value);
+    return take_value(loader, setting, loader->provider, value);
 }
 
 /* A variable belongs to us when a section's name follows TENON_; TENON_URL does not. */
@@ -423,7 +435,7 @@ take_section_variable(struct loader *loader, const char *rest, const char *value
             continue;
         section = setting->section;
         if (strcmp(rest + length + 1, environment_form(loader->arena, setting->key)) == 0)
-            return set_value(loader->arena, setting, loader->config, value);
+            return take_value(loader, setting, loader->config, value);
     }
     if (section == NULL)
         return NULL;

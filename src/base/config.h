@@ -50,6 +50,8 @@ typedef struct tn_provider_config {
     int64_t delay_ms;   /* echo only: between two words */
 } tn_provider_config;
 
+#define TN_SECRET_FILES_MAX 64
+
 typedef struct tn_config {
     struct {
         const char *run_dir;    /* sockets, pid file, scoreboard */
@@ -101,7 +103,9 @@ typedef struct tn_config {
     } limits;
     const tn_provider_config *providers;
     size_t provider_count;
-    const char *path; /* of the file that was read, or NULL */
+    const char *path;                              /* of the file that was read, or NULL */
+    const char *secret_files[TN_SECRET_FILES_MAX]; /* what @/path has named */
+    size_t secret_file_count;
 } tn_config;
 
 /* Reads `path` (NULL: defaults and environment only). The snapshot lives in `arena`. On success the

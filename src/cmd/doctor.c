@@ -76,11 +76,29 @@ check_file(tn_doctor *doctor)
 }
 
 static void
+check_secret_files(tn_doctor *doctor)
+{
+    const tn_config *config = doctor->config;
+
+    for (size_t i = 0; i < config->secret_file_count; i++) {
+        const char *path = config->secret_files[i];
+        struct stat about;
+
+        if (stat(path, &about) == 0 && (about.st_mode & (S_IROTH | S_IWOTH | S_IWGRP)) != 0)
+            tn_doctor_say(doctor, TN_WRONG, "config.secret_file",
+                          tn_arena_printf(doctor->line->arena, "chmod 0640 %s", path),
+                          "%s is a secret, and its mode %04o lets others read or write it", path,
+                          about.st_mode & 07777);
+    }
+}
+
+static void
 check_secrets(tn_doctor *doctor)
 {
     const tn_config *config = doctor->config;
     uint8_t bytes[32];
 
+    check_secret_files(doctor);
     doctor->has_secret =
         config->server.secret != NULL && tn_hex_decode(config->server.secret, bytes, sizeof bytes);
     if (!doctor->has_secret)

@@ -105,6 +105,17 @@ test('a configuration that others may read', async () => {
   assert.match(hit.mend, /chmod 0640/);
 });
 
+test('a secret in a file of its own that others may read', async () => {
+  const file = `${c.conf}.secret`;
+  fs.writeFileSync(file, 'b'.repeat(64), { mode: 0o644 });
+  const env = { TENON_AUTH_JWT_SECRET: `@${file}` };
+  const hit = (await findings({ env })).find((f) => f.check === 'config.secret_file');
+  assert.ok(hit);
+  assert.equal(hit.mend, `chmod 0640 ${file}`);
+  fs.chmodSync(file, 0o640);
+  assert.deepEqual(await findings({ env }), []);
+});
+
 test('without PostgreSQL it says so and goes on', async () => {
   cluster.stop();
   const found = await findings();
