@@ -17,7 +17,8 @@
 #define THREADS_KEPT 4 /* idle threads that never end */
 #define IDLE_MS 10000  /* after which a further one does */
 #define ACCEPT_AT_ONCE 16
-#define YIELD_MS 2 /* that a full process leaves to others, to accept in its stead */
+#define YIELD_MS 2 /* that a full process leaves to others, so often, to accept in its stead */
+#define YIELDS_MAX 25
 
 /* A connection from nginx. It is in the list from accept to close. */
 struct connection {
@@ -106,6 +107,22 @@ is_full(tn_loop *loop, int more)
     return is;
 }
 
+/* Lets the other processes accept first. Whether what has come is still there, so that we have to. */
+static bool
+let_others_accept(tn_loop *loop)
+{
+    struct pollfd listener = {.fd = loop->options.listener, .events = POLLIN};
+
+    for (int i = 0; i < YIELDS_MAX; i++) {
+        (void)poll(NULL, 0, YIELD_MS);
+        if (poll(&listener, 1, 0) <= 0)
+            return false;
+        if (!is_full(loop, 0))
+            return true;
+    }
+    return true; /* they are full as well: somebody has to say so to the client */
+}
+
 /* Every process of the pool is woken by a connection (EPOLLEXCLUSIVE would wake the same one again
  * and again, until it has all streams and the others none). Who is full lets the others go first.
  */
@@ -115,11 +132,8 @@ accept_connections(tn_loop *loop)
     for (int i = 0; i < ACCEPT_AT_ONCE; i++) {
         int fd;
 
-        if (is_full(loop, i)) {
-            if (i > 0)
-                return; /* level-triggered: what is left wakes us again, or somebody else */
-            (void)poll(NULL, 0, YIELD_MS);
-        }
+        if (is_full(loop, i) && (i > 0 || !let_others_accept(loop)))
+            return; /* level-triggered: what is left wakes us again, or somebody else */
         fd = accept4(loop->options.listener, NULL, NULL, SOCK_CLOEXEC);
         if (fd >= 0) {
             add_connection(loop, fd);

@@ -124,6 +124,7 @@ start_process(struct state *state)
         .config = config,
         .db = tn_db_new(
             &(tn_db_options){.url = config->database.url,
+                             .pool = tn_pools[worker->pool].name,
                              .connections = (size_t)pool->connections,
                              .wait_ms = config->server.database_wait_ms,
                              .statement_timeout_ms = config->database.statement_timeout_ms,
