@@ -14,8 +14,8 @@ typedef struct tn_auth {
     uint8_t refresh_key[32];      /* makes refresh tokens */
     uint8_t confirmation_key[32]; /* hashes what is sent by mail */
     const char *issuer;
-    tn_arena *arena;              /* of issuer */
-    atomic_int hashing;           /* threads of this process that hash a password or wait for it */
+    tn_arena *arena;    /* of issuer */
+    atomic_int hashing; /* threads of this process that hash a password or wait for it */
     _Atomic int64_t crowd_began_ms, crowd_seen_ms; /* when they were too many; see password.c */
 } tn_auth;
 
@@ -25,14 +25,15 @@ tn_auth_of(const tn_ctx *c)
     return c->state;
 }
 
-/* --- who, where and what (caller.c) ------------------------------------------------------------------ */
+/* --- who, where and what (caller.c)
+ * ------------------------------------------------------------------ */
 
 /* The tenant of a public endpoint: the key's, the token's, or data.default_tenant. 401
  * `no_authorization` when the request shows nothing and there is no default. */
 const tn_error *tn_auth_tenant(tn_ctx *c, tn_uuid *tenant) TN_MUST_CHECK;
 
-/* The bearer must be a person's token: its failures as auth-api.md section 4 has them. Whether person
- * and session still live is the query's business: tn_auth_check_person(). */
+/* The bearer must be a person's token: its failures as auth-api.md section 4 has them. Whether
+ * person and session still live is the query's business: tn_auth_check_person(). */
 const tn_error *tn_auth_require_person(tn_ctx *c) TN_MUST_CHECK;
 const tn_error *tn_auth_check_person(tn_ctx *c, const tn_rows *rows) TN_MUST_CHECK;
 
@@ -40,15 +41,17 @@ const tn_error *tn_auth_check_person(tn_ctx *c, const tn_rows *rows) TN_MUST_CHE
 const tn_error *tn_auth_body(tn_ctx *c, json_object **body) TN_MUST_CHECK;
 
 /* One statement as tenon_worker in this tenant. */
-const tn_error *tn_auth_query(tn_ctx *c, const tn_uuid *tenant, tn_access access, const tn_statement *statement,
-                              const char *const *parameters, size_t count, const tn_rows **rows) TN_MUST_CHECK;
+const tn_error *tn_auth_query(tn_ctx *c, const tn_uuid *tenant, tn_access access,
+                              const tn_statement *statement, const char *const *parameters,
+                              size_t count, const tn_rows **rows) TN_MUST_CHECK;
 
-/* --- sessions (session.c) ---------------------------------------------------------------------- */
+/* --- sessions (session.c) ----------------------------------------------------------------------
+ */
 
 /* A session that is about to be opened: parameters of SQL, as texts. */
 typedef struct tn_auth_opening {
     tn_uuid id;
-    const char *token;      /* the first refresh token */
+    const char *token; /* the first refresh token */
     const char *token_hash;
     const char *user_agent, *address, *lifetime_s;
 } tn_auth_opening;
@@ -58,12 +61,15 @@ tn_auth_opening tn_auth_open(const tn_ctx *c);
 /* Answers with a session: signs the claims, to which iss, aud, iat and exp are added. `members` are
  * further ones of the body, or NULL. */
 const tn_error *tn_auth_respond_session(tn_ctx *c, const char *claims, const char *user,
-                                        const char *refresh_token, const char *members) TN_MUST_CHECK;
+                                        const char *refresh_token,
+                                        const char *members) TN_MUST_CHECK;
 
-/* --- passwords (password.c) -------------------------------------------------------------------- */
+/* --- passwords (password.c) --------------------------------------------------------------------
+ */
 
 /* The rules for a new password: 400 `validation_failed` too long, 422 `weak_password`. */
-const tn_error *tn_password_check(const tn_config *config, tn_arena *arena, const char *password) TN_MUST_CHECK;
+const tn_error *tn_password_check(const tn_config *config, tn_arena *arena,
+                                  const char *password) TN_MUST_CHECK;
 
 /* Hashing, bounded over all processes: 503 `overloaded` with Retry-After when too many wait. */
 const tn_error *tn_password_hash(tn_ctx *c, const char *password, const char **phc) TN_MUST_CHECK;
@@ -76,12 +82,15 @@ const tn_error *tn_password_verify(tn_ctx *c, const char *password, const char *
 /* Without gate: for the operator's command. */
 const char *tn_password_hash_now(const tn_config *config, tn_arena *arena, const char *password);
 
-/* --- addresses (address.c) --------------------------------------------------------------------- */
+/* --- addresses (address.c) ---------------------------------------------------------------------
+ */
 
 /* In lower case; 400 `validation_failed` when it is none. */
-const tn_error *tn_email_normalise(tn_arena *arena, const char *text, const char **email) TN_MUST_CHECK;
+const tn_error *tn_email_normalise(tn_arena *arena, const char *text,
+                                   const char **email) TN_MUST_CHECK;
 
-/* --- handlers ---------------------------------------------------------------------------------- */
+/* --- handlers ----------------------------------------------------------------------------------
+ */
 
 const tn_error *tn_auth_sign_up(tn_ctx *c);
 const tn_error *tn_auth_token(tn_ctx *c);

@@ -12,9 +12,9 @@
 
 extern const tn_area tn_auth_area; /* /auth/v1 */
 
-/* Makes a person who is confirmed at once, as the operator, in a session of tenon_admin, and gives them
- * as the auth API shows them. `metadata` is a JSON object as text, or NULL. 400 `validation_failed` for
- * an address that is none, 422 `weak_password`, 422 `email_exists`. */
+/* Makes a person who is confirmed at once, as the operator, in a session of tenon_admin, and gives
+ * them as the auth API shows them. `metadata` is a JSON object as text, or NULL. 400
+ * `validation_failed` for an address that is none, 422 `weak_password`, 422 `email_exists`. */
 const tn_error *tn_auth_create_user(tn_session *session, tn_arena *arena, const tn_config *config,
                                     const char *tenant_id, const char *email, const char *password,
                                     const char *metadata, const char **user) TN_MUST_CHECK;

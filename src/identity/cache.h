@@ -1,10 +1,11 @@
 /* identity/cache.h: what has been verified lately, by SHA-256, in a table of fixed size
  *
- * The key is the digest of a key or token, never its text, so a core dump shows no credential. A full
- * set drops what was used longest ago. Values are copied in and out.
+ * The key is the digest of a key or token, never its text, so a core dump shows no credential. A
+ * full set drops what was used longest ago. Values are copied in and out.
  *
- * A value may be overtaken: looked up in the database, dropped by a notification, and put only then.
- * So a ticket is drawn before the look-up, and put() does nothing when something was dropped since.
+ * A value may be overtaken: looked up in the database, dropped by a notification, and put only
+ * then. So a ticket is drawn before the look-up, and put() does nothing when something was dropped
+ * since.
  *
  * Threads: any; the table is split into shards with a lock each. Errors: none.
  */
@@ -20,7 +21,8 @@
 
 typedef struct tn_cache tn_cache;
 
-/* `slots` is rounded up to whole sets; a value lives for ttl_s, 0: nothing is kept. Disabled at first. */
+/* `slots` is rounded up to whole sets; a value lives for ttl_s, 0: nothing is kept. Disabled at
+ * first. */
 tn_cache *tn_cache_new(size_t slots, int64_t ttl_s) TN_NEVER_NULL TN_MUST_CHECK;
 void tn_cache_free(tn_cache *cache);
 

@@ -7,8 +7,8 @@
 
 #include "identity/token.h"
 
-/* Reads and checks the claims (RFC 7519 section 4.1); `by_secret` says beforehand by which key, since
- * only our own tokens must name issuer and audience, and end. NULL, or what is wrong. */
+/* Reads and checks the claims (RFC 7519 section 4.1); `by_secret` says beforehand by which key,
+ * since only our own tokens must name issuer and audience, and end. NULL, or what is wrong. */
 const char *tn_claims_read(tn_arena *arena, const char *text, size_t length, const char *issuer,
                            const char *audience, tn_claims *claims);
 

@@ -30,16 +30,18 @@ void tn_keys_free(tn_keys *keys);
 bool tn_key_is_formed(const char *text);
 
 /* Finds the key; 401 `invalid_key` when unknown, revoked or expired, 403 `tenant_suspended`. */
-const tn_error *tn_keys_find(tn_keys *keys, tn_arena *arena, const char *text, tn_key *key) TN_MUST_CHECK;
+const tn_error *tn_keys_find(tn_keys *keys, tn_arena *arena, const char *text,
+                             tn_key *key) TN_MUST_CHECK;
 
 /* The id of the tenant with this name or id; empty when there is none. 403 `tenant_suspended`. */
-const tn_error *tn_keys_tenant(tn_keys *keys, tn_arena *arena, const char *name, tn_uuid *id) TN_MUST_CHECK;
+const tn_error *tn_keys_tenant(tn_keys *keys, tn_arena *arena, const char *name,
+                               tn_uuid *id) TN_MUST_CHECK;
 
 void tn_keys_enable_cache(tn_keys *keys, bool enabled); /* false also empties it */
 void tn_keys_drop(tn_keys *keys, const char *hash_hex); /* NULL: all */
 
-/* A new key text of a kind ("publishable", "secret", "agent", "platform"), in the arena; NULL for an
- * unknown kind. */
+/* A new key text of a kind ("publishable", "secret", "agent", "platform"), in the arena; NULL for
+ * an unknown kind. */
 const char *tn_key_new(tn_arena *arena, const char *kind);
 
 #endif

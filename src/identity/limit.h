@@ -1,12 +1,14 @@
 /* identity/limit.h: token buckets in shared memory, per class and per address or person
  *
  * A rate is `count/seconds:burst`: so many requests per so many seconds on average, and so many at
- * once after a rest. Signing up and asking for tokens count per address (IPv6: per /64), because who
- * asks is not known yet; everything else counts per subject where there is one, else per address.
+ * once after a rest. Signing up and asking for tokens count per address (IPv6: per /64), because
+ * who asks is not known yet; everything else counts per subject where there is one, else per
+ * address.
  *
- * Threads and processes: any; there is no lock that a dying process could leave behind. The table has
- * a fixed size; when a set is full the bucket that was used longest ago is taken over (so an attacker
- * with many addresses cannot make it grow, and at worst a quiet caller gets a fresh bucket).
+ * Threads and processes: any; there is no lock that a dying process could leave behind. The table
+ * has a fixed size; when a set is full the bucket that was used longest ago is taken over (so an
+ * attacker with many addresses cannot make it grow, and at worst a quiet caller gets a fresh
+ * bucket).
  */
 #ifndef TN_IDENTITY_LIMIT_H
 #define TN_IDENTITY_LIMIT_H
@@ -20,14 +22,15 @@
 
 typedef struct tn_limits tn_limits;
 
-size_t tn_limits_size(void);                   /* bytes of shared memory to provide, zeroed */
+size_t tn_limits_size(void); /* bytes of shared memory to provide, zeroed */
 tn_limits *tn_limits_init(void *memory);
 
 /* Takes one token for this caller. 429 `over_request_rate_limit` with Retry-After when it is empty.
- * `address` is the client's. `subject` is a user's id, or the key's where the key is one caller's own
- * (secret, agent); "" for a publishable key, which all visitors of an app share. */
+ * `address` is the client's. `subject` is a user's id, or the key's where the key is one caller's
+ * own (secret, agent); "" for a publishable key, which all visitors of an app share. */
 const tn_error *tn_limits_take(tn_limits *limits, const tn_config *config, tn_arena *arena,
-                               tn_limit_class class, const char *address, const char *subject) TN_MUST_CHECK;
+                               tn_limit_class class, const char *address,
+                               const char *subject) TN_MUST_CHECK;
 
 /* Checks the texts of [limits]; NULL or what is wrong. */
 const char *tn_limits_check(const tn_config *config, tn_arena *arena);

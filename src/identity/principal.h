@@ -1,7 +1,7 @@
 /* identity/principal.h: who is calling
  *
- * Made from the `apikey` header or a key in Authorization (tenant and ceiling) and a user's JWT (the
- * person within it), never from anything else a client says.
+ * Made from the `apikey` header or a key in Authorization (tenant and ceiling) and a user's JWT
+ * (the person within it), never from anything else a client says.
  *
  *   nothing            role none, no tenant
  *   publishable key    anon of its tenant
@@ -40,28 +40,30 @@ typedef struct tn_principal {
     const char *scopes;          /* JSON array text, "" when not scoped */
     const char *email;           /* from the token, or NULL */
     const char *aal;             /* "aal1", "aal2", or NULL */
-    const tn_error *token_error; /* the bearer was there and bad: areas whose public routes ignore the
-                                    bearer (auth) decide; the dispatcher refuses it elsewhere */
+    const tn_error *token_error; /* the bearer was there and bad: areas whose public routes ignore
+                                    the bearer (auth) decide; the dispatcher refuses it elsewhere */
     bool has_bearer_user;        /* a valid user token was presented */
     bool subject_malformed;      /* its `sub` is no UUID */
     bool audience_foreign;       /* its `aud` is not auth.audience */
 } tn_principal;
 
-/* Identifies the caller. A bad *key* is an error here; a bad *user token* is left in token_error. */
+/* Identifies the caller. A bad *key* is an error here; a bad *user token* is left in token_error.
+ */
 const tn_error *tn_principal_identify(const tn_process *process, const tn_request *request,
                                       tn_arena *arena, tn_principal *who) TN_MUST_CHECK;
 
-/* The credential of `Authorization: Bearer …` (RFC 6750 section 2.1), or NULL when there is none. */
+/* The credential of `Authorization: Bearer …` (RFC 6750 section 2.1), or NULL when there is none.
+ */
 const char *tn_principal_bearer(const tn_request *request, tn_arena *arena);
 
 /* The id of data.default_tenant; empty when the setting is. 500 when it names no tenant. */
-const tn_error *tn_principal_default_tenant(const tn_process *process, tn_arena *arena, tn_uuid *tenant)
-    TN_MUST_CHECK;
+const tn_error *tn_principal_default_tenant(const tn_process *process, tn_arena *arena,
+                                            tn_uuid *tenant) TN_MUST_CHECK;
 
 bool tn_principal_is_service(const tn_principal *who);
 
-/* Has the principal this scope ("chat:write")? Everyone but an agent has all. A scope of the key that
- * ends in ":*" covers every scope that begins with what is before the star. */
+/* Has the principal this scope ("chat:write")? Everyone but an agent has all. A scope of the key
+ * that ends in ":*" covers every scope that begins with what is before the star. */
 bool tn_principal_has_scope(const tn_principal *who, const char *scope);
 
 #endif

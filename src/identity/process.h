@@ -21,7 +21,7 @@ struct tn_gate;
 
 typedef struct tn_process tn_process;
 struct tn_process {
-    const tn_config *config;     /* the snapshot of this generation */
+    const tn_config *config; /* the snapshot of this generation */
     tn_db *db;
     struct tn_keys *keys;        /* identity/key.h */
     struct tn_tokens *tokens;    /* identity/token.h */

@@ -1,6 +1,7 @@
 /* identity/signing_key_private.h: the keys that sign access tokens, as one immutable set
  *
- * Threads: a set is shared by reference count; the count is guarded by whoever owns the sets (token.c).
+ * Threads: a set is shared by reference count; the count is guarded by whoever owns the sets
+ * (token.c).
  */
 #ifndef TN_IDENTITY_SIGNING_KEY_PRIVATE_H
 #define TN_IDENTITY_SIGNING_KEY_PRIVATE_H
@@ -16,12 +17,12 @@ typedef struct tn_signing_key {
 } tn_signing_key;
 
 typedef struct tn_signing_keys {
-    int references;            /* guarded by the owner's lock */
+    int references; /* guarded by the owner's lock */
     size_t count;
     tn_signing_key *keys;
-    char *active_kid;          /* NULL: none can sign */
+    char *active_kid; /* NULL: none can sign */
     cjose_jwk_t *active;
-    char *jwks;                /* {"keys":[…]} */
+    char *jwks; /* {"keys":[…]} */
 } tn_signing_keys;
 
 /* Reads the keys; `secret_hex` opens the private half of the active one. */

@@ -1,11 +1,11 @@
-/* identity/token.h: access tokens: JWT (RFC 7519) signed as JWS (RFC 7515) with ES256, and HS256 for
- * tokens that people bring
+/* identity/token.h: access tokens: JWT (RFC 7519) signed as JWS (RFC 7515) with ES256, and HS256
+ * for tokens that people bring
  *
  * Keys live in tenon.signing_keys, private halves sealed under server.secret; a process loads them
  * when it first needs them and again on NOTIFY tenon 'signing_keys'. Verified tokens are cached by
- * SHA-256 until they expire or auth.cache_ttl_s has passed. Algorithms are pinned to the key (RFC 8725
- * section 3.1): an ES256 `kid` is verified with that key only, HS256 only with auth.jwt_secret and
- * never under the kid of one of ours, `none` never.
+ * SHA-256 until they expire or auth.cache_ttl_s has passed. Algorithms are pinned to the key (RFC
+ * 8725 section 3.1): an ES256 `kid` is verified with that key only, HS256 only with auth.jwt_secret
+ * and never under the kid of one of ours, `none` never.
  *
  * Threads: any. Freed after the arenas it was used with: they hold the keys they verified by.
  */
@@ -23,16 +23,17 @@
 typedef struct tn_tokens tn_tokens;
 
 typedef struct tn_claims {
-    tn_uuid user_id;       /* sub; empty when it is none */
-    tn_uuid tenant_id;     /* claim tenant_id; empty when absent */
+    tn_uuid user_id;   /* sub; empty when it is none */
+    tn_uuid tenant_id; /* claim tenant_id; empty when absent */
     tn_uuid session_id;
-    const char *role;      /* "authenticated", "anon", "service_role" …; "anon" when the token has none */
+    const char
+        *role; /* "authenticated", "anon", "service_role" …; "anon" when the token has none */
     const char *email, *aal; /* NULL when absent */
-    const char *json;      /* the whole payload, with `role` in it */
-    int64_t expires_at;    /* unix seconds; INT64_MAX: never */
-    bool subject_malformed; /* a `sub` that is no UUID */
-    bool by_secret;        /* HS256 with auth.jwt_secret */
-    bool audience_foreign; /* it has an `aud`, and auth.audience is not in it; HS256 only */
+    const char *json;        /* the whole payload, with `role` in it */
+    int64_t expires_at;      /* unix seconds; INT64_MAX: never */
+    bool subject_malformed;  /* a `sub` that is no UUID */
+    bool by_secret;          /* HS256 with auth.jwt_secret */
+    bool audience_foreign;   /* it has an `aud`, and auth.audience is not in it; HS256 only */
 } tn_claims;
 
 tn_tokens *tn_tokens_new(const tn_config *config, tn_db *db);
@@ -40,8 +41,8 @@ void tn_tokens_free(tn_tokens *tokens);
 
 /* Verifies signature, exp, nbf, iss (ours, when ES256) and aud. 403 `bad_jwt` whose message starts
  * with "invalid JWT". 503 when the signing keys could not be read yet. */
-const tn_error *tn_tokens_verify(tn_tokens *tokens, tn_arena *arena, const char *token, tn_claims *claims)
-    TN_MUST_CHECK;
+const tn_error *tn_tokens_verify(tn_tokens *tokens, tn_arena *arena, const char *token,
+                                 tn_claims *claims) TN_MUST_CHECK;
 
 /* Signs claims (a JSON object) with the active ES256 key. */
 const tn_error *tn_tokens_sign(tn_tokens *tokens, tn_arena *arena, const char *claims_json,
@@ -56,10 +57,10 @@ const char *tn_tokens_issuer(const tn_config *config, tn_arena *arena);
 void tn_tokens_reload(tn_tokens *tokens); /* keys changed: read again before the next use */
 void tn_tokens_enable_cache(tn_tokens *tokens, bool enabled);
 
-/* A new ES256 key: kid (its RFC 7638 thumbprint), public JWK as JSON, private JWK sealed under `secret`
- * (server.secret). For `tenon init` and rotation. */
-void tn_signing_key_new(tn_arena *arena, const char *secret_hex, const char **kid, const char **public_jwk,
-                        const void **sealed, size_t *sealed_length);
+/* A new ES256 key: kid (its RFC 7638 thumbprint), public JWK as JSON, private JWK sealed under
+ * `secret` (server.secret). For `tenon init` and rotation. */
+void tn_signing_key_new(tn_arena *arena, const char *secret_hex, const char **kid,
+                        const char **public_jwk, const void **sealed, size_t *sealed_length);
 
 /* An older API key or test token: HS256 over claims with auth.jwt_secret. */
 const char *tn_token_hs256(tn_arena *arena, const char *secret, const char *claims_json);
