@@ -107,7 +107,8 @@ is_full(tn_loop *loop, int more)
     return is;
 }
 
-/* Lets the other processes accept first. Whether what has come is still there, so that we have to. */
+/* Lets the other processes accept first. Whether what has come is still there, so that we have to.
+ */
 static bool
 let_others_accept(tn_loop *loop)
 {
