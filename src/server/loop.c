@@ -133,7 +133,8 @@ accept_connections(tn_loop *loop)
     for (int i = 0; i < ACCEPT_AT_ONCE; i++) {
         int fd;
 
-        if (is_full(loop, i) && (i > 0 || !let_others_accept(loop)))
+        if (loop->options.requests_are_long && is_full(loop, i) &&
+            (i > 0 || !let_others_accept(loop)))
             return; /* level-triggered: what is left wakes us again, or somebody else */
         fd = accept4(loop->options.listener, NULL, NULL, SOCK_CLOEXEC);
         if (fd >= 0) {

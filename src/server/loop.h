@@ -19,10 +19,12 @@
 typedef struct tn_loop tn_loop;
 
 typedef struct tn_loop_options {
-    int listener;          /* a listening socket, non-blocking */
-    int threads;           /* at most */
-    size_t stack_bytes;    /* of each */
-    int64_t io_timeout_ms; /* a peer that neither sends nor takes for so long is dropped */
+    int listener;           /* a listening socket, non-blocking */
+    int threads;            /* at most */
+    size_t stack_bytes;     /* of each */
+    int64_t io_timeout_ms;  /* a peer that neither sends nor takes for so long is dropped */
+    bool requests_are_long; /* a process whose threads are taken lets others accept first; where
+                               requests are short it is quicker to take what comes */
     /* Serves one request that libfcgi has read. `thread_state` is the thread's own. `overloaded`:
      * this is the last thread, so it must not wait for anything long. */
     void (*serve)(void *context, void *thread_state, FCGX_Request *fcgx, bool overloaded);

@@ -172,6 +172,7 @@ start_loop(struct state *state)
         .threads = (int)pool->threads,
         .stack_bytes = (size_t)pool->stack_kib * 1024,
         .io_timeout_ms = worker->config->server.request_timeout_s * 1000,
+        .requests_are_long = worker->pool == TN_POOL_STREAM,
         .serve = serve,
         .thread_start = start_thread,
         .thread_stop = stop_thread,
