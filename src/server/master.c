@@ -40,6 +40,7 @@ struct master {
     const char *config_path;
     struct generation *current, *starting; /* starting: not all of its workers are ready yet */
     int64_t starting_since_ms;
+    bool start_failed; /* a worker of `starting` has died before it was ready */
     int sockets[TN_POOLS];
     tn_shared *shared;
     sigset_t signals;
@@ -257,6 +258,9 @@ reap_worker(struct master *master, pid_t pid, int status)
            TN_INT("status", WIFEXITED(status) ? WEXITSTATUS(status) : 0));
     atomic_fetch_add(&master->shared->metrics.worker_deaths, 1);
     plan_respawn(master, tn_clock_unix() - atomic_load(&slot->started_at));
+    if (state == TN_SLOT_STARTING && master->starting != NULL &&
+        atomic_load(&slot->generation) == master->starting->number)
+        master->start_failed = true; /* as it would again: the old configuration stays */
     /* One that had not started has no runs; the others wait for the jobs process. */
     atomic_store(&slot->state, state == TN_SLOT_STARTING ? TN_SLOT_FREE : TN_SLOT_DEAD);
 }
@@ -286,10 +290,15 @@ begin_reload(struct master *master)
         atomic_fetch_add(&master->shared->reloads_refused, 1);
         return;
     }
-    tn_systemd_notify("RELOADING=1");
-    if (!open_log(&next->config))
+    if (!open_log(&next->config)) {
         tn_log(TN_LOG_ERROR, "server.log.reopen_failed", TN_STR("error", strerror(errno)));
+        atomic_fetch_add(&master->shared->reloads_refused, 1);
+        free_generation(next);
+        return;
+    }
+    tn_systemd_notify("RELOADING=1");
     master->starting = next;
+    master->start_failed = false;
     master->starting_since_ms = tn_clock_ms();
     (void)fill_pools(master, next);
     tn_log(TN_LOG_INFO, "server.reload.started", TN_INT("generation", next->number));
@@ -320,6 +329,7 @@ abandon_reload(struct master *master)
     signal_workers(master, SIGTERM, master->starting->number, -1);
     free_generation(master->starting);
     master->starting = NULL;
+    (void)open_log(&master->current->config);
     atomic_fetch_add(&master->shared->reloads_refused, 1);
     tn_systemd_notify("READY=1");
 }
@@ -331,7 +341,7 @@ watch_reload(struct master *master)
         return;
     if (is_ready(master, master->starting))
         finish_reload(master);
-    else if (tn_clock_ms() - master->starting_since_ms > START_TIMEOUT_MS)
+    else if (master->start_failed || tn_clock_ms() - master->starting_since_ms > START_TIMEOUT_MS)
         abandon_reload(master);
     if (master->starting == NULL && master->reload_again)
         begin_reload(master);

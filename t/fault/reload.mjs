@@ -5,6 +5,7 @@ import { eventually, stack } from '../lib/stack.mjs';
 
 const s = await stack({ provider: true, settings: { 'server.drain_timeout_s': 60 } });
 const { alice, bob } = s;
+const generation = s.workers().length;
 
 test('three reloads under load', async () => {
   let running = true;
@@ -86,3 +87,20 @@ test('what is asked after tenon reload is answered by the new configuration, als
     for (const { external } of await Promise.all(Array.from({ length: 16 }, ask))) assert.equal(external.anonymous_users, on);
   }
 });
+
+for (const [name, settings] of [
+  ['a user that is not there', { 'server.user': 'nobody-of-that-name' }],
+  ['a log that cannot be opened', { 'log.file': '/proc/none/tenon.log' }],
+])
+  test(`${name}: the reload is refused at once, and the old workers go on`, { timeout: 25_000, skip: name.includes('user') && process.getuid() !== 0 && 'only root changes users' }, async () => {
+    await eventually('earlier generations are gone', () => s.workers().length === generation);
+    const before = s.workers();
+    const right = Object.fromEntries(Object.keys(settings).map((key) => [key, s.settings[key]]));
+    s.configure(settings);
+    const reload = await s.tenon('reload');
+    assert.notEqual(reload.code, 0);
+    await eventually('only the old workers are there', () => before.every((pid) => s.workers().includes(pid)) && s.workers().length === before.length);
+    assert.equal((await alice.request('GET', '/auth/v1/user')).status, 200);
+    s.configure(right);
+    assert.equal((await s.tenon('reload')).code, 0, 'and a right one is taken');
+  });
