@@ -71,9 +71,12 @@ mirror() {
 # Only extracted: PostgreSQL needs none of what the packages' scripts would set up, and so an ordinary user can
 # do it as well.
 unpack() {
-    local from tried=''
+    local from pid tried=''
     local include=base-files,dash,libc-bin,tzdata,postgresql-17,postgresql-17-pgvector
     [ "$PG_KIND" = unpacked ] && [ ! -e "$DIR/debian/.complete" ] || return 0
+    if pid=$(pid_of_postgres); then end_process "$pid" INT 30; fi
+    # Without .complete it is made again, as for a new minor release, and data that is there is kept.
+    if [ -d "$DIR/debian/srv/data" ]; then mv "$DIR/debian/srv" "$DIR/debian.srv"; fi
     local mode=root
     is_root || mode=chrootless
     for from in "$(mirror)" http://deb.debian.org/debian/; do
@@ -93,6 +96,10 @@ unpack() {
 complete_root() {
     local root=$DIR/debian
     mkdir -p "$root/srv" "$root/tmp" "$root/dev"
+    if [ -d "$DIR/debian.srv" ]; then
+        rmdir "$root/srv"
+        mv "$DIR/debian.srv" "$root/srv"
+    fi
     chmod 0755 "$root"
     chmod 1777 "$root/tmp"
     printf 'root:x:0:0::/:/bin/sh\npostgres:x:%s:%s::/srv:/bin/sh\n' "$PG_UID" "$PG_GID" >"$root/etc/passwd"

@@ -137,6 +137,12 @@ ok 'the next run mends it' quickstart
 is '… with the same keys' "$(cat "$dir/tenon.env")" "$before"
 like '… and the same data' "$(tail -n 1 "$top/lines" | bash)" 'Hello!.*Hello!'
 
+# A new minor release of an unpacked PostgreSQL.
+if rm "$dir/debian/.complete" 2>/dev/null; then
+    ok 'PostgreSQL is unpacked again' quickstart
+    like '… and keeps the data' "$(tail -n 1 "$top/lines" | bash)" 'Hello!.*Hello!'
+fi
+
 # Another stack beside it. The build takes the time, so it gets the first one's.
 with_build() { # DIR
     mkdir -p "$1"
