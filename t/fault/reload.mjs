@@ -95,7 +95,7 @@ for (const [name, settings] of [
   test(`${name}: the reload is refused at once, and the old workers go on`, { timeout: 25_000, skip: name.includes('user') && process.getuid() !== 0 && 'only root changes users' }, async () => {
     await eventually('earlier generations are gone', () => s.workers().length === generation);
     const before = s.workers();
-    const right = Object.fromEntries(Object.keys(settings).map((key) => [key, s.settings[key]]));
+    const right = Object.fromEntries(Object.keys(settings).map((key) => [key, s.settings[key] ?? '']));
     s.configure(settings);
     const reload = await s.tenon('reload');
     assert.notEqual(reload.code, 0);
