@@ -50,18 +50,15 @@ for (const query of ['', '?grant_type=', '?grant_type=client_credentials', '?gra
   });
 
 test('an unknown address takes as long as a wrong password', async () => {
-  const time = async (body) => {
-    const all = [];
-    for (let i = 0; i < 7; i++) {
+  const bodies = { known: { email, password: 'wrong password' }, unknown: { email: 'nobody@a.example', password: 'wrong password' } };
+  const best = { known: Infinity, unknown: Infinity }; // in turns, and the best of each, because others use the machine too
+  for (let i = 0; i < 15; i++)
+    for (const [name, body] of Object.entries(bodies)) {
       const start = performance.now();
       await grant('password', body);
-      all.push(performance.now() - start);
+      best[name] = Math.min(best[name], performance.now() - start);
     }
-    return all.sort((x, y) => x - y)[3]; // the median
-  };
-  const known = await time({ email, password: 'wrong password' });
-  const unknown = await time({ email: 'nobody@a.example', password: 'wrong password' });
-  assert.ok(unknown > known * 0.6 && unknown < known * 1.7, `known ${known} ms, unknown ${unknown} ms`);
+  assert.ok(best.unknown > best.known * 0.6 && best.unknown < best.known * 1.7, JSON.stringify(best));
 });
 
 test('a person who is banned', async () => {
