@@ -283,13 +283,28 @@ log_run(const struct run *run, const tn_ai_result *result)
            TN_INT("output_tokens", last->output_tokens));
 }
 
+/* When the provider said it may be asked again: of this moment, so it is not kept with the run. */
+static void
+add_retry_after(const struct run *run, const tn_ai_attempt *last, tn_answer *answer)
+{
+    tn_error *error;
+
+    if (answer->error == NULL || last->error == NULL || last->error->retry_after_s <= 0)
+        return;
+    error = tn_arena_alloc(run->c->arena, 1, sizeof(*error));
+    *error = *answer->error;
+    error->retry_after_s = last->error->retry_after_s;
+    answer->error = error;
+}
+
 static const tn_error *
-respond(struct run *run, const char *answer_json)
+respond(struct run *run, const tn_ai_result *result, const char *answer_json)
 {
     tn_answer answer;
     size_t total;
 
     TN_TRY(tn_answer_read(run->c, answer_json, &answer));
+    add_retry_after(run, result->last, &answer);
     if (!run->is_streaming)
         return tn_answer_respond(run->c, &answer);
     (void)tn_live_text(run->live, &total);
@@ -309,7 +324,7 @@ do_run(struct run *run, tn_ai_call *call)
     error = store(run, make_report(run, &result), &answer);
     tn_live_end(run->live);
     if (error == NULL)
-        error = respond(run, answer);
+        error = respond(run, &result, answer);
     if (error != NULL && run->is_streaming) {
         size_t total;
 
