@@ -18,10 +18,9 @@
 #define FLUSH_BACKOFF_MS 5000 /* after a flush that failed */
 #define FLUSH_SHARE 10        /* a tenth of the time may be spent with flushing */
 #define STORE_PAUSE_MS 500
-#define STORE_MAX_MS 120000 /* so long is it tried to store the end of a run */
-#define WITHDRAW_MAX_MS                                                      \
-    20000 /* and to take one back of which nobody knows whether it was begun \
-           */
+#define STORE_MAX_MS 900000 /* so long is it tried to store the end of a run */
+/* And so long to take one back of which nobody knows whether it was begun. */
+#define WITHDRAW_MAX_MS 20000
 
 struct run {
     tn_ctx *c;
