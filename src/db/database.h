@@ -2,7 +2,11 @@
  *
  * The usual request is one call of tn_db_run(): BEGIN, the context, the queries and COMMIT travel
  * in one libpq pipeline, so it costs one round trip. A connection is borrowed for that long only,
- * and nobody holds one while waiting for anything but PostgreSQL.
+ * and nobody holds one while waiting for anything but PostgreSQL. Three relatives of it:
+ *
+ *     tn_db_transact()   the same with everything that can be chosen about a transaction
+ *     tn_db_begin()      when a query depends on the answer to the one before: several round trips
+ *     tn_db_stream()     when the answer may be larger than the memory
  *
  * While the server is away nobody waits for it: one thread at a time tries to connect, with growing
  * pauses up to half a second, and all others are answered 503 at once.
@@ -37,6 +41,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "db/error.h"
 #include "db/statement.h"
 
 typedef struct tn_db tn_db;
@@ -48,6 +53,7 @@ typedef struct tn_db_options {
     size_t connections; /* at most */
     int64_t wait_ms;    /* for a free connection */
     int64_t statement_timeout_ms, lock_timeout_ms; /* 0: none */
+    size_t statements_max; /* dynamic statements prepared per connection; 0: they never are */
     void (*on_borrow)(void *, int in_use); /* for the scoreboard; may be NULL. Called with the
                                               pool's lock held: it may store the number, no more */
     void *on_borrow_context;
@@ -68,11 +74,24 @@ typedef struct tn_db_figures {
 } tn_db_figures;
 void tn_db_figures_read(tn_db *db, tn_db_figures *figures);
 
-/* Who the transaction acts as; every text may be NULL (then it is set to the empty string). All are
- * set with set_config(..., true), so nothing outlives the transaction. `role` is one of ours,
- * never a text from a client; NULL stays tenon_authenticator. */
+/* Who the transaction acts as, and under which settings. All are set with set_config(..., true), so
+ * nothing outlives the transaction.
+ *
+ * Those of the first group that are NULL are set to the empty string. `role` may be any text, also
+ * one out of a token: a role that is not there is PostgreSQL's 22023, one that may not be taken is
+ * 42501. NULL stays tenon_authenticator.
+ *
+ * The second group leaves alone what is NULL or 0, and costs nothing then. `settings` come first
+ * and before the role, so that nothing in them can stand in for anything else here. */
 typedef struct tn_db_context {
     const char *role, *tenant_id, *claims, *headers, *method, *path, *key_id, *scopes, *request_id;
+
+    const char *cookies;          /* request.cookies; set to '' when only others here are given */
+    const char *search_path;      /* as SET takes it: names quoted, with commas */
+    const char *time_zone;        /* PostgreSQL refuses one that it does not know with 22023 */
+    const char *settings;         /* further ones, a JSON object: {"work_mem": "8MB", …} */
+    int64_t statement_timeout_ms; /* instead of the pool's, as is the next; 0: the pool's */
+    int64_t lock_timeout_ms;
 } tn_db_context;
 
 typedef enum tn_access {
@@ -80,6 +99,12 @@ typedef enum tn_access {
     TN_READ_WRITE,
     TN_READ_WRITE_ASYNC /* synchronous_commit off: a crash may lose it, never tear it */
 } tn_access;
+
+typedef enum tn_isolation {
+    TN_READ_COMMITTED, /* or what default_transaction_isolation says */
+    TN_REPEATABLE_READ,
+    TN_SERIALIZABLE
+} tn_isolation;
 
 typedef struct tn_query {
     const tn_statement *statement;
@@ -100,6 +125,65 @@ typedef struct tn_query {
 const tn_error *tn_db_run(tn_db *db, tn_arena *arena, const tn_db_context *context,
                           tn_access access, const tn_query *queries, size_t count,
                           const tn_rows **results) TN_MUST_CHECK;
+
+/* What can be chosen about a transaction. */
+typedef struct tn_db_work {
+    const tn_db_context *context;
+    tn_access access;
+    tn_isolation isolation;
+    const tn_query *queries;
+    size_t count;            /* TN_QUERIES_MAX at most */
+    const tn_rows **results; /* results[i] belongs to queries[i]; NULL where it has not been run */
+    /* Everything is done and checked, deferred constraints too, and then rolled back. */
+    bool rolls_back;
+    /* PostgreSQL's words → an error for this client, wherever it came from: the context, a query,
+     * or COMMIT. NULL: tn_db_error(). Not asked when the connection broke. The texts of the problem
+     * live as long as the arena. */
+    const tn_error *(*translate)(tn_arena *arena, const tn_db_problem *problem);
+} tn_db_work;
+
+#define TN_QUERIES_MAX 32
+
+/* As tn_db_run(), with more to choose; as many round trips: one. */
+const tn_error *tn_db_transact(tn_db *db, tn_arena *arena, const tn_db_work *work) TN_MUST_CHECK;
+
+/* One row of a stream: the text of its first column (NULL for SQL null), which is gone when the
+ * function returns. false: enough, the query is cancelled. */
+typedef bool tn_db_row(void *context, const char *text, size_t length);
+
+/* As tn_db_transact(), but the rows of the last query go one by one to `on_row` and are not kept,
+ * so any number of them fits into constant memory. When on_row is called for the first time the
+ * results of the earlier queries are there; when there is no row, they are there when this returns.
+ * An error may come after some rows; before the first one, what failed is retried as usual. That
+ * on_row wants no more is no error.
+ *
+ * The connection is held while on_row works, so a slow client holds it: let few do this at once.
+ * `work` only reads: access is TN_READ_ONLY, count at least 1. */
+const tn_error *tn_db_stream(tn_db *db, tn_arena *arena, const tn_db_work *work, tn_db_row *on_row,
+                             void *context) TN_MUST_CHECK;
+
+/* A transaction of several round trips. tn_db_begin() takes context, access, isolation, rolls_back
+ * and translate of `work`, which must live as long as the transaction, and sends nothing: the first
+ * run takes a connection and carries BEGIN and the context with it. After an error in any of these
+ * calls the transaction has been rolled back; further runs and the commit give the same error
+ * again. Conflicts are not retried (what the caller has made of earlier answers would be wrong); a
+ * connection that has died since its last use is, at the first run.
+ *
+ * The connection is held until the transaction ends, so between the calls nobody waits for anything
+ * else. What has not ended is rolled back when the arena is freed or reset. */
+typedef struct tn_transaction tn_transaction;
+const tn_error *tn_db_begin(tn_db *db, tn_arena *arena, const tn_db_work *work,
+                            tn_transaction **transaction) TN_MUST_CHECK;
+/* Runs queries in one round trip, as tn_db_run() does. */
+const tn_error *tn_transaction_run(tn_transaction *transaction, const tn_query *queries,
+                                   size_t count, const tn_rows **results) TN_MUST_CHECK;
+/* The same, and commits in the same round trip (with rolls_back: checks, and rolls back). */
+const tn_error *tn_transaction_run_last(tn_transaction *transaction, const tn_query *queries,
+                                        size_t count, const tn_rows **results) TN_MUST_CHECK;
+/* The same without queries. Of a transaction that has run nothing, nothing is sent. */
+const tn_error *tn_transaction_commit(tn_transaction *transaction) TN_MUST_CHECK;
+void
+tn_transaction_roll_back(tn_transaction *transaction); /* one that has ended: nothing happens */
 
 /* Results. Rows and columns count from 0; a NULL value is NULL. Texts live as long as the arena. */
 size_t tn_rows_count(const tn_rows *rows);

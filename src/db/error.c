@@ -127,8 +127,8 @@ place_of(tn_arena *arena, const tn_db_problem *problem)
                            problem->table);
 }
 
-static void
-log_problem(const tn_arena *arena, const tn_db_problem *problem, int status)
+void
+tn_db_problem_log(const tn_arena *arena, const tn_db_problem *problem, int status)
 {
     tn_log(status == 500 ? TN_LOG_ERROR : TN_LOG_WARN, "db.query.failed",
            TN_STR("request_id", tn_arena_label_text(arena)), TN_STR("sqlstate", problem->sqlstate),
@@ -160,7 +160,7 @@ tn_db_error(tn_arena *arena, const tn_db_problem *problem)
         error->retry_after_s = 1;
     }
     if (rule->status >= 500)
-        log_problem(arena, problem, rule->status);
+        tn_db_problem_log(arena, problem, rule->status);
     if (rule->status == 500)
         error->hint = "Try again; if it stays, give the request id to the operator.";
     return error;

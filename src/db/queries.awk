@@ -1,5 +1,5 @@
 # queries.sql → queries.h: `-- name: x   comment` starts a query, which runs to the next name.
-# Each becomes `static const tn_statement tn_sql_x = {"x", "…", highest $n};`
+# Each becomes `static const tn_statement tn_sql_x = {.name = "x", .sql = "…", .parameters = highest $n};`
 #
 # The text is read as PostgreSQL's lexer reads it (strings, E'' strings, "names", $tag$ bodies, nested
 # comments), so that a `--` or `$1` inside a literal is left alone and not counted, and a literal may
@@ -70,7 +70,7 @@ function flush_query(    text) {
     gsub(/\\/, "&&", text)
     gsub(/"/, "\\\"", text)
     gsub(/\n/, "\\n\"\n    \"", text)
-    printf "static const tn_statement tn_sql_%s TN_UNUSED = {\"%s\",\n    \"%s\", %d};\n\n", \
+    printf "static const tn_statement tn_sql_%s TN_UNUSED = {.name = \"%s\",\n    .sql = \"%s\", .parameters = %d};\n\n", \
         name, name, text, highest + 0
 }
 

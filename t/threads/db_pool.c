@@ -19,12 +19,12 @@
 
 static const tn_statement who = {
     "who",
-    "select current_setting('tenon.tenant_id'), current_setting('request.jwt.claims'), $1::text",
-    1};
-static const tn_statement divide = {"divide", "select 1 / $1::int", 1};
+    "select current_setting('tenon.tenant_id'), current_setting('request.jwt.claims'), $1::text", 1,
+    false};
+static const tn_statement divide = {"divide", "select 1 / $1::int", 1, false};
 static const tn_statement die = {
-    "die", "select pg_terminate_backend(pg_backend_pid()), pg_sleep(1), $1", 1};
-static const tn_statement conflict = {"conflict", "select conflict(), $1", 1};
+    "die", "select pg_terminate_backend(pg_backend_pid()), pg_sleep(1), $1", 1, false};
+static const tn_statement conflict = {"conflict", "select conflict(), $1", 1, false};
 
 static tn_db *db;
 static atomic_int answered, refused, wrong, notified, borrowed;

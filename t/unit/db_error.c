@@ -146,7 +146,7 @@ test_raised(void **state)
     (void)state;
     for (size_t i = 0; i < TN_COUNT(cases); i++) {
         tn_arena *arena = tn_arena_new();
-        const tn_statement statement = {NULL, cases[i].sql, 0};
+        const tn_statement statement = {NULL, cases[i].sql, 0, false};
         const tn_query query = {&statement, TN_NO_PARAMS, NULL, NULL};
         const tn_rows *rows;
         const tn_error *error = tn_db_run(db, arena, &nobody, TN_READ_WRITE, &query, 1, &rows);

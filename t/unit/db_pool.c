@@ -12,8 +12,8 @@
 #include "t/unit/database.h"
 
 static const tn_db_context nobody = {.role = NULL};
-static const tn_statement one = {"one", "select 1", 0};
-static const tn_statement sleep_for = {"sleep_for", "select pg_sleep($1::float8)", 1};
+static const tn_statement one = {"one", "select 1", 0, false};
+static const tn_statement sleep_for = {"sleep_for", "select pg_sleep($1::float8)", 1, false};
 
 static tn_db *
 new_pool(const char *url, size_t connections, int64_t wait_ms)
@@ -156,7 +156,7 @@ test_broken_in_use(void **state)
     pthread_t thread;
     struct sleeper waiter = {.db = db, .seconds = "0"};
     static const tn_statement die = {
-        "die", "select pg_terminate_backend(pg_backend_pid()), pg_sleep(1)", 0};
+        "die", "select pg_terminate_backend(pg_backend_pid()), pg_sleep(1)", 0, false};
 
     (void)state;
     assert_string_equal(run(db, &die, NULL), "database_unavailable");

@@ -73,7 +73,7 @@ run(const tn_db_context *context, tn_access access, const tn_statement *statemen
 static const char *
 value(const tn_db_context *context, const char *name, const char *sql)
 {
-    const tn_statement statement = {name, sql, 0};
+    const tn_statement statement = {name, sql, 0, false};
     const tn_rows *rows;
     const tn_error *error = run(context, TN_READ_ONLY, &statement, NULL, &rows);
 
@@ -101,9 +101,11 @@ figures(void)
 static void
 test_results(void **state)
 {
-    static const tn_statement both = {"both", "select $1::text || $2::text, null, 7, true, -3", 2};
-    static const tn_statement series = {"series", "select generate_series(1, 3)", 0};
-    static const tn_statement add = {"add", "insert into things (name) values ($1), ($1)", 1};
+    static const tn_statement both = {"both", "select $1::text || $2::text, null, 7, true, -3", 2,
+                                      false};
+    static const tn_statement series = {"series", "select generate_series(1, 3)", 0, false};
+    static const tn_statement add = {"add", "insert into things (name) values ($1), ($1)", 1,
+                                     false};
     const tn_query queries[] = {{&both, TN_PARAMS("a", "b"), NULL, NULL},
                                 {&series, TN_NO_PARAMS, NULL, NULL},
                                 {&add, TN_PARAMS("x"), NULL, NULL}};
@@ -132,8 +134,8 @@ test_results(void **state)
 static void
 test_one_round_trip(void **state)
 {
-    static const tn_statement one = {"one", "select $1::int + 1", 1};
-    static const tn_statement add = {"add_one", "insert into things (name) values ($1)", 1};
+    static const tn_statement one = {"one", "select $1::int + 1", 1, false};
+    static const tn_statement add = {"add_one", "insert into things (name) values ($1)", 1, false};
     const tn_query queries[] = {{&one, TN_PARAMS("1"), NULL, NULL},
                                 {&add, TN_PARAMS("x"), NULL, NULL}};
     static const tn_access accesses[] = {TN_READ_WRITE, TN_READ_WRITE_ASYNC};
@@ -155,7 +157,8 @@ test_one_round_trip(void **state)
 static void
 test_binary_parameters(void **state)
 {
-    static const tn_statement hash = {"hash", "select encode($1::bytea, 'hex'), $2::text", 2};
+    static const tn_statement hash = {"hash", "select encode($1::bytea, 'hex'), $2::text", 2,
+                                      false};
     const char bytes[] = {0, 1, (char)0xff, 0};
     const int lengths[] = {4, 0}, formats[] = {1, 0};
     const char *const parameters[] = {bytes, "t"};
@@ -171,7 +174,7 @@ test_binary_parameters(void **state)
 static void
 test_large(void **state)
 {
-    static const tn_statement echo = {"echo", "select $1::text", 1};
+    static const tn_statement echo = {"echo", "select $1::text", 1, false};
     const size_t size = 12 << 20;
     char *text = tn_arena_alloc(arena, size + 1, 1);
     const char *const parameters[] = {text};
@@ -216,8 +219,8 @@ test_context(void **state)
                                        .key_id = "k",
                                        .scopes = "[]",
                                        .request_id = "r1"};
-    static const tn_statement setting = {"setting", "select current_setting($1)", 1};
-    static const tn_statement broken = {"broken", "select 1 / $1::int", 1};
+    static const tn_statement setting = {"setting", "select current_setting($1)", 1, false};
+    static const tn_statement broken = {"broken", "select 1 / $1::int", 1, false};
     const tn_rows *rows;
 
     (void)state;
@@ -229,7 +232,7 @@ test_context(void **state)
     /* nothing outlives the transaction: after a COMMIT of the test's own there is nothing set */
     for (size_t i = 0; i < 12; i++) {
         static const char *const defaults[] = {[9] = "0", [10] = "0", [11] = "0"};
-        static const tn_statement commit = {NULL, "commit", 0};
+        static const tn_statement commit = {NULL, "commit", 0, false};
         const tn_query queries[] = {{&commit, TN_NO_PARAMS, NULL, NULL},
                                     {&setting, &cases[i].setting, 1, NULL, NULL}};
         const tn_rows *both[2];
@@ -257,8 +260,9 @@ test_context(void **state)
 static void
 test_access(void **state)
 {
-    static const tn_statement add = {"add", "insert into things (name) values ($1)", 1};
-    static const tn_statement later = {"later", "select current_setting('synchronous_commit')", 0};
+    static const tn_statement add = {"add", "insert into things (name) values ($1)", 1, false};
+    static const tn_statement later = {"later", "select current_setting('synchronous_commit')", 0,
+                                       false};
     const char *const name[] = {"y"};
     const tn_rows *rows;
     const tn_error *error = run(&nobody, TN_READ_ONLY, &add, name, NULL);
@@ -278,9 +282,9 @@ test_access(void **state)
 static void
 test_all_or_nothing(void **state)
 {
-    static const tn_statement add = {"add", "insert into things (name) values ($1)", 1};
+    static const tn_statement add = {"add", "insert into things (name) values ($1)", 1, false};
     static const tn_statement fail_late = {"late", "insert into unique_later (n) values (1), (1)",
-                                           0};
+                                           0, false};
     const tn_query queries[] = {{&add, TN_PARAMS("first"), NULL, NULL},
                                 {&add, TN_PARAMS("forbidden"), NULL, NULL},
                                 {&add, TN_PARAMS("third"), NULL, NULL}};
@@ -311,7 +315,7 @@ test_all_or_nothing(void **state)
 static void
 test_roles(void **state)
 {
-    static const tn_statement look = {"look", "select count(*) from closed.secrets", 0};
+    static const tn_statement look = {"look", "select count(*) from closed.secrets", 0, false};
     static const tn_db_context writer = {.role = "tenon_unit_writer"};
 
     (void)state;
@@ -326,11 +330,11 @@ test_roles(void **state)
 static void
 test_statements_come_and_go(void **state)
 {
-    static const tn_statement wrong = {"wrong", "selekt", 0};
-    static const tn_statement later = {"later_table", "select * from born_later", 0};
-    static const tn_statement forget = {NULL, "deallocate all", 0};
-    static const tn_statement taken = {NULL, "prepare \"none/clash\" as select 1", 0};
-    static const tn_statement clash = {"clash", "select 2", 0};
+    static const tn_statement wrong = {"wrong", "selekt", 0, false};
+    static const tn_statement later = {"later_table", "select * from born_later", 0, false};
+    static const tn_statement forget = {NULL, "deallocate all", 0, false};
+    static const tn_statement taken = {NULL, "prepare \"none/clash\" as select 1", 0, false};
+    static const tn_statement clash = {"clash", "select 2", 0, false};
     const tn_rows *rows;
 
     (void)state;
@@ -375,7 +379,7 @@ test_conflicts(void **state)
                  {"40001", "1", "none", 1},
                  {"40P01", "2", "none", 2},
                  {"40001", "9", "transaction_conflict", 2}};
-    static const tn_statement conflict = {"conflict", "select conflict($1, $2::int)", 2};
+    static const tn_statement conflict = {"conflict", "select conflict($1, $2::int)", 2, false};
 
     (void)state;
     for (size_t i = 0; i < TN_COUNT(cases); i++) {
@@ -395,8 +399,9 @@ test_conflicts(void **state)
 static void
 test_limits(void **state)
 {
-    static const tn_statement sleep_long = {"sleep", "select pg_sleep(2)", 0};
-    static const tn_statement locked = {"locked", "lock table things in access exclusive mode", 0};
+    static const tn_statement sleep_long = {"sleep", "select pg_sleep(2)", 0, false};
+    static const tn_statement locked = {"locked", "lock table things in access exclusive mode", 0,
+                                        false};
     const tn_error *error;
     const char *problem;
     tn_session *session = tn_session_open(scratch_url, arena, &problem);
@@ -425,9 +430,10 @@ test_limits(void **state)
 static void
 test_broken_connections(void **state)
 {
-    static const tn_statement add = {"add", "insert into things (name) values ($1)", 1};
-    static const tn_statement die = {"die", "select die_at($1::int)", 1};
-    static const tn_statement die_late = {"die_late", "insert into dies_at_commit values (1)", 0};
+    static const tn_statement add = {"add", "insert into things (name) values ($1)", 1, false};
+    static const tn_statement die = {"die", "select die_at($1::int)", 1, false};
+    static const tn_statement die_late = {"die_late", "insert into dies_at_commit values (1)", 0,
+                                          false};
     const tn_query middle[] = {{&add, TN_PARAMS("middle"), NULL, NULL},
                                {&die, TN_PARAMS("1"), NULL, NULL}};
     const tn_query end[] = {{&add, TN_PARAMS("end"), NULL, NULL},
