@@ -96,6 +96,13 @@ begin
             when tag in ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE SCHEMA', 'ALTER TABLE')
             execute function tenon.auto_protect();
     end if;
+    -- Told of whatever changes the catalog: see 0005_data.sql.
+    if to_regprocedure('tenon.notify_catalog()') is not null then
+        drop event trigger if exists tenon_notify_catalog;
+        create event trigger tenon_notify_catalog on ddl_command_end execute function tenon.notify_catalog();
+        drop event trigger if exists tenon_notify_catalog_drop;
+        create event trigger tenon_notify_catalog_drop on sql_drop execute function tenon.notify_catalog();
+    end if;
 end $$;
 
 reset client_min_messages;
