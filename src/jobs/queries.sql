@@ -19,5 +19,8 @@ select tenon.sweep_runs()
 -- name: sessions_sweep
 select tenon.sweep_sessions()
 
+-- name: request_answers_sweep
+select tenon.sweep_request_answers()
+
 -- name: contact
 select 0
