@@ -66,6 +66,7 @@ typedef struct tn_config {
         const char *owner_url;  /* login tenon_admin: migrate and the operator's command */
         const char *listen_url; /* session connection for LISTEN; empty: database.url */
         int64_t statement_timeout_ms, lock_timeout_ms;
+        int64_t statements_max; /* dynamic ones prepared per connection */
     } database; /* not db: TENON_DB_URL in quickstart's tenon.env is the owner's login */
     struct {
         const char *file; /* empty: standard error */

@@ -77,6 +77,10 @@ const tn_setting tn_settings[] = {
      0, 3600000, NULL, "PostgreSQL ends a statement of a request after this time. 0: never."},
     {"database", "lock_timeout_ms", TN_SETTING_INT, AT(database.lock_timeout_ms), "5000", 0,
      3600000, NULL, "How long a statement waits for a lock. 0: for ever."},
+    {"database", "statements_max", TN_SETTING_INT, AT(database.statements_max), "200", 0, 2000,
+     NULL,
+     "How many different queries of the data API each connection keeps prepared; the one not used "
+     "for longest goes first. 0: none."},
 
     {"log", "file", TN_SETTING_TEXT, AT(log.file), "", 0, 4096, NULL,
      "The file that is appended to. Empty: standard error, which systemd keeps in the journal."},

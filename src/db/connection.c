@@ -1,8 +1,9 @@
-/* db/connection.c: opening connections, waiting on them, and what they have prepared */
+/* db/connection.c: opening connections, and waiting on them */
 #include "db/connection_private.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 
 #include "base/clock.h"
@@ -79,7 +80,10 @@ tn_connection_wait(const PGconn *conn, short events, int64_t deadline_ms)
 
     for (;;) {
         const int64_t left_ms = deadline_ms - tn_clock_ms();
-        const int ready = poll(&socket, 1, left_ms > 0 ? (int)left_ms : 0);
+        const int ready = poll(&socket, 1,
+                               left_ms <= 0         ? 0
+                               : left_ms <= INT_MAX ? (int)left_ms
+                                                    : INT_MAX);
 
         if (ready > 0)
             return true;
@@ -105,6 +109,7 @@ tn_connection_open(const char *url, const char *application, char *problem, size
     if (connection == NULL)
         tn_die("no memory for a connection");
     connection->conn = conn;
+    connection->prepared = tn_prepared_new();
     return connection;
 }
 
@@ -114,9 +119,7 @@ tn_connection_close(tn_connection *connection)
     if (connection == NULL)
         return;
     PQfinish(connection->conn);
-    for (size_t i = 0; i < connection->prepared_size; i++)
-        free(connection->prepared[i]);
-    free(connection->prepared);
+    tn_prepared_free(connection->prepared);
     free(connection);
 }
 
@@ -126,60 +129,4 @@ tn_connection_is_quiet(const tn_connection *connection)
     struct pollfd socket = {.fd = PQsocket(connection->conn), .events = POLLIN | POLLRDHUP};
 
     return PQstatus(connection->conn) == CONNECTION_OK && poll(&socket, 1, 0) == 0;
-}
-
-/* The place of a name: where it is, or the free one where it belongs (FNV-1a, linear probing). */
-static size_t
-find_place(char *const *names, size_t size, const char *name)
-{
-    uint64_t hash = UINT64_C(14695981039346656037);
-    size_t place;
-
-    for (const char *c = name; *c != '\0'; c++)
-        hash = (hash ^ (unsigned char)*c) * UINT64_C(1099511628211);
-    for (place = hash & (size - 1); names[place] != NULL; place = (place + 1) & (size - 1))
-        if (strcmp(names[place], name) == 0)
-            break;
-    return place;
-}
-
-bool
-tn_connection_has_prepared(const tn_connection *connection, const char *name)
-{
-    return connection->prepared_size > 0 &&
-           connection
-                   ->prepared[find_place(connection->prepared, connection->prepared_size, name)] !=
-               NULL;
-}
-
-static void
-grow(tn_connection *connection)
-{
-    const size_t size = connection->prepared_size == 0 ? 64 : connection->prepared_size * 2;
-    char **names = calloc(size, sizeof *names);
-
-    if (names == NULL)
-        tn_die("no memory for names of statements");
-    for (size_t i = 0; i < connection->prepared_size; i++)
-        if (connection->prepared[i] != NULL)
-            names[find_place(names, size, connection->prepared[i])] = connection->prepared[i];
-    free(connection->prepared);
-    connection->prepared = names;
-    connection->prepared_size = size;
-}
-
-void
-tn_connection_add_prepared(tn_connection *connection, const char *name)
-{
-    size_t place;
-
-    if (connection->prepared_count * 2 >= connection->prepared_size)
-        grow(connection);
-    place = find_place(connection->prepared, connection->prepared_size, name);
-    if (connection->prepared[place] != NULL)
-        return;
-    connection->prepared[place] = strdup(name);
-    if (connection->prepared[place] == NULL)
-        tn_die("no memory for the name of a statement");
-    connection->prepared_count++;
 }

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/attributes.h"
+#include "db/prepared_private.h"
 
 /* A connection, or one whose PQstatus() is bad: then `problem` has libpq's words on one line,
  * without the password. Each host of the URL is given a few seconds. Never NULL. PQfinish() when
@@ -28,9 +29,8 @@ PGconn *tn_connect_at(const char *url, const char *database, const char *applica
 bool tn_connection_wait(const PGconn *conn, short events, int64_t deadline_ms) TN_MUST_CHECK;
 
 typedef struct tn_connection {
-    PGconn *conn;    /* always in pipeline mode, never blocking */
-    char **prepared; /* names, an open-addressed set; owned, as each name is */
-    size_t prepared_count, prepared_size;
+    PGconn *conn; /* always in pipeline mode, never blocking */
+    tn_prepared *prepared;
     int64_t idle_since_ms;
     bool is_used; /* a transaction has run on it before */
 } tn_connection;
@@ -43,8 +43,5 @@ void tn_connection_close(tn_connection *connection); /* takes NULL */
 /* Whether an idle connection has nothing to say. Something to read means that the server has closed
  * it, or is about to. */
 bool tn_connection_is_quiet(const tn_connection *connection) TN_MUST_CHECK;
-
-bool tn_connection_has_prepared(const tn_connection *connection, const char *name) TN_MUST_CHECK;
-void tn_connection_add_prepared(tn_connection *connection, const char *name);
 
 #endif

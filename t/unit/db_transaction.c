@@ -354,6 +354,7 @@ test_statements_come_and_go(void **state)
     assert_int_equal(figures().retries, 1);
 
     /* somebody throws them away, COMMIT's too, in the middle of a transaction */
+    assert_null(run(&nobody, TN_READ_ONLY, &later, NULL, NULL));
     assert_null(run(&nobody, TN_READ_ONLY, &forget, NULL, NULL));
     assert_int_equal(figures().retries, 2);
     assert_null(run(&nobody, TN_READ_ONLY, &later, NULL, &rows));

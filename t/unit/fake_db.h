@@ -1,4 +1,4 @@
-/* t/unit/fake_db.h: tn_db_run() for tests that need a few rows and no PostgreSQL
+/* t/unit/fake_db.h: tn_db_run() and its like for tests that need a few rows and no PostgreSQL
  *
  * A test sets `fake_db` to its answer. The linker then takes these functions and leaves those of
  * db/ in the library. Queries are counted, so that a test can tell what came from a cache.
@@ -32,6 +32,13 @@ tn_db_run(tn_db *db, tn_arena *arena, const tn_db_context *context, tn_access ac
         abort();
     atomic_fetch_add(&fake_db_queries, 1);
     return fake_db(arena, context, queries, results);
+}
+
+const tn_error *
+tn_db_transact(tn_db *db, tn_arena *arena, const tn_db_work *work)
+{
+    return tn_db_run(db, arena, work->context, work->access, work->queries, work->count,
+                     work->results);
 }
 
 size_t
