@@ -16,6 +16,7 @@
  *   cluster    a cluster of startCluster() instead of the shared one
  *   through    a port on the loopback address by which the workers reach PostgreSQL, instead of its own
  *   people     false: signs nobody up
+ *   prepare    an async function that gets the stack when its database is there and nothing else runs yet
  *   env        variables of the environment for the server and the operator's command
  *   under      a command that `tenon serve` is started with, such as ['prlimit', '--nofile=64']
  */
@@ -111,6 +112,7 @@ class Stack {
     await psql(this.superuser, `create database ${this.database} template ${template.name} owner tenon_owner`);
     this.owner = withUser(withDatabase(this.superuser, this.database), 'tenon_admin');
     this.admin = withDatabase(this.superuser, this.database); // sees and may do everything
+    await options.prepare?.(this);
 
     if (options.provider) this.provider = await startProvider();
     this.ports = await Promise.all(Array.from({ length: options.nginxes ?? 1 }, freePort));
