@@ -50,6 +50,14 @@ typedef struct tn_provider_config {
     int64_t delay_ms;   /* echo only: between two words */
 } tn_provider_config;
 
+/* How transactions of the data API end, and whether `Prefer: tx=` may choose. */
+typedef enum tn_tx_end {
+    TN_TX_END_COMMIT,
+    TN_TX_END_COMMIT_OVERRIDE,
+    TN_TX_END_ROLLBACK,
+    TN_TX_END_ROLLBACK_OVERRIDE
+} tn_tx_end;
+
 #define TN_SECRET_FILES_MAX 64
 
 typedef struct tn_config {
@@ -87,6 +95,16 @@ typedef struct tn_config {
     struct {
         const char *schemas;        /* comma-separated; exposed by the data API */
         const char *default_tenant; /* name or id; empty: none */
+        int64_t max_rows;           /* of an answer; 0: any number */
+        int64_t body_max, json_depth;
+        int64_t max_filters, max_items, max_embed_depth, max_logic_depth;
+        /* of a statement, by role; 0: as database.* says */
+        int64_t anon_timeout_ms, authenticated_timeout_ms, service_timeout_ms, lock_timeout_ms;
+        tn_tx_end tx_end;
+        bool aggregates, plan;
+        int64_t aggregate_max_rows, aggregate_timeout_ms; /* 0: any */
+        const char *pre_request;                          /* function, "schema.name"; empty: none */
+        const char *extra_search_path; /* comma-separated, behind the request's schema */
     } data;
     struct {
         const char *provider; /* default provider; it exists */

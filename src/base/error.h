@@ -13,7 +13,7 @@
 #include "base/attributes.h"
 
 typedef struct tn_error {
-    int status;          /* HTTP status, 400 to 599 */
+    int status;          /* HTTP status, 400 to 599; raised by SQL of the app's also others */
     const char *code;    /* for programs, never changes: "conversation_not_found" */
     const char *message; /* for people: what is wrong with this request */
     const char *details; /* more about it, or NULL */
@@ -21,6 +21,9 @@ typedef struct tn_error {
     const char *members; /* further members of the body, JSON text without braces, or NULL:
                             "\"run_id\":\"018f…\"" */
     int retry_after_s;   /* for the Retry-After header (RFC 9110 section 10.2.3); 0: none */
+    const char *reason;  /* phrase of the status line; NULL: the usual one */
+    const char *const *headers; /* further header fields: name, value, …, NULL; or NULL. Checked:
+                                   no CR, LF or NUL */
 } tn_error;
 
 /* Returns the error of `call` to the caller; the only macro of ours that hides a return. */

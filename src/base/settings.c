@@ -38,6 +38,8 @@ static const struct section {
 };
 
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
+static const char *const tx_ends[] = {"commit", "commit-allow-override", "rollback",
+                                      "rollback-allow-override", NULL};
 static const char *const provider_kinds[] = {"openai", "anthropic", "echo", NULL};
 
 const tn_setting tn_settings[] = {
@@ -155,7 +157,54 @@ const tn_setting tn_settings[] = {
      "Schemas that the data API shows, separated by commas; a name without a schema is looked up "
      "in this order."},
     {"data", "default_tenant", TN_SETTING_TEXT, AT(data.default_tenant), "", 0, 255, NULL,
-     "Name or id of the tenant to which a token without a tenant belongs. Empty: it is refused."},
+     "Name or id of the tenant to which a token without a tenant belongs, and in which a data "
+     "request without key and token acts as anon. Empty: both are refused."},
+    {"data", "max_rows", TN_SETTING_INT, AT(data.max_rows), "10000", 0, 1000000000, NULL,
+     "Rows of a JSON answer at most, and of each embed in it; exports as CSV or NDJSON have no "
+     "such limit. 0: none."},
+    {"data", "body_max", TN_SETTING_INT, AT(data.body_max), "10485760", KIB, 1024 * MIB, NULL,
+     "Bytes of a body; more is answered with 413. nginx has a limit of its own, "
+     "client_max_body_size."},
+    {"data", "json_depth", TN_SETTING_INT, AT(data.json_depth), "64", 1, 1000, NULL,
+     "How deep arrays and objects of a JSON body may nest."},
+    {"data", "max_filters", TN_SETTING_INT, AT(data.max_filters), "200", 1, 100000, NULL,
+     "Filters of a request, those within and() and or() included."},
+    {"data", "max_items", TN_SETTING_INT, AT(data.max_items), "100000", 1, 10000000, NULL,
+     "Items of select, order or columns, and values of one in.() list."},
+    {"data", "max_embed_depth", TN_SETTING_INT, AT(data.max_embed_depth), "10", 0, 100, NULL,
+     "How deep embeds may nest in select."},
+    {"data", "max_logic_depth", TN_SETTING_INT, AT(data.max_logic_depth), "20", 1, 500, NULL,
+     "How deep and() and or() may nest."},
+    {"data", "anon_timeout_ms", TN_SETTING_INT, AT(data.anon_timeout_ms), "8000", 0, 3600000, NULL,
+     "PostgreSQL ends a statement of the role anon after this time. `alter role … set "
+     "statement_timeout` comes before it. 0: database.statement_timeout_ms."},
+    {"data", "authenticated_timeout_ms", TN_SETTING_INT, AT(data.authenticated_timeout_ms), "0", 0,
+     3600000, NULL, "The same for people, agents and the app's own roles."},
+    {"data", "service_timeout_ms", TN_SETTING_INT, AT(data.service_timeout_ms), "0", 0, 3600000,
+     NULL, "The same for secret keys."},
+    {"data", "lock_timeout_ms", TN_SETTING_INT, AT(data.lock_timeout_ms), "0", 0, 3600000, NULL,
+     "How long a statement of the data API waits for a lock. 0: database.lock_timeout_ms."},
+    {"data", "tx_end", TN_SETTING_CHOICE, AT(data.tx_end), "commit", 0, 0, tx_ends,
+     "How a request's transaction ends: commit, or rollback for a server that only tries things "
+     "out. With -allow-override the client may choose the other (Prefer: tx=)."},
+    {"data", "aggregates", TN_SETTING_BOOL, AT(data.aggregates), "off", 0, 0, NULL,
+     "select may have count(), sum(), avg(), min() and max()."},
+    {"data", "aggregate_max_rows", TN_SETTING_INT, AT(data.aggregate_max_rows), "1000000", 0,
+     1000000000, NULL, "Rows that a request with aggregates may read. 0: any number."},
+    {"data", "aggregate_timeout_ms", TN_SETTING_INT, AT(data.aggregate_timeout_ms), "5000", 0,
+     3600000, NULL,
+     "PostgreSQL ends a statement with aggregates after this time, if none shorter holds. 0: as "
+     "any other."},
+    {"data", "plan", TN_SETTING_BOOL, AT(data.plan), "off", 0, 0, NULL,
+     "Clients may ask for the plan of their query (Accept: application/vnd.pgrst.plan). Only for "
+     "development: it tells of tables and policies, and runs what it explains."},
+    {"data", "pre_request", TN_SETTING_TEXT, AT(data.pre_request), "", 0, 128, NULL,
+     "A function without arguments that each transaction of the data API calls first: schema.name. "
+     "It may raise, or set response.status and response.headers. Empty: none."},
+    {"data", "extra_search_path", TN_SETTING_TEXT, AT(data.extra_search_path), "public,extensions",
+     0, 1024, NULL,
+     "Schemas, separated by commas, in which names are looked up behind the schema of the "
+     "request."},
 
     {"chat", "provider", TN_SETTING_TEXT, AT(chat.provider), "", 0, 63, NULL,
      "The provider that answers when a request names none. Empty: the first of the file."},

@@ -15,6 +15,7 @@ static const struct {
     {TN_ROLE_AGENT, "agent"},
     {TN_ROLE_SERVICE, "service_role"},
     {TN_ROLE_PLATFORM, "platform"},
+    {TN_ROLE_CUSTOM, "the app's own"},
 };
 
 static const char *const limits[TN_LIMIT_CLASSES] = {

@@ -15,11 +15,17 @@ reason_phrase(int status)
         {200, "OK"},
         {201, "Created"},
         {202, "Accepted"},
+        {203, "Non-Authoritative Information"},
         {204, "No Content"},
+        {205, "Reset Content"},
         {206, "Partial Content"},
+        {300, "Multiple Choices"},
+        {301, "Moved Permanently"},
         {302, "Found"},
         {303, "See Other"},
         {304, "Not Modified"},
+        {307, "Temporary Redirect"},
+        {308, "Permanent Redirect"},
         {400, "Bad Request"},
         {401, "Unauthorized"},
         {402, "Payment Required"},
@@ -27,21 +33,37 @@ reason_phrase(int status)
         {404, "Not Found"},
         {405, "Method Not Allowed"},
         {406, "Not Acceptable"},
+        {407, "Proxy Authentication Required"},
+        {408, "Request Timeout"},
         {409, "Conflict"},
         {410, "Gone"},
+        {411, "Length Required"},
         {412, "Precondition Failed"},
         {413, "Content Too Large"},
         {414, "URI Too Long"},
         {415, "Unsupported Media Type"},
         {416, "Range Not Satisfiable"},
+        {417, "Expectation Failed"},
+        {418, "I'm a teapot"},
+        {421, "Misdirected Request"},
         {422, "Unprocessable Content"},
+        {423, "Locked"},
+        {424, "Failed Dependency"},
+        {425, "Too Early"},
+        {426, "Upgrade Required"},
+        {428, "Precondition Required"},
         {429, "Too Many Requests"},
         {431, "Request Header Fields Too Large"},
+        {451, "Unavailable For Legal Reasons"},
         {500, "Internal Server Error"},
         {501, "Not Implemented"},
         {502, "Bad Gateway"},
         {503, "Service Unavailable"},
         {504, "Gateway Timeout"},
+        {505, "HTTP Version Not Supported"},
+        {507, "Insufficient Storage"},
+        {508, "Loop Detected"},
+        {511, "Network Authentication Required"},
     };
 
     for (size_t i = 0; i < TN_COUNT(phrases); i++)
@@ -84,10 +106,13 @@ tn_response_empty(tn_response *response, int status)
 static void
 build_head(const tn_response *response, PQExpBuffer head)
 {
-    appendPQExpBuffer(head, "Status: %d %s\r\n", response->status, reason_phrase(response->status));
+    appendPQExpBuffer(head, "Status: %d %s\r\n", response->status,
+                      response->reason != NULL ? response->reason
+                                               : reason_phrase(response->status));
     if (response->content_type != NULL)
         appendPQExpBuffer(head, "Content-Type: %s\r\n", response->content_type);
-    if (!response->streaming && response->status != 204 && response->status != 304)
+    if (!response->streaming && !response->is_head && response->status != 204 &&
+        response->status != 304)
         appendPQExpBuffer(head, "Content-Length: %zu\r\n", response->body_length);
     if (response->request_id != NULL)
         appendPQExpBuffer(head, "X-Request-Id: %s\r\n", response->request_id);

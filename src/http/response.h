@@ -15,16 +15,18 @@
 #include "base/arena.h"
 #include "http/request.h"
 
-#define TN_RESPONSE_HEADERS_MAX 24
+#define TN_RESPONSE_HEADERS_MAX 64
 
 typedef struct tn_response {
     int status;
+    const char *reason; /* phrase of the status line; NULL: the usual one */
     const char *content_type;
     tn_pair headers[TN_RESPONSE_HEADERS_MAX];
     size_t header_count;
     const char *body;
     size_t body_length;
     bool streaming;   /* head has been sent */
+    bool is_head;     /* to HEAD: the length of what is not sent is not told */
     bool client_gone; /* a write failed: nobody listens */
     size_t sent;      /* body bytes written so far */
     tn_fcgi *fcgi;

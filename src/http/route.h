@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/config.h"
 #include "base/error.h"
 #include "http/request.h"
 #include "http/response.h"
@@ -29,6 +30,7 @@ enum {
     TN_ROLE_AGENT = 1 << 3,
     TN_ROLE_SERVICE = 1 << 4,
     TN_ROLE_PLATFORM = 1 << 5,
+    TN_ROLE_CUSTOM = 1 << 6, /* of the app's own, by a token; only areas with any_role know it */
 };
 #define TN_ANYBODY (TN_ROLE_NONE | TN_ANY_KEY)
 #define TN_ANY_KEY (TN_ROLE_ANON | TN_ANY_BUT_ANON)
@@ -60,6 +62,11 @@ typedef struct tn_area {
     const char *name;   /* "chat"; label of metrics */
     const char *prefix; /* "/api/chats": errors under it use this area's dialect */
     const tn_route *routes;
+    /* Tokens as PostgREST takes them: with any database role, and this long after they expired. */
+    bool any_role;
+    int64_t token_leeway_s;
+    /* Bytes of a body where the route says nothing; NULL: server.body_max. */
+    size_t (*body_max)(const tn_config *config);
     /* Writes `error` into the response in the dialect's form. */
     void (*render_error)(const tn_request *request, const tn_error *error, tn_arena *arena,
                          tn_response *response);

@@ -7,7 +7,6 @@
 #include "base/json.h"
 
 #define DEPTH 16
-#define LEEWAY_S 30 /* for nbf and iat: another issuer's clock may be ahead of ours */
 #define DATE_MAX 1e15
 
 /* A NumericDate (RFC 7519 section 2), which may have a fraction; false when it is something else.
@@ -30,8 +29,10 @@ read_date(json_object *object, const char *name, int64_t fallback, int64_t *date
     return true;
 }
 
+/* Another issuer's clock may be ahead of ours, hence the leeway; that of exp is the caller's to
+ * take back. */
 static const char *
-check_dates(json_object *object, bool by_secret, int64_t *expires_at)
+check_dates(json_object *object, bool by_secret, int64_t *expires_at, tn_token_fault *fault)
 {
     const int64_t now = tn_clock_unix();
     int64_t not_before, issued_at;
@@ -39,14 +40,19 @@ check_dates(json_object *object, bool by_secret, int64_t *expires_at)
     if (!read_date(object, "exp", INT64_MAX, expires_at) ||
         !read_date(object, "nbf", 0, &not_before) || !read_date(object, "iat", 0, &issued_at))
         return "token has invalid claims: exp, nbf and iat are numbers";
-    if (*expires_at <= now)
+    *fault = TN_TOKEN_EXPIRED;
+    if (*expires_at <= now - TN_TOKEN_LEEWAY_S)
         return "token has invalid claims: token is expired";
+    *fault = TN_TOKEN_BROKEN;
     if (*expires_at == INT64_MAX && !by_secret)
         return "token has invalid claims: exp is missing";
-    if (not_before > now + LEEWAY_S)
+    *fault = TN_TOKEN_EARLY;
+    if (not_before > now + TN_TOKEN_LEEWAY_S)
         return "token has invalid claims: token is not valid yet";
-    if (issued_at > now + LEEWAY_S)
+    *fault = TN_TOKEN_FROM_FUTURE;
+    if (issued_at > now + TN_TOKEN_LEEWAY_S)
         return "token has invalid claims: token used before issued";
+    *fault = TN_TOKEN_BROKEN;
     return NULL;
 }
 
@@ -90,13 +96,15 @@ tn_claims_read(tn_arena *arena, const char *text, size_t length, const char *iss
     if (tn_json_parse(arena, text, length, DEPTH, &object) != NULL ||
         !json_object_is_type(object, json_type_object))
         return "token is malformed: its claims are no JSON object";
-    problem = check_dates(object, claims->by_secret, &claims->expires_at);
+    problem = check_dates(object, claims->by_secret, &claims->expires_at, &claims->fault);
     if (problem != NULL)
         return problem;
     is_for_us = has_audience(object, audience);
     claims->audience_foreign = !is_for_us && tn_json_get(object, "aud") != NULL;
+    claims->fault = TN_TOKEN_NOT_FOR_US;
     if (!claims->by_secret && (strcmp(tn_json_text(object, "iss", ""), issuer) != 0 || !is_for_us))
         return "token has invalid claims: it was issued by or for somebody else";
+    claims->fault = TN_TOKEN_BROKEN;
     if (!read_uuid(object, "tenant_id", &claims->tenant_id) ||
         !read_uuid(object, "session_id", &claims->session_id))
         return "token has invalid claims: tenant_id and session_id are UUIDs";
@@ -104,6 +112,7 @@ tn_claims_read(tn_arena *arena, const char *text, size_t length, const char *iss
                                 strcmp(tn_json_text(object, "sub", "?"), "") != 0;
     if (tn_json_get(object, "role") != NULL && tn_json_text(object, "role", NULL) == NULL)
         return "token has invalid claims: role is a text";
+    claims->fault = TN_TOKEN_SOUND;
     claims->role = tn_json_text(object, "role", NULL);
     claims->email = tn_json_text(object, "email", NULL);
     claims->aal = tn_json_text(object, "aal", NULL);

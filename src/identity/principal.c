@@ -11,6 +11,7 @@
 
 struct caller {
     const tn_process *process;
+    const tn_area *area;
     tn_arena *arena;
 };
 
@@ -125,28 +126,54 @@ tenant_of_token(const struct caller *caller, const tn_claims *claims, tn_uuid *t
     return NULL;
 }
 
+/* A role that the app made for itself. Ours are none of its business, "none" would be the workers'
+ * login itself, and in one without a name nobody has thought of anything. */
+static bool
+may_be_the_apps(const char *name)
+{
+    return find_role(name) == NULL && !tn_text_starts(name, "tenon_") && *name != '\0' &&
+           strcmp(name, "none") != 0;
+}
+
+/* The role that a token asks for, with its name in `name`; 0: it may not. */
+static unsigned
+role_of_token(const struct caller *caller, const tn_claims *claims, const char **name)
+{
+    const struct role *role = find_role(claims->role);
+
+    *name = claims->role;
+    if (role != NULL)
+        return role->in_tokens ? role->role : 0;
+    return caller->area->any_role && claims->by_secret && may_be_the_apps(claims->role)
+               ? TN_ROLE_CUSTOM
+               : 0;
+}
+
 /* A token that verifies, as a principal. 401s are the token's fault, everything else is ours. */
 static const tn_error *
 identify_token(const struct caller *caller, const char *token, tn_principal *who, bool *by_secret)
 {
     const tn_error *error;
-    const struct role *role;
+    const char *role_name;
     tn_claims claims;
+    unsigned role;
     tn_uuid tenant;
 
-    error = tn_tokens_verify(caller->process->tokens, caller->arena, token, &claims);
+    error = tn_tokens_verify_within(caller->process->tokens, caller->arena, token,
+                                    caller->area->token_leeway_s, &claims);
+    who->token_fault = claims.fault;
     if (error != NULL)
         return error->status >= 500 ? error
                                     : tn_error_new(caller->arena, 401, error->code, error->hint,
                                                    "%s", error->message);
-    role = find_role(claims.role);
-    if (role == NULL || !role->in_tokens)
+    role = role_of_token(caller, &claims, &role_name);
+    if (role == 0)
         return tn_error_new(caller->arena, 401, "bad_jwt", NULL,
                             "invalid JWT: a token cannot have the role %s", claims.role);
     TN_TRY(tenant_of_token(caller, &claims, &tenant));
     *by_secret = claims.by_secret;
-    *who = (tn_principal){.role = role->role,
-                          .role_name = role->name,
+    *who = (tn_principal){.role = role,
+                          .role_name = role_name,
                           .tenant_id = tenant,
                           .user_id = claims.user_id,
                           .session_id = claims.session_id,
@@ -154,7 +181,7 @@ identify_token(const struct caller *caller, const char *token, tn_principal *who
                           .scopes = "",
                           .email = claims.email,
                           .aal = claims.aal,
-                          .has_bearer_user = role->role == TN_ROLE_AUTHENTICATED,
+                          .has_bearer_user = role == TN_ROLE_AUTHENTICATED,
                           .subject_malformed = claims.subject_malformed,
                           .audience_foreign = claims.audience_foreign};
     return NULL;
@@ -170,7 +197,7 @@ identify_older_key(const struct caller *caller, const char *text, tn_principal *
     error = identify_token(caller, text, who, &by_secret);
     if (error != NULL && (error->status >= 500 || strcmp(error->code, "bad_jwt") != 0))
         return error;
-    if (error != NULL || !by_secret || who->role == TN_ROLE_AUTHENTICATED)
+    if (error != NULL || !by_secret || (who->role & (TN_ROLE_ANON | TN_ROLE_SERVICE)) == 0)
         return tn_error_new(caller->arena, 401, "invalid_key", "Ask the operator for a valid key.",
                             "the API key is not valid: %s",
                             error != NULL ? error->message : "it is a user's token");
@@ -196,6 +223,15 @@ identify_api_key(const struct caller *caller, const char *text, tn_principal *wh
                                      : identify_key(caller, text, who);
 }
 
+/* A token that clients of PostgREST send as key and as bearer, because it is all they have, is only
+ * the bearer: of any role, and with the words that tokens get when they are bad. */
+static bool
+is_token_only(const struct caller *caller, const char *key, const char *bearer)
+{
+    return caller->area->any_role && bearer != NULL && strcmp(key, bearer) == 0 &&
+           strchr(key, '.') != NULL;
+}
+
 /* What the bearer adds to what the key has admitted. */
 static const tn_error *
 add_bearer(const struct caller *caller, const char *bearer, tn_principal *who)
@@ -212,6 +248,7 @@ add_bearer(const struct caller *caller, const char *bearer, tn_principal *who)
         return error;
     if (error != NULL) {
         who->token_error = error;
+        who->token_fault = person.token_fault;
         return NULL;
     }
     if (person.key_id.text[0] == '\0')
@@ -221,14 +258,16 @@ add_bearer(const struct caller *caller, const char *bearer, tn_principal *who)
 }
 
 const tn_error *
-tn_principal_identify(const tn_process *process, const tn_request *request, tn_arena *arena,
-                      tn_principal *who)
+tn_principal_identify(const tn_process *process, const tn_area *area, const tn_request *request,
+                      tn_arena *arena, tn_principal *who)
 {
-    const struct caller caller = {.process = process, .arena = arena};
+    const struct caller caller = {.process = process, .area = area, .arena = arena};
     const char *key = tn_request_header(request, "apikey");
     const char *bearer = tn_principal_bearer(request, arena);
 
     *who = (tn_principal){.role = TN_ROLE_NONE, .role_name = "none", .claims = "", .scopes = ""};
+    if (key != NULL && is_token_only(&caller, key, bearer))
+        return add_bearer(&caller, bearer, who);
     if (key != NULL && *key != '\0')
         TN_TRY(identify_api_key(&caller, key, who));
     else if (bearer != NULL && tn_key_is_formed(bearer))

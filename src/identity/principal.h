@@ -12,6 +12,9 @@
  *   platform key       tenon_platform, no tenant
  *   older API key      a JWT signed with auth.jwt_secret whose role is anon or service_role
  *
+ * In areas with any_role (the data API) a token that is signed with auth.jwt_secret may also have a
+ * role of the app's own; whether it can be taken is PostgreSQL's to say.
+ *
  * A key in Authorization equals one in `apikey`; where both are given and differ, the one in
  * Authorization decides within the tenant of the other, as clients of Supabase expect.
  *
@@ -27,7 +30,9 @@
 #include "base/json.h"
 #include "base/uuid.h"
 #include "http/request.h"
+#include "http/route.h"
 #include "identity/process.h"
+#include "identity/token.h"
 
 typedef struct tn_principal {
     unsigned role;               /* one of TN_ROLE_… */
@@ -42,15 +47,17 @@ typedef struct tn_principal {
     const char *aal;             /* "aal1", "aal2", or NULL */
     const tn_error *token_error; /* the bearer was there and bad: areas whose public routes ignore
                                     the bearer (auth) decide; the dispatcher refuses it elsewhere */
+    tn_token_fault token_fault;  /* of token_error */
     bool has_bearer_user;        /* a valid user token was presented */
     bool subject_malformed;      /* its `sub` is no UUID */
     bool audience_foreign;       /* its `aud` is not auth.audience */
 } tn_principal;
 
-/* Identifies the caller. A bad *key* is an error here; a bad *user token* is left in token_error.
- */
-const tn_error *tn_principal_identify(const tn_process *process, const tn_request *request,
-                                      tn_arena *arena, tn_principal *who) TN_MUST_CHECK;
+/* Identifies the caller, by the area's rules for tokens. A bad *key* is an error here; a bad *user
+ * token* is left in token_error. */
+const tn_error *tn_principal_identify(const tn_process *process, const tn_area *area,
+                                      const tn_request *request, tn_arena *arena,
+                                      tn_principal *who) TN_MUST_CHECK;
 
 /* The credential of `Authorization: Bearer …` (RFC 6750 section 2.1), or NULL when there is none.
  */

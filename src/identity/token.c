@@ -335,7 +335,7 @@ verify_anew(tn_tokens *tokens, tn_arena *arena, const char *token, tn_claims *cl
     cjose_jwk_t *jwk = NULL;
     size_t length = 0;
 
-    *claims = (tn_claims){0};
+    *claims = (tn_claims){.fault = TN_TOKEN_BROKEN};
     if (!split_token(arena, token, &parts))
         return bad_token(arena, "token is malformed");
     header = parse_part(arena, parts.header, parts.header_length, 4);
@@ -350,29 +350,46 @@ verify_anew(tn_tokens *tokens, tn_arena *arena, const char *token, tn_claims *cl
     return problem != NULL ? bad_token(arena, problem) : NULL;
 }
 
-const tn_error *
-tn_tokens_verify(tn_tokens *tokens, tn_arena *arena, const char *token, tn_claims *claims)
+/* The claims of a token that is good but for its end, which may be up to TN_TOKEN_LEEWAY_S ago. */
+static const tn_error *
+verify(tn_tokens *tokens, tn_arena *arena, const char *token, tn_claims *claims)
 {
-    const size_t length = strnlen(token, TN_TOKEN_MAX + 1);
     const uint64_t ticket = tn_cache_ticket(tokens->cache);
     uint8_t digest[TN_SHA256_SIZE];
     size_t kept_length;
     const char *kept;
 
-    if (length > TN_TOKEN_MAX)
-        return bad_token(arena, "token is malformed: it is too long");
-    tn_sha256(token, length, digest);
+    tn_sha256(token, strlen(token), digest);
     kept = tn_cache_get(tokens->cache, arena, digest, &kept_length);
     if (kept != NULL) {
         tn_claims_unpack(kept, claims);
-        return claims->expires_at > tn_clock_unix()
-                   ? NULL
-                   : bad_token(arena, "token has invalid claims: token is expired");
+        return NULL;
     }
     TN_TRY(verify_anew(tokens, arena, token, claims));
     kept = tn_claims_pack(arena, claims, &kept_length);
     tn_cache_put(tokens->cache, ticket, digest, kept, kept_length);
     return NULL;
+}
+
+const tn_error *
+tn_tokens_verify_within(tn_tokens *tokens, tn_arena *arena, const char *token, int64_t leeway_s,
+                        tn_claims *claims)
+{
+    *claims = (tn_claims){.fault = TN_TOKEN_BROKEN};
+    if (strnlen(token, TN_TOKEN_MAX + 1) > TN_TOKEN_MAX)
+        return bad_token(arena, "token is malformed: it is too long");
+    TN_TRY(verify(tokens, arena, token, claims));
+    if (claims->expires_at != INT64_MAX && claims->expires_at + leeway_s <= tn_clock_unix()) {
+        claims->fault = TN_TOKEN_EXPIRED;
+        return bad_token(arena, "token has invalid claims: token is expired");
+    }
+    return NULL;
+}
+
+const tn_error *
+tn_tokens_verify(tn_tokens *tokens, tn_arena *arena, const char *token, tn_claims *claims)
+{
+    return tn_tokens_verify_within(tokens, arena, token, 0, claims);
 }
 
 /* --- signing ---------------------------------------------------------------------------------- */

@@ -22,9 +22,23 @@
 
 typedef struct tn_tokens tn_tokens;
 
+/* Leeway of `exp` for areas that want one; nbf and iat always have it. */
+#define TN_TOKEN_LEEWAY_S 30
+
+/* What is wrong with a token, for dialects that tell. */
+typedef enum tn_token_fault {
+    TN_TOKEN_SOUND,
+    TN_TOKEN_BROKEN, /* form, signature, algorithm, or claims of the wrong type */
+    TN_TOKEN_EXPIRED,
+    TN_TOKEN_EARLY,       /* nbf */
+    TN_TOKEN_FROM_FUTURE, /* iat */
+    TN_TOKEN_NOT_FOR_US   /* aud or iss */
+} tn_token_fault;
+
 typedef struct tn_claims {
-    tn_uuid user_id;   /* sub; empty when it is none */
-    tn_uuid tenant_id; /* claim tenant_id; empty when absent */
+    tn_token_fault fault; /* why tn_tokens_verify() refused it */
+    tn_uuid user_id;      /* sub; empty when it is none */
+    tn_uuid tenant_id;    /* claim tenant_id; empty when absent */
     tn_uuid session_id;
     const char
         *role; /* "authenticated", "anon", "service_role" …; "anon" when the token has none */
@@ -43,6 +57,9 @@ void tn_tokens_free(tn_tokens *tokens);
  * with "invalid JWT". 503 when the signing keys could not be read yet. */
 const tn_error *tn_tokens_verify(tn_tokens *tokens, tn_arena *arena, const char *token,
                                  tn_claims *claims) TN_MUST_CHECK;
+/* The same, but `exp` may be up to leeway_s ago, TN_TOKEN_LEEWAY_S at most. */
+const tn_error *tn_tokens_verify_within(tn_tokens *tokens, tn_arena *arena, const char *token,
+                                        int64_t leeway_s, tn_claims *claims) TN_MUST_CHECK;
 
 /* Signs claims (a JSON object) with the active ES256 key. */
 const tn_error *tn_tokens_sign(tn_tokens *tokens, tn_arena *arena, const char *claims_json,

@@ -38,8 +38,9 @@ authorise(const tn_principal *who, const tn_route *route, tn_arena *arena)
             return tn_error_new(arena, 401, "no_authorization",
                                 "Send a user's access token as Authorization: Bearer.",
                                 "this needs a signed-in user or a secret key");
-        return tn_error_new(arena, 403, "role_not_allowed", NULL, "the role %s may not call this",
-                            who->role_name);
+        return tn_error_new(arena, 403, "role_not_allowed",
+                            who->role == TN_ROLE_PLATFORM ? "Use a key of the tenant." : NULL,
+                            "the role %s may not call this", who->role_name);
     }
     if (who->role == TN_ROLE_AGENT && (route->roles & TN_ROLE_NONE) == 0 &&
         (route->scope == NULL || !tn_principal_has_scope(who, route->scope)))
@@ -89,6 +90,16 @@ has_body(const tn_request *request)
     return strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0;
 }
 
+static size_t
+body_max(const tn_ctx *c)
+{
+    const tn_area *area = c->match->area;
+
+    if (c->match->route->body_max > 0)
+        return c->match->route->body_max;
+    return area->body_max != NULL ? area->body_max(c->config) : (size_t)c->config->server.body_max;
+}
+
 static const tn_error *
 run(const tn_dispatch *dispatch, tn_ctx *c, tn_request *request, tn_principal *who, bool overloaded)
 {
@@ -96,7 +107,7 @@ run(const tn_dispatch *dispatch, tn_ctx *c, tn_request *request, tn_principal *w
 
     if (route == NULL)
         return refuse_unknown(request, c->match, c->arena, c->response);
-    TN_TRY(tn_principal_identify(dispatch->process, request, c->arena, who));
+    TN_TRY(tn_principal_identify(dispatch->process, c->match->area, request, c->arena, who));
     TN_TRY(authorise(who, route, c->arena));
     TN_TRY(take_limit(dispatch, c));
     if (overloaded && route->waits) {
@@ -107,9 +118,7 @@ run(const tn_dispatch *dispatch, tn_ctx *c, tn_request *request, tn_principal *w
         return error;
     }
     if (has_body(request))
-        TN_TRY(tn_request_read_body(request, c->arena,
-                                    route->body_max > 0 ? route->body_max
-                                                        : (size_t)c->config->server.body_max));
+        TN_TRY(tn_request_read_body(request, c->arena, body_max(c)));
     return route->handler(c);
 }
 
@@ -117,6 +126,9 @@ static void
 render(const tn_ctx *c, const tn_error *error)
 {
     c->response->header_count = c->match->allow != NULL ? c->response->header_count : 0;
+    c->response->reason = error->reason;
+    for (const char *const *header = error->headers; header != NULL && *header != NULL; header += 2)
+        tn_response_header(c->response, header[0], header[1]);
     c->match->area->render_error(c->request, error, c->arena, c->response);
     if (error->retry_after_s > 0)
         tn_response_header(c->response, "Retry-After",
@@ -166,6 +178,7 @@ tn_dispatch_serve(const tn_dispatch *dispatch, tn_arena *arena, FCGX_Request *fc
                 .match = &match};
 
     response.request_id = request.id;
+    response.is_head = strcmp(request.method, "HEAD") == 0;
     tn_arena_label(arena, request.id); /* what goes wrong on our side is logged with it */
     tn_route_find(dispatch->areas, &request, arena, &match);
     c.state = state_of(dispatch, match.area);

@@ -170,6 +170,8 @@ tear_down(void **state)
 
 /* --- tests ------------------------------------------------------------------------------------ */
 
+static const tn_area area = {.name = "test"};
+
 static const tn_error *
 identify(const char *key, const char *authorization, tn_principal *who)
 {
@@ -180,7 +182,7 @@ identify(const char *key, const char *authorization, tn_principal *who)
         headers[request.header_count++] = (tn_pair){"apikey", key};
     if (authorization != NULL)
         headers[request.header_count++] = (tn_pair){"authorization", authorization};
-    return tn_principal_identify(&fixture.process, &request, fixture.arena, who);
+    return tn_principal_identify(&fixture.process, &area, &request, fixture.arena, who);
 }
 
 static const char *
