@@ -1,0 +1,220 @@
+/* data/plan_write.c: which columns are written, and what happens to rows that are there already */
+#include <assert.h>
+#include <string.h>
+
+#include "data/plan_private.h"
+
+static const tn_error *
+refuse_column(tn_arena *arena, const tn_relation *relation, const char *name)
+{
+    return tn_plan_refuse(
+        arena,
+        (tn_error){.status = 400,
+                   .code = "PGRST204",
+                   .message = tn_arena_printf(arena, "Column '%s' of relation '%s' does not exist",
+                                              name, relation->name)});
+}
+
+/* Those of columns=, else the keys of the body; each once. */
+static const tn_error *
+plan_columns(tn_planner *planner)
+{
+    const tn_plan_request *request = planner->request;
+    const tn_data_query *query = request->query;
+    const tn_relation *relation = planner->plan->root->relation;
+    const tn_payload *payload = planner->plan->payload;
+    const bool is_named =
+        query->has_columns && (planner->plan->kind != TN_PLAN_PUT || payload->is_unread);
+    const char *const *names = is_named ? query->columns : payload->keys;
+    const size_t count = is_named ? query->column_count : payload->key_count;
+    bool *seen = tn_arena_alloc(planner->arena, relation->attribute_count, sizeof(*seen));
+    const tn_attribute **columns =
+        tn_arena_alloc(planner->arena, relation->attribute_count, sizeof(*columns));
+    size_t used = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        const tn_attribute *attribute = tn_relation_attribute(relation, names[i]);
+
+        if (attribute == NULL)
+            return refuse_column(planner->arena, relation, names[i]);
+        assert(attribute >= relation->attributes &&
+               attribute < relation->attributes + relation->attribute_count);
+        if (!seen[attribute - relation->attributes])
+            columns[used++] = attribute;
+        seen[attribute - relation->attributes] = true;
+    }
+    planner->plan->columns = columns;
+    planner->plan->column_count = used;
+    return NULL;
+}
+
+/* --- upsert ----------------------------------------------------------------------------------- */
+
+/* The columns that a row conflicts on: named by the client, else the primary key. Where no
+ * constraint has them PostgreSQL says so. */
+static void
+plan_conflict(tn_planner *planner, const char *const *columns, size_t count)
+{
+    tn_data_plan *plan = planner->plan;
+
+    plan->conflict = tn_relation_conflict(plan->root->relation, planner->arena, columns, count,
+                                          &plan->conflict_count);
+    if (plan->conflict == NULL) {
+        plan->conflict = columns;
+        plan->conflict_count = count;
+    }
+}
+
+static void
+plan_resolution(tn_planner *planner)
+{
+    const tn_data_query *query = planner->request->query;
+    const tn_relation *relation = planner->plan->root->relation;
+    const tn_prefer_resolution resolution = planner->request->prefer->resolution;
+
+    if (resolution == TN_RESOLUTION_NONE)
+        return;
+    if (query->on_conflict_count > 0)
+        plan_conflict(planner, query->on_conflict, query->on_conflict_count);
+    else if (relation->key_count > 0)
+        plan_conflict(planner, relation->key, relation->key_count);
+    else
+        return;
+    planner->plan->resolution = resolution;
+}
+
+/* --- put -------------------------------------------------------------------------------------- */
+
+static const tn_error *
+refuse_put_filters(tn_arena *arena)
+{
+    return tn_plan_refuse(arena, (tn_error){.status = 405,
+                                            .code = "PGRST105",
+                                            .message = "Filters must include all and only primary "
+                                                       "key columns with 'eq' operators"});
+}
+
+static bool
+has_text(const char *const *texts, size_t count, const char *text)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(texts[i], text) == 0)
+            return true;
+    return false;
+}
+
+static bool
+is_written(const tn_data_plan *plan, const char *name)
+{
+    for (size_t i = 0; i < plan->column_count; i++)
+        if (strcmp(plan->columns[i]->name, name) == 0)
+            return true;
+    return false;
+}
+
+static bool
+is_filtered(const tn_plan_node *root, const char *name)
+{
+    for (size_t i = 0; i < root->condition_count; i++)
+        if (strcmp(root->conditions[i].field.name, name) == 0)
+            return true;
+    return false;
+}
+
+static const tn_error *
+check_put_filters(const tn_planner *planner)
+{
+    const tn_plan_node *root = planner->plan->root;
+    const tn_relation *relation = root->relation;
+
+    if (relation->key_count == 0)
+        return refuse_put_filters(planner->arena);
+    for (size_t i = 0; i < root->condition_count; i++) {
+        const tn_plan_logic *condition = &root->conditions[i];
+
+        if (condition->kind != TN_PLAN_FILTER || !tn_filter_is_plain_eq(condition->filter) ||
+            !has_text(relation->key, relation->key_count, condition->field.name))
+            return refuse_put_filters(planner->arena);
+    }
+    for (size_t i = 0; i < relation->key_count; i++)
+        if (!is_filtered(root, relation->key[i]))
+            return refuse_put_filters(planner->arena);
+    return NULL;
+}
+
+static const tn_error *
+check_put_window(const tn_planner *planner)
+{
+    const tn_data_query *query = planner->request->query;
+
+    for (size_t i = 0; i < query->window_count; i++)
+        if (query->windows[i].path.count == 0)
+            return tn_plan_refuse(planner->arena,
+                                  (tn_error){.status = 400,
+                                             .code = "PGRST114",
+                                             .message = "limit/offset querystring parameters are "
+                                                        "not allowed for PUT"});
+    return NULL;
+}
+
+/* Whether the values of the key are those of the URL is seen in the database; a key that the body
+ * leaves out is not. */
+static const tn_error *
+plan_put(tn_planner *planner)
+{
+    const tn_relation *relation = planner->plan->root->relation;
+
+    TN_TRY(check_put_window(planner));
+    TN_TRY(check_put_filters(planner));
+    for (size_t i = 0; i < relation->key_count; i++)
+        if (!is_written(planner->plan, relation->key[i]))
+            return tn_plan_refuse(
+                planner->arena,
+                (tn_error){.status = 400,
+                           .code = "PGRST115",
+                           .message = "Payload values do not match URL in primary key column(s)"});
+    plan_conflict(planner, relation->key, relation->key_count);
+    planner->plan->resolution = TN_RESOLUTION_MERGE;
+    return NULL;
+}
+
+/* --- the whole -------------------------------------------------------------------------------- */
+
+/* The version within an entity tag (RFC 9110 section 8.8.3). A weak one never matches, and neither
+ * does a list: what is left of it is nobody's version. */
+static const char *
+version_of(tn_arena *arena, const char *tag)
+{
+    const size_t length = strlen(tag);
+
+    if (length >= 2 && tag[0] == '"' && tag[length - 1] == '"')
+        return tn_arena_bytes(arena, tag + 1, length - 2);
+    return tag;
+}
+
+const tn_error *
+tn_plan_write(tn_planner *planner)
+{
+    const tn_plan_request *request = planner->request;
+    tn_data_plan *plan = planner->plan;
+
+    assert(plan->root->relation != NULL);
+    if (plan->kind == TN_PLAN_UPDATE || plan->kind == TN_PLAN_DELETE) {
+        plan->has_max_affected =
+            request->prefer->has_max_affected && request->prefer->handling == TN_HANDLING_STRICT;
+        plan->max_affected = plan->has_max_affected ? request->prefer->max_affected : 0;
+        if (request->if_match != NULL)
+            plan->if_match = version_of(planner->arena, request->if_match);
+    }
+    if (plan->kind == TN_PLAN_DELETE)
+        return NULL;
+    assert(request->body != NULL && !request->body->is_raw);
+    plan->payload = &request->body->payload;
+    plan->missing_default = request->prefer->missing == TN_MISSING_DEFAULT;
+    TN_TRY(plan_columns(planner));
+    if (plan->kind == TN_PLAN_PUT)
+        return plan_put(planner);
+    if (plan->kind == TN_PLAN_INSERT)
+        plan_resolution(planner);
+    return NULL;
+}
