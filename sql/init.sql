@@ -85,7 +85,7 @@ alter default privileges for role tenon_owner grant select, insert, update, dele
 alter default privileges for role tenon_owner grant usage, select on sequences to tenon_platform;
 alter default privileges for role tenon_owner grant execute on functions to tenon_platform;
 
--- Every table that is created in a protected schema is protected: see tenon.auto_protect() in 0001_tenon.sql. Only a superuser may
+-- Every table that is created in a protected schema is protected: see tenon.auto_protect() in 0005_data.sql. Only a superuser may
 -- create an event trigger, hence here; the function comes with the migrations, hence the condition. Made anew each time, so
 -- that it is switched on and has the tags of this version.
 do $$
@@ -93,8 +93,12 @@ begin
     if to_regprocedure('tenon.auto_protect()') is not null then
         drop event trigger if exists tenon_auto_protect;
         create event trigger tenon_auto_protect on ddl_command_end
-            when tag in ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE SCHEMA', 'ALTER TABLE')
+            when tag in ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE SCHEMA', 'ALTER TABLE', 'CREATE INDEX', 'ALTER POLICY')
             execute function tenon.auto_protect();
+    end if;
+    if to_regprocedure('tenon.keep_walls()') is not null then
+        drop event trigger if exists tenon_keep_walls;
+        create event trigger tenon_keep_walls on sql_drop execute function tenon.keep_walls();
     end if;
     -- Told of whatever changes the catalog: see 0005_data.sql.
     if to_regprocedure('tenon.notify_catalog()') is not null then

@@ -150,6 +150,267 @@ $$;
 comment on function tenon.sweep_request_answers() is 'Deletes answers that are kept no longer.';
 select tenon.run_as_platform('tenon.sweep_request_answers()');
 
+-- What is unique in people's own tables is so within a tenant. They write `sku text unique`; over all tenants that would keep the second
+-- tenant from having a 'theme', and tell it that another one has. So every unique constraint, unique index and, where PostgreSQL can
+-- compare a uuid in such an index (btree_gist), exclusion constraint of a protected table gets the tenant_id in front, under its own name
+-- and with all else that it says. Left as they are: the primary key, because people's foreign keys refer to it; what has a tenant_id;
+-- and what a foreign key or the table's replica identity refers to. docs/decisions/0012-unique-within-a-tenant.md
+create function tenon.bind_uniques(target regclass) returns void
+    language plpgsql set search_path = '' set tenon.auto_protect = 'off'
+as $$
+declare
+    key record;
+    beginning text;
+    timing text;
+begin
+    for key in
+        select i.indexrelid::regclass::text as index, x.relname as name, x.relkind, m.amname, k.conname, k.contype,
+               pg_get_indexdef(i.indexrelid) as index_text, pg_get_constraintdef(k.oid) as constraint_text,
+               case when k.contype = 'u' then concat(' with (' || array_to_string(x.reloptions, ', ') || ')') end as options,
+               (select s.spcname from pg_catalog.pg_tablespace s where s.oid = x.reltablespace) as tablespace,
+               coalesce(obj_description(k.oid, 'pg_constraint'), obj_description(x.oid, 'pg_class')) as description
+          from pg_catalog.pg_index i
+          join pg_catalog.pg_class x on x.oid = i.indexrelid
+          join pg_catalog.pg_am m on m.oid = x.relam
+          join pg_catalog.pg_class t on t.oid = target and t.relnamespace::regnamespace::text not in ('tenon', 'auth', 'ai', 'storage')
+          left join pg_catalog.pg_constraint k on k.conindid = i.indexrelid and k.conrelid = target and k.contype in ('u', 'x')
+         where i.indrelid = target and (i.indisunique or i.indisexclusion)
+           and not i.indisprimary and not i.indisreplident and not x.relispartition and i.indisvalid
+           and exists (select from pg_catalog.pg_policy p where p.polrelid = target and p.polname = 'tenon_tenant')
+           and not exists (select from unnest(i.indkey::int2[]) with ordinality as c (number, position)
+                             join pg_catalog.pg_attribute a on a.attrelid = target and a.attnum = c.number
+                            where c.position <= i.indnkeyatts and a.attname = 'tenant_id')
+           and not exists (select from pg_catalog.pg_constraint f where f.contype = 'f' and f.conindid = i.indexrelid)
+           and (k.contype is distinct from 'x'
+                or pg_indexam_has_property(x.relam, 'can_multi_col')
+                   and exists (select from pg_catalog.pg_opclass o
+                                where o.opcmethod = x.relam and o.opcintype = 'uuid'::regtype and o.opcdefault))
+    loop
+        if key.contype is null then
+            beginning := format('CREATE UNIQUE INDEX %I ON %s%s USING %I (', key.name,
+                                case key.relkind when 'I' then 'ONLY ' else '' end, target, key.amname);
+            if not starts_with(key.index_text, beginning) then
+                raise exception 'no place for the tenant_id in: %', key.index_text;
+            end if;
+            execute format('drop index %s', key.index);
+            execute format('create unique index %I on %s using %I (tenant_id, ', key.name, target, key.amname)
+                    || substr(key.index_text, char_length(beginning) + 1);
+            if key.description is not null then
+                execute format('comment on index %s is %L', key.index, key.description);
+            end if;
+        else
+            timing := substring(key.constraint_text from '(?: DEFERRABLE| INITIALLY DEFERRED)+$');
+            execute format('alter table %s drop constraint %I, add constraint %I ', target, key.conname, key.conname)
+                    || regexp_replace(
+                           regexp_replace(left(key.constraint_text, char_length(key.constraint_text) - char_length(coalesce(timing, ''))),
+                                          '^(UNIQUE (NULLS NOT DISTINCT )?\()', '\1tenant_id, '),
+                           '^(EXCLUDE USING \S+ \()', '\1tenant_id WITH =, ')
+                    || concat(key.options, timing);
+            if key.description is not null then
+                execute format('comment on constraint %I on %s is %L', key.conname, target, key.description);
+            end if;
+        end if;
+        if key.tablespace is not null then
+            execute format('alter index %s set tablespace %I', key.index, key.tablespace);
+        end if;
+    end loop;
+end $$;
+comment on function tenon.bind_uniques(regclass) is 'Takes tenant_id into what is unique in a protected table.';
+
+-- As in 0001, and what is unique.
+create or replace function tenon.protect(target regclass, owner text default null, scope text default null) returns void
+    language plpgsql set search_path = '' set tenon.auto_protect = 'off'
+as $$
+declare
+    table_name text;
+    tenant_type regtype;
+    tenant_default boolean;
+    owner_type regtype;
+    primary_key text;
+    sequence regclass;
+begin
+    select c.relname into table_name from pg_catalog.pg_class c where c.oid = target and c.relkind in ('r', 'p');
+    if not found then
+        raise exception '% is not a table', target
+            using errcode = 'wrong_object_type', hint = 'Views: create them with (security_invoker = true).';
+    end if;
+
+    select a.atttypid, a.atthasdef into tenant_type, tenant_default
+      from pg_catalog.pg_attribute a where a.attrelid = target and a.attname = 'tenant_id' and not a.attisdropped;
+    if tenant_type is null then
+        begin
+            execute format('alter table %s add column tenant_id uuid not null default tenon.tenant_id()', target);
+        exception when not_null_violation then
+            raise exception '% has rows, and they would belong to no tenant', target
+                using errcode = 'not_null_violation', hint = 'Say whose they are: set tenon.tenant_id = ''…'', and try again.';
+        end;
+    elsif tenant_type <> 'uuid'::regtype then
+        raise exception 'the column tenant_id of % is %, not uuid', target, tenant_type
+            using errcode = 'datatype_mismatch',
+                  hint = 'This name says which tenant a row belongs to. Rename the column, or set tenon.auto_protect = off first.';
+    else
+        execute format('alter table %s alter column tenant_id set not null', target);
+        if not tenant_default then
+            execute format('alter table %s alter column tenant_id set default tenon.tenant_id()', target);
+        end if;
+    end if;
+    if not exists (select from pg_catalog.pg_index i
+                     join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+                    where i.indrelid = target and a.attname = 'tenant_id' and i.indpred is null) then
+        -- with the primary key behind it, because that is what foreign keys will refer to
+        select string_agg(quote_ident(a.attname), ', ' order by k.position) into primary_key
+          from pg_catalog.pg_index i
+         cross join unnest(i.indkey::int2[]) with ordinality as k (number, position)
+          join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.number
+         where i.indrelid = target and i.indisprimary and k.position <= i.indnkeyatts;
+        execute format(case when primary_key is null then 'create index on %s (tenant_id)'
+                            else 'create unique index on %s (tenant_id, %s)' end, target, primary_key);
+    end if;
+
+    perform tenon.isolate(target, coalesce(scope, 'data:' || table_name), worker => false);
+    if owner is not null then
+        select a.atttypid into owner_type
+          from pg_catalog.pg_attribute a where a.attrelid = target and a.attname = owner and a.attnum > 0 and not a.attisdropped;
+        if not found then
+            raise exception '% has no column %', target, owner using errcode = 'undefined_column';
+        end if;
+        perform tenon.set_policy(target, 'tenon_owner', format(
+            'to authenticated, agent using (%1$I = (select auth.uid())%2$s) with check (%1$I = (select auth.uid())%2$s)',
+            owner, case when owner_type = 'uuid'::regtype then '' else '::' || owner_type::text end));
+    end if;
+
+    perform tenon.bind_references(target);
+    perform tenon.bind_uniques(k.id) -- of the tables it refers to as well: no key needs them as they were any more
+       from (select target as id
+              union select f.confrelid from pg_catalog.pg_constraint f where f.conrelid = target and f.contype = 'f') as k;
+
+    execute format('grant select, insert, update, delete on %s to anon, authenticated, agent, service_role, tenon_platform', target);
+    for sequence in -- of serial columns; identity columns need no grant
+        select d.objid::regclass from pg_catalog.pg_depend d
+          join pg_catalog.pg_class s on s.oid = d.objid and s.relkind = 'S'
+         where d.classid = 'pg_catalog.pg_class'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass
+           and d.refobjid = target and d.deptype = 'a' loop
+        execute format('grant usage, select on sequence %s to anon, authenticated, agent, service_role, tenon_platform', sequence);
+    end loop;
+end $$;
+
+-- These are DDL themselves, and need nobody who looks after it.
+alter function tenon.bind_references(regclass) set tenon.auto_protect = 'off';
+alter function tenon.isolate(regclass, text, boolean) set tenon.auto_protect = 'off';
+alter function tenon.set_policy(regclass, text, text) set tenon.auto_protect = 'off';
+
+-- Whether a protected table is one no longer: that is refused, where it happens by accident. Whoever means it says so first, with
+-- tenon.auto_protect = off.
+create function tenon.check_wall(target regclass) returns void
+    language plpgsql stable set search_path = ''
+as $$
+declare
+    problem constant text := (
+        select case when not c.relrowsecurity then 'row security cannot be disabled'
+                    when not c.relforcerowsecurity then 'row security cannot be lifted for its owner'
+                    when not exists (select from pg_catalog.pg_attribute a
+                                      where a.attrelid = c.oid and a.attname = 'tenant_id' and a.atttypid = 'uuid'::regtype and a.attnotnull
+                                        and not a.attisdropped) then 'its tenant_id must stay, of type uuid and not null'
+                    when not exists (select from pg_catalog.pg_policy p
+                                      where p.polrelid = c.oid and p.polname = 'tenon_tenant' and not p.polpermissive and p.polcmd = '*'
+                                        and p.polroles = array[0::oid]
+                                        and pg_get_expr(p.polqual, c.oid) = '(tenant_id = ( SELECT tenon.tenant_id() AS tenant_id))'
+                                        and pg_get_expr(p.polwithcheck, c.oid) = '(tenant_id = ( SELECT tenon.tenant_id() AS tenant_id))')
+                    then 'its policy tenon_tenant must stay as it is' end
+          from pg_catalog.pg_class c where c.oid = target);
+begin
+    if problem is not null then
+        raise exception '% is protected: %', target, problem
+            using errcode = 'object_not_in_prerequisite_state',
+                  detail = 'It keeps the rows of different tenants apart. Within a tenant, policies decide who sees which rows.',
+                  hint = 'If the table is to be open for all tenants: set tenon.auto_protect = off, and try again.';
+    end if;
+end $$;
+
+-- As in 0001, and after it:
+--   ALTER TABLE    of a table that is protected: its foreign keys, what is unique in it, and that its wall still stands; of one that has
+--                  just come here from a schema that is not protected: all of tenon.protect()
+--   CREATE INDEX   on a protected table: what is unique in it
+--   ALTER POLICY   that the wall still stands
+-- Tables of a protected schema that were made while tenon.auto_protect was off stay as they are.
+create or replace function tenon.auto_protect() returns event_trigger
+    language plpgsql set search_path = ''
+as $$
+declare
+    protected constant text[] := regexp_split_to_array(
+        coalesce(nullif(current_setting('tenon.protected_schemas', true), ''), 'public'), '\s*,\s*');
+    changed record;
+begin
+    if lower(current_setting('tenon.auto_protect', true)) in ('off', 'false', 'no', '0') then
+        return;
+    end if;
+    for changed in
+        select distinct on (c.oid) c.oid::regclass as target,
+               case when command.command_tag in ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO') then 'made'
+                    when exists (select from pg_catalog.pg_policy p where p.polrelid = c.oid and p.polname = 'tenon_tenant')
+                         or command.classid = 'pg_catalog.pg_policy'::regclass then 'changed'
+                    -- A table and its place in a schema are written down in the same moment: unless they were not, it was moved.
+                    when exists (select from pg_catalog.pg_depend d
+                                  where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.objsubid = 0
+                                    and d.refclassid = 'pg_catalog.pg_namespace'::regclass
+                                    and age(d.xmin) <= age(pg_current_xact_id()::xid)
+                                    and not exists (select from pg_catalog.pg_attribute a
+                                                     where a.attrelid = c.oid and a.attnum = -1 and a.xmin = d.xmin and a.cmin = d.cmin))
+                    then 'moved' end as state
+          from pg_catalog.pg_event_trigger_ddl_commands() as command
+          left join pg_catalog.pg_index i on i.indexrelid = command.objid and command.classid = 'pg_catalog.pg_class'::regclass
+          left join pg_catalog.pg_policy altered on altered.oid = command.objid and command.classid = 'pg_catalog.pg_policy'::regclass
+          join pg_catalog.pg_class c
+            on c.oid = coalesce(i.indrelid, altered.polrelid,
+                                case command.classid when 'pg_catalog.pg_class'::regclass then command.objid end)
+          join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+         where command.command_tag in ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'ALTER TABLE', 'CREATE INDEX', 'ALTER POLICY')
+           and (altered.oid is null or altered.polname = 'tenon_tenant'
+                or pg_get_expr(altered.polqual, c.oid) = '(tenant_id = ( SELECT tenon.tenant_id() AS tenant_id))')
+           and c.relkind in ('r', 'p')
+           and c.relpersistence <> 't'
+           and n.nspname = any (protected)
+           and not command.in_extension
+           and not (c.relispartition and exists (
+               select from pg_catalog.pg_inherits i join pg_catalog.pg_class parent on parent.oid = i.inhparent
+                where i.inhrelid = c.oid and not parent.relrowsecurity))
+         order by c.oid, command.command_tag in ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO') desc
+    loop
+        if changed.state in ('made', 'moved') then
+            perform tenon.protect(changed.target);
+        elsif changed.state = 'changed' then
+            perform tenon.check_wall(changed.target);
+            perform tenon.bind_references(changed.target);
+            perform tenon.bind_uniques(changed.target);
+        end if;
+    end loop;
+end $$;
+comment on function tenon.auto_protect() is 'Protects every table as it is created in one of tenon.protected_schemas, and keeps it so.';
+
+-- After a DROP of whatever kind: a wall that went while its table stayed.
+create function tenon.keep_walls() returns event_trigger
+    language plpgsql set search_path = ''
+as $$
+declare
+    protected constant text[] := regexp_split_to_array(
+        coalesce(nullif(current_setting('tenon.protected_schemas', true), ''), 'public'), '\s*,\s*');
+    bare regclass;
+begin
+    if lower(current_setting('tenon.auto_protect', true)) in ('off', 'false', 'no', '0') then
+        return;
+    end if;
+    for bare in
+        select to_regclass(format('%I.%I', dropped.address_names[1], dropped.address_names[2]))
+          from pg_catalog.pg_event_trigger_dropped_objects() as dropped
+         where dropped.object_type = 'policy' and dropped.address_names[3] = 'tenon_tenant' and dropped.address_names[1] = any (protected)
+    loop
+        if bare is not null then
+            perform tenon.check_wall(bare);
+        end if;
+    end loop;
+end $$;
+comment on function tenon.keep_walls() is 'Refuses to drop the policy that keeps the tenants of a table apart.';
+
 grant usage on schema tenon to public;
 revoke execute on all functions in schema tenon from public;
 grant execute on function tenon.fail(integer, text, text, text, text) to public;

@@ -142,6 +142,8 @@ select throws_ok($$ insert into messages (conversation_id, role, content) values
     'which sounds just like pointing to nothing');
 select t.act_as('tenon_owner');
 select lives_ok($$ insert into messages (conversation_id, role, content) select max(id), 'x', 'x' from conversations $$, 'to one of one''s own they do');
+-- made before they were protected, because now a key cannot refer to what is unique within a tenant without naming the tenant
+select set_config('tenon.auto_protect', 'off', true) \g /dev/null
 create table parents (id int primary key, code text unique, a int, b int, unique (a, b));
 create table children (
     id int primary key, up int references children,
@@ -154,6 +156,8 @@ create table children (
     full_a int, full_b int, foreign key (full_a, full_b) references parents (a, b) match full,
     full_one int references parents match full,
     person uuid references auth.users on delete cascade);
+select set_config('tenon.auto_protect', 'on', true) \g /dev/null
+select tenon.protect('parents'), tenon.protect('children') \g /dev/null
 select results_eq($$ select pg_get_constraintdef(oid) from pg_constraint where conrelid = 'children'::regclass and contype = 'f' order by 1 $$, $$ values
     ('FOREIGN KEY (full_a, full_b) REFERENCES parents(a, b) MATCH FULL'),
     ('FOREIGN KEY (odd) REFERENCES parents(id) ON UPDATE SET NULL'),
@@ -170,7 +174,7 @@ insert into children (id, p1, p2, p3, a, b) values (1, 1, 2, 'two', 2, 2);
 delete from parents where id = 2;
 set constraints all immediate;
 select results_eq('select p1, p2, p3, a, b, tenant_id from children', $$ values (1, null::int, 'none', 2, null::int, t.tenant('a')) $$, 'and do it');
-select is(count(*), 3::bigint, 'a parent has one index with the tenant for each of its keys that is referred to')
+select is(count(distinct i.indkey::text), 3::bigint, 'a parent has an index with the tenant for each of its keys')
   from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0] where indrelid = 'parents'::regclass and a.attname = 'tenant_id';
 create table later (id int primary key, parent int);
 insert into later values (1, 1);
@@ -199,6 +203,123 @@ select is(count(*), 0::bigint, 'keys of tables that are not protected are left a
 select tenon.protect('open_child'), tenon.protect('open_parent') \g /dev/null
 select is(count(*), 2::bigint, 'until both ends are') from pg_constraint
  where conrelid = 'open_child'::regclass and contype = 'f' and pg_get_constraintdef(oid) like '%(tenant_id, %(tenant_id, %';
+
+-- What is unique
+reset role;
+create extension if not exists btree_gist with schema extensions;
+select t.act_as('tenon_owner');
+create function pg_temp.uniques(target text) returns setof text
+    language sql
+as $$
+    select u.said from (
+        select coalesce(pg_get_constraintdef(k.oid), regexp_replace(pg_get_indexdef(i.indexrelid), '^.*? USING', 'INDEX USING')) || ' ' || x.relname as said
+          from pg_index i join pg_class x on x.oid = i.indexrelid left join pg_constraint k on k.conindid = i.indexrelid and k.contype in ('u', 'x')
+         where i.indrelid = target::regclass and (i.indisunique or i.indisexclusion) and not i.indisprimary) u order by u.said collate "C"
+$$;
+create table products (
+    id bigint generated always as identity primary key, sku text unique, "odd ""name""" text,
+    a int, b int, at tstzrange, constraint "a, (b)" unique (b, a),
+    constraint late unique (a) deferrable initially deferred,
+    constraint included unique (a) include (b) with (fillfactor = 70),
+    constraint nulls_too unique nulls not distinct (a),
+    constraint has_it unique (a, tenant_id), tenant_id uuid default tenon.tenant_id(),
+    constraint no_overlap exclude using gist (a with =, at with &&) where (a > 0) deferrable);
+create unique index "an ""index""" on products ("odd ""name""");
+create unique index by_expression on products (lower(sku) desc nulls last, a) include (b) nulls not distinct with (fillfactor = 80) where sku like 'USING btree (%';
+create unique index if not exists by_expression on products (a);
+create index not_unique on products (a);
+alter table products add constraint added unique (sku, a), add column code uuid unique default gen_random_uuid();
+select results_eq($$ select pg_temp.uniques('products') $$, $$ values
+    ('EXCLUDE USING gist (tenant_id WITH =, a WITH =, at WITH &&) WHERE ((a > 0)) DEFERRABLE no_overlap'),
+    ('INDEX USING btree (tenant_id, "odd ""name""") an "index"'),
+    ('INDEX USING btree (tenant_id, id) products_tenant_id_id_idx'),
+    ('INDEX USING btree (tenant_id, lower(sku) DESC NULLS LAST, a) INCLUDE (b) NULLS NOT DISTINCT WITH (fillfactor=''80'') WHERE (sku ~~ ''USING btree (%''::text) by_expression'),
+    ('UNIQUE (a, tenant_id) has_it'),
+    ('UNIQUE (tenant_id, a) DEFERRABLE INITIALLY DEFERRED late'),
+    ('UNIQUE (tenant_id, a) INCLUDE (b) included'),
+    ('UNIQUE (tenant_id, b, a) a, (b)'),
+    ('UNIQUE (tenant_id, code) products_code_key'),
+    ('UNIQUE (tenant_id, sku) products_sku_key'),
+    ('UNIQUE (tenant_id, sku, a) added'),
+    ('UNIQUE NULLS NOT DISTINCT (tenant_id, a) nulls_too') $$, 'what is unique is so within a tenant, under its own name, and else as it was said');
+select is(reloptions, array['fillfactor=70'], 'storage parameters too') from pg_class where relname = 'included';
+select t.act_as('service_role');
+insert into products (sku, a) values ('theme', 1);
+select throws_ok($$ insert into products (sku, a) values ('theme', 2) $$, '23505', null, 'it is unique there');
+select t.act_as('service_role', tenant => 'b');
+select lives_ok($$ insert into products (sku, a) values ('theme', 1) $$, 'and another tenant may have the same');
+select t.act_as('tenon_owner');
+alter table products drop constraint late;
+select t.act_as('service_role', tenant => 'b');
+select lives_ok($$ insert into products (sku, a) values ('theme', 3) on conflict (tenant_id, sku) do update set a = 4 $$, 'on conflict names the tenant too');
+select t.act_as('tenon_owner');
+create table referred (code text unique, id int primary key);
+select lives_ok('create table referring (code text, tenant_id uuid default tenon.tenant_id(), foreign key (tenant_id, code) references referred (tenant_id, code))',
+    'a foreign key can refer to it with the tenant');
+select throws_ok('create table referring_2 (code text references referred (code))', '42830', null, 'and not without');
+create table own_parent (code text unique, up text references own_parent (code));
+select set_eq($$ select pg_get_constraintdef(oid) from pg_constraint where conrelid = 'own_parent'::regclass and contype in ('u', 'f') $$,
+    array['UNIQUE (tenant_id, code)', 'FOREIGN KEY (tenant_id, up) REFERENCES own_parent(tenant_id, code)'], 'unless it is to the table itself');
+create table identified (code text not null);
+select set_config('tenon.auto_protect', 'off', true) \g /dev/null
+create unique index identity_index on identified (code);
+alter table identified replica identity using index identity_index;
+create unique index outsiders_index on identified (code);
+create table outsider (code text references identified (code));
+select set_config('tenon.auto_protect', 'on', true) \g /dev/null
+alter table identified add column x int;
+select set_has($$ select pg_temp.uniques('identified') $$, $$ values ('INDEX USING btree (code) identity_index'), ('INDEX USING btree (tenant_id, code) outsiders_index') $$,
+    'what other things hang on is left alone');
+create table parted (id int, k int, code text, unique (code, k)) partition by list (k);
+create table parted_1 partition of parted for values in (1);
+create unique index parted_index on parted (k, id);
+select results_eq($$ select pg_temp.uniques('parted_1') $$, $$ values ('INDEX USING btree (tenant_id, k, id) parted_1_tenant_id_k_id_idx'),
+    ('UNIQUE (tenant_id, code, k) parted_1_tenant_id_code_k_key') $$, 'partitioned tables and their partitions');
+select lives_ok('alter table products drop constraint products_sku_key', 'constraints go by their names');
+select lives_ok('drop index "an ""index"""', 'and indexes');
+select set_config('tenon.auto_protect', 'off', true) \g /dev/null
+create table late_one (sku text unique);
+comment on constraint late_one_sku_key on late_one is 'said';
+create unique index late_index on late_one (sku);
+comment on index late_index is 'said too';
+select set_config('tenon.auto_protect', 'on', true) \g /dev/null
+select tenon.protect('late_one') \g /dev/null
+select results_eq($$ select pg_temp.uniques('late_one') $$, $$ values ('INDEX USING btree (tenant_id, sku) late_index'), ('UNIQUE (tenant_id, sku) late_one_sku_key') $$,
+    'tenon.protect() does it as well');
+select is(obj_description('late_index'::regclass), 'said too', 'comments stay');
+select is(obj_description(oid, 'pg_constraint'), 'said', 'on constraints too') from pg_constraint where conname = 'late_one_sku_key';
+select is(pg_get_constraintdef(oid), 'UNIQUE (hash)', 'our own tables are as they are') from pg_constraint where conname = 'keys_hash_key';
+
+-- The wall stays up
+select throws_ok('alter table products disable row level security', '55000', 'public.products is protected: row security cannot be disabled',
+    'row security cannot be switched off by accident');
+select throws_ok('alter table products no force row level security', '55000', 'public.products is protected: row security cannot be lifted for its owner', 'nor lifted for the owner');
+select throws_ok('drop policy tenon_tenant on products', '55000', 'public.products is protected: its policy tenon_tenant must stay as it is', 'the wall cannot be dropped');
+select throws_ok('alter policy tenon_tenant on products using (true)', '55000', null, 'nor opened');
+select throws_ok('alter policy tenon_tenant on products with check (true)', '55000', null, 'for writing either');
+select throws_ok('alter policy tenon_tenant on products to anon', '55000', null, 'nor put up for a few only');
+select throws_ok('alter policy tenon_tenant on products rename to x', '55000', null, 'nor renamed');
+select throws_ok('alter table products drop column tenant_id cascade', '55000', null, 'nor lose what it looks at');
+select throws_ok('alter table products alter column tenant_id drop not null', '55000', null, 'nor let that be nobody''s');
+select throws_ok('alter table products rename column tenant_id to x', '55000', null, 'nor hide it');
+select throws_ok('drop function tenon.tenant_id() cascade', '55000', null, 'nor lose its function');
+select lives_ok('create policy mine on products using (true); alter policy mine on products using (false); drop policy mine on products', 'other policies are free');
+select lives_ok('alter table products rename to goods; alter table goods rename to products; alter table products add z int', 'so is the rest');
+select lives_ok('drop table referring; drop table referred', 'and a table can be dropped');
+select set_config('tenon.auto_protect', 'off', true) \g /dev/null
+select lives_ok('alter table products disable row level security; drop policy tenon_tenant on products', 'whoever means it says tenon.auto_protect = off');
+select set_config('tenon.auto_protect', 'on', true) \g /dev/null
+select lives_ok('alter table products add y int', 'and is left alone from then on');
+select is(relrowsecurity, false, 'for good') from pg_class where oid = 'products'::regclass;
+drop table products;
+
+-- Moved into a protected schema
+create schema elsewhere;
+create table elsewhere.mover (id int primary key, sku text unique);
+select is(relrowsecurity, false, 'a table of another schema') from pg_class where oid = 'elsewhere.mover'::regclass;
+alter table elsewhere.mover set schema public;
+select is(relrowsecurity and relforcerowsecurity and has_tenant, true, 'is protected when it moves into a protected one') from t.ours where name = 'mover';
+select set_eq($$ select pg_temp.uniques('mover') $$, array['UNIQUE (tenant_id, sku) mover_sku_key', 'INDEX USING btree (tenant_id, id) mover_tenant_id_id_idx'], 'with what is unique in it');
 
 -- A column of that name that is there already
 select t.act_as('tenon_owner');
