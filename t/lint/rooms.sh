@@ -14,8 +14,9 @@ declare -A may=(
     [jobs]="identity http db base"
     [auth]="ai jobs identity http db base"
     [chat]="ai jobs identity http db base"
+    [data]="ai jobs identity http db base"
     [server]="identity http db base"
-    [cmd]="server auth chat ai jobs identity http db base areas.h"
+    [cmd]="server auth chat data ai jobs identity http db base areas.h"
 )
 # library header → the only places that may include it
 libraries="libpq-fe.h:src/db/ curl/:src/base/fetch fcgiapp.h:src/server/,src/http/ openssl/:src/base/crypto,src/base/fetch,src/identity/token
