@@ -1,8 +1,9 @@
 /* t/threads/db_pool.c: one pool and many threads, for the thread sanitizer
  *
- * Each thread asks in its own name, and now and then does something wrong: an error, a conflict,
- * the end of its own connection. However they mix, everyone is answered in their own name and
- * nothing is left over.
+ * Each thread asks in its own name, with static and dynamic statements, in one round trip, in
+ * several, or as a stream, and now and then does something wrong: an error, a conflict, the end of
+ * its own connection. However they mix, everyone is answered in their own name and nothing is left
+ * over.
  */
 #include "t/unit/unit.h"
 
@@ -29,6 +30,107 @@ static const tn_statement conflict = {"conflict", "select conflict(), $1", 1, fa
 static tn_db *db;
 static atomic_int answered, refused, wrong, notified, borrowed;
 
+/* Whether the row is the answer to `who`. */
+static bool
+is_own(const tn_rows *rows, const char *name, const char *claims)
+{
+    return strcmp(tn_rows_text(rows, 0, 0), name) == 0 &&
+           strcmp(tn_rows_text(rows, 0, 1), claims) == 0 &&
+           strcmp(tn_rows_text(rows, 0, 2), name) == 0;
+}
+
+struct reader {
+    const char *name;
+    int rows;
+    bool is_wrong;
+};
+
+static bool
+read_row(void *context, const char *text, size_t length)
+{
+    struct reader *reader = context;
+
+    reader->is_wrong =
+        reader->is_wrong || strlen(text) != length || strcmp(text, reader->name) != 0;
+    return ++reader->rows < 50;
+}
+
+static const tn_error *
+read_stream(tn_arena *arena, const tn_db_context *context, const char *name)
+{
+    static const tn_statement names = {
+        .sql = "select current_setting('tenon.tenant_id') from generate_series(1, 1000)",
+        .is_dynamic = true};
+    const tn_query query = {.statement = &names};
+    const tn_rows *rows;
+    struct reader reader = {.name = name};
+    const tn_error *error = tn_db_stream(db, arena,
+                                         &(tn_db_work){.context = context,
+                                                       .access = TN_READ_ONLY,
+                                                       .queries = &query,
+                                                       .count = 1,
+                                                       .results = &rows},
+                                         read_row, &reader);
+
+    if (reader.is_wrong || (error == NULL && reader.rows != 50))
+        atomic_fetch_add(&wrong, 1);
+    return error;
+}
+
+/* Two round trips; every third time the arena ends what nobody has ended. */
+static const tn_error *
+ask_twice(tn_arena *arena, const tn_db_context *context, const tn_query *query, unsigned round)
+{
+    tn_transaction *transaction;
+    const tn_rows *rows;
+
+    TN_TRY(tn_db_begin(db, arena, &(tn_db_work){.context = context, .access = TN_READ_WRITE},
+                       &transaction));
+    for (int i = 0; i < 2; i++) {
+        TN_TRY(tn_transaction_run(transaction, query, 1, &rows));
+        if (!is_own(rows, context->tenant_id, context->claims))
+            atomic_fetch_add(&wrong, 1);
+    }
+    return round % 3 == 0 ? NULL : tn_transaction_commit(transaction);
+}
+
+/* A dynamic statement, of which there are more than a connection keeps. */
+static const tn_error *
+ask_anew(tn_arena *arena, const tn_db_context *context, const tn_query *query, unsigned round)
+{
+    const tn_statement statement = {
+        .sql = tn_arena_printf(arena, "%s, %u", query->statement->sql, round % 9),
+        .parameters = 1,
+        .is_dynamic = true};
+    const tn_query anew = {&statement, query->parameters, 1, NULL, NULL};
+    const tn_rows *rows;
+
+    TN_TRY(tn_db_run(db, arena, context, TN_READ_ONLY, &anew, 1, &rows));
+    if (!is_own(rows, context->tenant_id, context->claims))
+        atomic_fetch_add(&wrong, 1);
+    return NULL;
+}
+
+/* The other ways of asking. */
+static void
+ask_otherwise(int number, unsigned round)
+{
+    tn_arena *arena = tn_arena_new();
+    const char *name = tn_arena_printf(arena, "tenant-%d", number);
+    const tn_db_context context = {.role = number % 2 ? "tenon_unit_reader" : "tenon_unit_writer",
+                                   .tenant_id = name,
+                                   .claims = tn_arena_printf(arena, "{\"other\":%u}", round)};
+    const tn_query query = {&who, &name, 1, NULL, NULL};
+    const tn_error *error = round % 3 == 0   ? read_stream(arena, &context, name)
+                            : round % 3 == 1 ? ask_twice(arena, &context, &query, round / 3)
+                                             : ask_anew(arena, &context, &query, round);
+
+    atomic_fetch_add(error == NULL ? &answered : &refused, 1);
+    if (error != NULL && error->status != 503)
+        atomic_fetch_add(&wrong, 1);
+    tn_arena_free(arena);
+}
+
 static void
 ask(int number, unsigned round)
 {
@@ -54,9 +156,7 @@ ask(int number, unsigned round)
             atomic_fetch_add(&wrong, 1);
     } else {
         atomic_fetch_add(&answered, 1);
-        if (statement == &who && (strcmp(tn_rows_text(rows, 0, 0), name) != 0 ||
-                                  strcmp(tn_rows_text(rows, 0, 1), claims) != 0 ||
-                                  strcmp(tn_rows_text(rows, 0, 2), name) != 0))
+        if (statement == &who && !is_own(rows, name, claims))
             atomic_fetch_add(&wrong, 1);
     }
     tn_arena_free(arena);
@@ -68,8 +168,10 @@ run_thread(void *argument)
     const int number = *(const int *)argument;
     const int64_t end_ms = tn_clock_ms() + RUN_MS;
 
-    for (unsigned round = (unsigned)number; tn_clock_ms() < end_ms; round++)
+    for (unsigned round = (unsigned)number; tn_clock_ms() < end_ms; round++) {
         ask(number, round);
+        ask_otherwise(number, round);
+    }
     return NULL;
 }
 
@@ -102,6 +204,7 @@ test_many_threads(void **state)
                                     .connections = CONNECTIONS,
                                     .wait_ms = 5000,
                                     .statement_timeout_ms = 5000,
+                                    .statements_max = 5,
                                     .on_borrow = on_borrow});
     listen = tn_listen_start(&options);
     for (int i = 0; i < THREADS; i++) {
