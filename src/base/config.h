@@ -94,6 +94,7 @@ typedef struct tn_config {
     } auth;
     struct {
         const char *schemas;        /* comma-separated; exposed by the data API */
+        bool require_rls;           /* relations without walls between tenants are closed */
         const char *default_tenant; /* name or id; empty: none */
         int64_t max_rows;           /* of an answer; 0: any number */
         int64_t body_max, json_depth;

@@ -146,3 +146,29 @@ tn_text_url_decode(tn_arena *arena, const char *text, size_t length, bool plus_i
     }
     return tn_text_is_utf8(decoded, used) ? decoded : NULL;
 }
+
+const char *const *
+tn_text_split(tn_arena *arena, const char *text, size_t *count)
+{
+    static const char blanks[] = " \t\r\n";
+    const char **items;
+    size_t commas = 0;
+
+    for (const char *at = text; *at != '\0'; at++)
+        commas += *at == ',';
+    items = tn_arena_alloc(arena, commas + 1, sizeof *items);
+    *count = 0;
+    for (;;) {
+        const size_t length = strcspn(text, ",");
+        const size_t lead = strspn(text, blanks);
+        size_t end = length;
+
+        while (end > lead && strchr(blanks, text[end - 1]) != NULL)
+            end--;
+        if (lead < end)
+            items[(*count)++] = tn_arena_bytes(arena, text + lead, end - lead);
+        if (text[length] == '\0')
+            return items;
+        text += length + 1;
+    }
+}

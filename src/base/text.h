@@ -27,6 +27,10 @@ bool tn_text_int(const char *text, int64_t min, int64_t max, int64_t *value) TN_
 char *tn_text_url_decode(tn_arena *arena, const char *text, size_t length,
                          bool plus_is_space) TN_MUST_CHECK;
 
+/* What stands between commas, without the blanks around it; empty items are left out. */
+const char *const *tn_text_split(tn_arena *arena, const char *text,
+                                 size_t *count) TN_NEVER_NULL TN_MUST_CHECK;
+
 /* The same text in lower case, ASCII letters only. */
 char *tn_text_lower(tn_arena *arena, const char *text) TN_MUST_CHECK;
 

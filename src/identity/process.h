@@ -13,6 +13,7 @@
 #include "base/uuid.h"
 #include "db/database.h"
 
+struct tn_catalog;
 struct tn_keys;
 struct tn_tokens;
 struct tn_limits;
@@ -23,6 +24,7 @@ typedef struct tn_process tn_process;
 struct tn_process {
     const tn_config *config; /* the snapshot of this generation */
     tn_db *db;
+    struct tn_catalog *catalog;  /* db/catalog.h */
     struct tn_keys *keys;        /* identity/key.h */
     struct tn_tokens *tokens;    /* identity/token.h */
     struct tn_limits *limits;    /* identity/limit.h, in shared memory */

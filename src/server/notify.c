@@ -2,6 +2,7 @@
 #include "server/notify.h"
 
 #include "base/text.h"
+#include "db/catalog.h"
 #include "identity/key.h"
 #include "identity/token.h"
 
@@ -10,6 +11,18 @@ set_caches(const tn_dispatch *dispatch, bool enabled)
 {
     tn_keys_enable_cache(dispatch->process->keys, enabled);
     tn_tokens_enable_cache(dispatch->process->tokens, enabled);
+}
+
+/* What PostgREST is told, or what our own event trigger says. Settings of ours are read by `tenon
+ * reload`, so `reload config` means the settings of roles and functions, which are in the catalog.
+ */
+static bool
+is_about_catalog(const char *channel, const char *payload)
+{
+    if (strcmp(channel, "pgrst") == 0)
+        return *payload == '\0' || strcmp(payload, "reload schema") == 0 ||
+               strcmp(payload, "reload config") == 0;
+    return strcmp(channel, "tenon") == 0 && strcmp(payload, "catalog") == 0;
 }
 
 static void
@@ -24,6 +37,8 @@ handle_notify(void *context, const char *channel, const char *payload)
         tn_keys_drop(dispatch->process->keys, NULL);
     else if (strcmp(channel, "tenon") == 0 && strcmp(payload, "signing_keys") == 0)
         tn_tokens_reload(dispatch->process->tokens);
+    if (is_about_catalog(channel, payload))
+        tn_catalog_expire(dispatch->process->catalog);
     for (size_t i = 0; dispatch->areas[i] != NULL; i++)
         if (dispatch->areas[i]->on_notify != NULL)
             dispatch->areas[i]->on_notify(dispatch->states[i], channel, payload);
@@ -37,6 +52,7 @@ handle_reset(void *context)
 
     set_caches(dispatch, false);
     tn_tokens_reload(dispatch->process->tokens);
+    tn_catalog_expire(dispatch->process->catalog);
 }
 
 tn_listen *

@@ -3,6 +3,8 @@
  * Payloads on channel `tenon`:
  *   key:<sha256 hex>   that API key was revoked or changed     keys:reload   all of them
  *   signing_keys       a signing key was added or retired      tenant:<id>   suspended or changed
+ *   catalog            tables, functions, grants or roles have changed; on channel `pgrst` also the
+ *                      empty payload, `reload schema` and `reload config`
  * Everything else is offered to the areas. While the listening connection is away nothing is
  * cached, so a revocation holds from the next request on even then.
  *

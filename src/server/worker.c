@@ -16,6 +16,8 @@
 #include "base/crypto.h"
 #include "base/fetch.h"
 #include "base/log.h"
+#include "base/text.h"
+#include "db/catalog.h"
 #include "identity/key.h"
 #include "identity/token.h"
 #include "server/dispatch.h"
@@ -113,6 +115,16 @@ serve(void *context, void *arena, FCGX_Request *fcgx, bool overloaded)
 
 /* --- start ----------------------------------------------------------------------------------- */
 
+static tn_catalog *
+new_catalog(struct state *state)
+{
+    const tn_config *config = state->process.config;
+    tn_catalog_options options = {.require_rls = config->data.require_rls};
+
+    options.schemas = tn_text_split(state->arena, config->data.schemas, &options.schema_count);
+    return tn_catalog_new(state->process.db, &options);
+}
+
 static void
 start_process(struct state *state)
 {
@@ -139,6 +151,7 @@ start_process(struct state *state)
     };
     state->process.keys = tn_keys_new(state->process.db, config->auth.cache_ttl_s);
     state->process.tokens = tn_tokens_new(config, state->process.db);
+    state->process.catalog = new_catalog(state);
 }
 
 static void
@@ -321,6 +334,7 @@ end_process(struct state *state)
     free(state->dispatch.states);
     tn_tokens_free(state->process.tokens);
     tn_keys_free(state->process.keys);
+    tn_catalog_free(state->process.catalog);
     tn_db_free(state->process.db);
     tn_arena_free(state->arena);
 }
