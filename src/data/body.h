@@ -38,6 +38,7 @@ typedef struct tn_body_source {
  * `is_raw` is set then and the bytes are the single argument. */
 typedef struct tn_data_body {
     tn_payload payload;
+    const char *media;    /* "text/csv": of the content, without parameters; NULL: JSON */
     bool is_raw;          /* text/plain, text/xml, application/octet-stream on /rpc */
     const char *raw_type; /* "text/plain" */
     const char *raw;

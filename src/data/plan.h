@@ -190,9 +190,10 @@ typedef struct tn_call_shape {
     const char *schema, *name;
     const char *const *names; /* of the arguments */
     size_t name_count;
-    const char *raw_type;     /* media type of a raw body, or "application/json" of a JSON one */
+    const char *raw_type;     /* media type of the body: "application/json", "text/plain"; or NULL */
     bool may_be_raw;          /* POST: a function with one unnamed parameter takes the whole body */
-    bool is_get;
+    bool is_raw;              /* the body is no object: only such a function can take it */
+    bool is_single_object;    /* params=single-object: one json parameter takes the whole body */
 } tn_call_shape;
 const tn_error *tn_plan_choose(tn_arena *arena, const tn_snapshot *snapshot,
                                const tn_call_shape *shape, const tn_function **function,
