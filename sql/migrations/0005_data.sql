@@ -150,6 +150,17 @@ $$;
 comment on function tenon.sweep_request_answers() is 'Deletes answers that are kept no longer.';
 select tenon.run_as_platform('tenon.sweep_request_answers()');
 
+-- What the app's developer has migrated, as tenon.migrations is for our own: `tenon migrate --app`.
+create table tenon.app_migrations (
+    number     bigint      primary key,
+    file       text        not null,
+    sha256     text        not null check (sha256 ~ '^[0-9a-f]{64}$'),
+    applied_at timestamptz not null default now(),
+    ms         bigint      not null
+);
+comment on table tenon.app_migrations is 'The app''s own migrations that have run, each with its SHA-256.';
+select tenon.close('tenon.app_migrations');
+
 -- What is unique in people's own tables is so within a tenant. They write `sku text unique`; over all tenants that would keep the second
 -- tenant from having a 'theme', and tell it that another one has. So every unique constraint, unique index and, where PostgreSQL can
 -- compare a uuid in such an index (btree_gist), exclusion constraint of a protected table gets the tenant_id in front, under its own name

@@ -228,7 +228,10 @@ check_migrations(tn_doctor *doctor, tn_session *session)
     tn_arena *arena = doctor->line->arena;
     tn_migration_report report;
     const tn_error *error = tn_migrate_check(
-        session, arena, tn_arena_printf(arena, "%s/migrations", tn_command_sql_dir(doctor->line)),
+        session, arena,
+        &(tn_migrations){
+            .kind = TN_MIGRATIONS_OURS,
+            .folder = tn_arena_printf(arena, "%s/migrations", tn_command_sql_dir(doctor->line))},
         &report);
 
     if (error != NULL)

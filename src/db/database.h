@@ -207,6 +207,14 @@ void tn_session_close(tn_session *session);
 const tn_error *tn_session_run(tn_session *session, tn_arena *arena, const char *sql,
                                const char *const *parameters, size_t count,
                                const tn_rows **rows) TN_MUST_CHECK;
+/* The same for a file of SQL: what came back is let go, and a failure says where it was. */
+typedef struct tn_script_failure {
+    size_t statement; /* so many had been done */
+    bool has_offset;  /* of the place that PostgreSQL means */
+    size_t offset;    /* bytes */
+} tn_script_failure;
+const tn_error *tn_session_run_script(tn_session *session, tn_arena *arena, const char *sql,
+                                      tn_script_failure *failure) TN_MUST_CHECK;
 int tn_session_server_version(const tn_session *session); /* 150018 */
 /* Gives a role a password; only its SCRAM verifier goes to the server, and so into no log of it. */
 const tn_error *tn_session_set_password(tn_session *session, tn_arena *arena, const char *role,

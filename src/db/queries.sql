@@ -33,12 +33,27 @@ select set_config('role', $1, true),
        set_config('lock_timeout', $11, true),
        set_config('idle_in_transaction_session_timeout', $12, true)
 
--- name: context_more   as context, then $13 cookies, $14 search path, $15 time zone, $16 settings as JSON
+-- name: context_more   as context, then $13 cookies, $14 search path or null for the login's
+select set_config('search_path', $14, true),
+       set_config('request.cookies', $13, true),
+       set_config('role', $1, true),
+       set_config('tenon.tenant_id', $2, true),
+       set_config('request.jwt.claims', $3, true),
+       set_config('request.headers', $4, true),
+       set_config('request.method', $5, true),
+       set_config('request.path', $6, true),
+       set_config('tenon.key_id', $7, true),
+       set_config('tenon.scopes', $8, true),
+       set_config('tenon.request_id', $9, true),
+       set_config('statement_timeout', $10, true),
+       set_config('lock_timeout', $11, true),
+       set_config('idle_in_transaction_session_timeout', $12, true)
+
+-- name: context_all   as context_more, then $15 time zone or null, $16 settings as JSON or null
 -- Columns are computed from left to right, so the settings come first, with the rights of the login.
-select case when $16::text is not null
-            then (select count(set_config(s.key, s.value, true)) from json_each_text($16::json) as s) end,
-       case when $14::text is not null then set_config('search_path', $14, true) end,
+select (select count(set_config(s.key, s.value, true)) from json_each_text($16::json) as s),
        case when $15::text is not null then set_config('TimeZone', $15, true) end,
+       case when $14::text is not null then set_config('search_path', $14, true) end,
        set_config('request.cookies', $13, true),
        set_config('role', $1, true),
        set_config('tenon.tenant_id', $2, true),
@@ -108,6 +123,15 @@ select number, file, sha256 from tenon.migrations order by number
 reset all;
 begin;
 
+-- name: app_migration_exists
+select to_regclass('tenon.app_migrations') is not null
+
+-- name: app_migration_list
+select number, file, sha256 from tenon.app_migrations order by number
+
+-- name: app_migration_record   $1 number, $2 file, $3 sha256, $4 milliseconds
+insert into tenon.app_migrations (number, file, sha256, ms) values ($1::bigint, $2, $3, $4::bigint)
+
 -- name: migration_record   $1 number, $2 file, $3 sha256, $4 milliseconds
 insert into tenon.migrations (number, file, sha256, ms) values ($1::integer, $2, $3, $4::bigint)
 
@@ -147,6 +171,11 @@ relations as materialized (
 ),
 roles as materialized (
     select r.oid, r.rolname from pg_roles r where pg_has_role(session_user, r.oid, 'member') and r.rolname !~ '^pg_'
+),
+-- A view that says tenon.tenant_id() keeps its tenants apart itself.
+asking as materialized (
+    select p.oid from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+     where n.nspname = 'tenon' and p.proname = 'tenant_id' and p.pronargs = 0
 ),
 -- Functions of the exposed schemas, and those elsewhere that make a relationship: one argument, a row of ours.
 functions as materialized (
@@ -272,7 +301,7 @@ select 'relation', json_build_object(
            'asks_tenant', r.relkind in ('v', 'm') and exists (
                        select from pg_rewrite w
                          join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = w.oid and d.refclassid = 'pg_proc'::regclass
-                        where w.ev_class = r.oid and d.refobjid = to_regprocedure('tenon.tenant_id()'))), null
+                        where w.ev_class = r.oid and d.refobjid in (select a.oid from asking a))), null
   from relations r
   join pg_roles o on o.oid = r.relowner
   left join columns c on c.attrelid = r.oid

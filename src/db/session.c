@@ -1,5 +1,6 @@
 /* db/session.c: a connection of its own, for commands that run one statement after the other */
-#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "db/connection_private.h"
 #include "db/database.h"
@@ -44,12 +45,34 @@ tn_session_close(tn_session *session)
     free(session);
 }
 
+/* What a failed result means; the result belongs to the arena from here on. */
+static const tn_error *
+read_failure(const tn_session *session, tn_arena *arena, PGresult *result)
+{
+    tn_db_problem problem;
+
+    tn_rows_keep(arena, result);
+    problem = tn_db_problem_read(result);
+    if (problem.sqlstate == NULL) { /* libpq's own words: the connection broke */
+        problem.sqlstate = "08006";
+        problem.message = tn_arena_text(arena, PQerrorMessage(session->conn));
+    }
+    if (problem.hint == NULL) /* PostgreSQL cannot know what protecting a table does */
+        problem.hint = strcmp(problem.sqlstate, "42830") == 0
+                           ? "What is unique in a protected table is so within a tenant: foreign "
+                             "key (tenant_id, …) references … (tenant_id, …)."
+                       : strcmp(problem.sqlstate, "42P10") == 0
+                           ? "What is unique in a protected table is so within a tenant: on "
+                             "conflict (tenant_id, …)."
+                           : NULL;
+    return tn_db_error_plain(arena, &problem);
+}
+
 const tn_error *
 tn_session_run(tn_session *session, tn_arena *arena, const char *sql, const char *const *parameters,
                size_t count, const tn_rows **rows)
 {
     PGresult *result;
-    tn_db_problem problem;
 
     if (count == 0)
         result = PQexec(session->conn, sql);
@@ -71,13 +94,73 @@ tn_session_run(tn_session *session, tn_arena *arena, const char *sql, const char
     }
     if (result == NULL)
         tn_die("no memory for the result of a query");
-    tn_rows_keep(arena, result);
-    problem = tn_db_problem_read(result);
-    if (problem.sqlstate == NULL) { /* libpq's own words: the connection broke */
-        problem.sqlstate = "08006";
-        problem.message = tn_arena_text(arena, PQerrorMessage(session->conn));
+    return read_failure(session, arena, result);
+}
+
+/* PostgreSQL counts characters from 1, a text has bytes from 0. */
+static size_t
+byte_of(const char *text, long character)
+{
+    size_t offset = 0;
+
+    while (text[offset] != '\0' && character > 1)
+        if (((unsigned char)text[++offset] & 0xc0) != 0x80)
+            character--;
+    return offset;
+}
+
+static void
+read_place(const PGresult *result, const char *sql, tn_script_failure *failure)
+{
+    const char *position = PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION);
+
+    if (position == NULL)
+        return;
+    failure->has_offset = true;
+    failure->offset = byte_of(sql, strtol(position, NULL, 10));
+}
+
+const tn_error *
+tn_session_run_script(tn_session *session, tn_arena *arena, const char *sql,
+                      tn_script_failure *failure)
+{
+    const tn_error *error = NULL;
+    PGresult *result;
+
+    *failure = (tn_script_failure){0};
+    if (!PQsendQuery(session->conn, sql))
+        return tn_error_new(arena, 503, "database_unavailable", NULL, "%s",
+                            PQerrorMessage(session->conn));
+    while ((result = PQgetResult(session->conn)) != NULL) {
+        switch (PQresultStatus(result)) {
+        case PGRES_COMMAND_OK:
+        case PGRES_TUPLES_OK:
+        case PGRES_EMPTY_QUERY:
+            failure->statement++;
+            PQclear(result);
+            break;
+        case PGRES_COPY_IN: /* there is nobody to send it: PostgreSQL answers with an error */
+            (void)PQputCopyEnd(session->conn, "a migration has no data to copy in");
+            PQclear(result);
+            break;
+        case PGRES_COPY_OUT: {
+            char *line = NULL;
+
+            while (PQgetCopyData(session->conn, &line, 0) > 0)
+                PQfreemem(line);
+            PQclear(result);
+            break;
+        }
+        default:
+            if (error == NULL) {
+                read_place(result, sql, failure);
+                error = read_failure(session, arena, result);
+            } else {
+                PQclear(result);
+            }
+        }
     }
-    return tn_db_error_plain(arena, &problem);
+    return error;
 }
 
 const tn_error *

@@ -43,7 +43,8 @@ static const char *
 migrate(tn_migration_report *report)
 {
     tn_session *session = open_session();
-    const tn_error *error = tn_migrate(session, arena, folder, NULL, NULL, report);
+    const tn_error *error =
+        tn_migrate(session, arena, &(tn_migrations){.folder = folder}, NULL, NULL, report);
 
     assert_false(tn_session_in_transaction(session));
     tn_session_close(session);
@@ -154,16 +155,27 @@ test_failure(void **state)
     write_file("0001_x.sql", "create table a ();");
     write_file("0002_x.sql", "create table b (); select nonsense;");
     session = open_session();
-    error = tn_migrate(session, arena, folder, NULL, NULL, &report);
+    error = tn_migrate(session, arena, &(tn_migrations){.folder = folder}, NULL, NULL, &report);
     assert_non_null(error);
     assert_non_null(strstr(error->message, "0002_x.sql"));
     assert_non_null(strstr(error->message, "nonsense"));
     tn_session_close(session);
     assert_int_equal(scratch_number("select count(*) from tenon.migrations"), 1);
     assert_int_equal(scratch_number("select count(*) from pg_class where relname = 'b'"), 0);
-    write_file("0002_x.sql", "create table b (); commit;");
+    write_file("0002_x.sql", "create table b ();\n\nselect 'ä', 1 / 0;");
+    session = open_session();
+    error = tn_migrate(session, arena, &(tn_migrations){.folder = folder}, NULL, NULL, &report);
+    assert_string_equal(error->message, "0002_x.sql:3: division by zero");
+    write_file("0002_x.sql", "create table b ();\nselect 'ä',\n nonsense;");
+    error = tn_migrate(session, arena, &(tn_migrations){.folder = folder}, NULL, NULL, &report);
+    assert_string_equal(error->message, "0002_x.sql:3: column \"nonsense\" does not exist");
+    write_file("0002_x.sql", "copy a from stdin;");
+    error = tn_migrate(session, arena, &(tn_migrations){.folder = folder}, NULL, NULL, &report);
+    assert_non_null(strstr(error->message, "0002_x.sql:1: COPY from stdin failed"));
+    tn_session_close(session);
+    write_file("0002_x.sql", "create table b ();\ncommit;");
     assert_string_equal(migrate(&report), "migration_commits");
-    scratch_run("drop table if exists b");
+    assert_int_equal(scratch_number("select count(*) from pg_class where relname = 'b'"), 0);
     write_file("0002_x.sql", "create table b ();");
     assert_string_equal(migrate(&report), "ok");
 }
@@ -178,7 +190,7 @@ migrate_too(void *unused)
 
     (void)unused;
     assert_non_null(session);
-    assert_null(tn_migrate(session, own, folder, NULL, NULL, &report));
+    assert_null(tn_migrate(session, own, &(tn_migrations){.folder = folder}, NULL, NULL, &report));
     tn_session_close(session);
     tn_arena_free(own);
     return NULL;
@@ -207,13 +219,13 @@ test_check(void **state)
 
     (void)state;
     write_file("0001_x.sql", "create table a ();");
-    assert_null(tn_migrate_check(session, arena, folder, &report));
+    assert_null(tn_migrate_check(session, arena, &(tn_migrations){.folder = folder}, &report));
     assert_int_equal(report.missing, 1);
     assert_int_equal(
         scratch_number("select count(*) from pg_class where relname in ('a', 'migrations')"), 0);
     assert_string_equal(migrate(&report), "ok");
     write_file("0002_x.sql", "create table b ();");
-    assert_null(tn_migrate_check(session, arena, folder, &report));
+    assert_null(tn_migrate_check(session, arena, &(tn_migrations){.folder = folder}, &report));
     assert_int_equal(report.missing, 1);
     assert_int_equal(report.already, 1);
     tn_session_close(session);
