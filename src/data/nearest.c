@@ -2,7 +2,6 @@
 #include "data/nearest.h"
 
 #include <assert.h>
-#include <math.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -73,9 +72,9 @@ multiply(const struct grams *a, const struct grams *b)
     return (double)sum;
 }
 
-/* The cosine of the angle between two names, each a vector of its counts of grams. */
+/* The cosine, squared, of the angle between two names, each a vector of its counts of grams. */
 static double
-cosine(const char *a, const char *b, size_t size)
+compare_grams(const char *a, const char *b, size_t size)
 {
     struct grams of_a, of_b;
     double product;
@@ -83,7 +82,7 @@ cosine(const char *a, const char *b, size_t size)
     cut_grams(&of_a, a, size);
     cut_grams(&of_b, b, size);
     product = multiply(&of_a, &of_b);
-    return product <= 0 ? 0 : product / sqrt(multiply(&of_a, &of_a) * multiply(&of_b, &of_b));
+    return product * product / (multiply(&of_a, &of_a) * multiply(&of_b, &of_b));
 }
 
 static size_t
@@ -146,8 +145,9 @@ find_by_grams(tn_arena *arena, const char *lower, const char *const *names, size
     size_t ranked_count = 0;
 
     for (size_t i = 0; i < count; i++) {
-        const double score =
-            strlen(names[i]) > TEXT_MAX ? 0 : cosine(lower, tn_text_lower(arena, names[i]), size);
+        const double score = strlen(names[i]) > TEXT_MAX
+                                 ? 0
+                                 : compare_grams(lower, tn_text_lower(arena, names[i]), size);
 
         if (score > 0)
             rank(ranked, &ranked_count, (struct candidate){.name = names[i], .score = score});

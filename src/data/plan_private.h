@@ -48,6 +48,15 @@ void tn_plan_field_find(const tn_planner *planner, const tn_plan_node *node,
 /* plan_select.c: columns and children of a node, and of these in turn. */
 const tn_error *tn_plan_select(tn_planner *planner, tn_plan_node *root) TN_MUST_CHECK;
 
+/* relate.c: 400 PGRST200: nothing of that name hangs at `from`. */
+typedef struct tn_unrelated {
+    const char *schema, *from;
+    const tn_relation *relation; /* `from`, or NULL: rows of a function that are no relation's */
+    const char *target, *hint;   /* hint NULL: none */
+} tn_unrelated;
+const tn_error *tn_plan_refuse_unrelated(tn_arena *arena, const tn_snapshot *snapshot,
+                                         const tn_unrelated *unrelated) TN_NEVER_NULL TN_MUST_CHECK;
+
 /* plan_filter.c: conditions, order and limits of the whole tree. */
 const tn_error *tn_plan_conditions(tn_planner *planner, tn_plan_node *root) TN_MUST_CHECK;
 const tn_error *tn_plan_orders(tn_planner *planner, tn_plan_node *root) TN_MUST_CHECK;

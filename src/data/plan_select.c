@@ -113,22 +113,12 @@ origin_name(const struct branch *branch)
 static const tn_error *
 refuse_origin(const struct branch *branch, const tn_select_item *item)
 {
-    tn_arena *arena = branch->planner->arena;
-    const char *origin = origin_name(branch), *schema = branch->planner->request->schema;
+    const tn_unrelated unrelated = {.schema = branch->planner->request->schema,
+                                    .from = origin_name(branch),
+                                    .target = item->target,
+                                    .hint = item->hint};
 
-    return tn_plan_refuse(
-        arena,
-        (tn_error){
-            .status = 400,
-            .code = "PGRST200",
-            .message = tn_arena_printf(arena,
-                                       "Could not find a relationship between '%s' and '%s' in the "
-                                       "schema cache",
-                                       origin, item->target),
-            .details = tn_arena_printf(arena,
-                                       "Searched for a foreign key relationship between '%s' and "
-                                       "'%s' in the schema '%s', but no matches were found.",
-                                       origin, item->target, schema)});
+    return tn_plan_refuse_unrelated(branch->planner->arena, branch->planner->snapshot, &unrelated);
 }
 
 static const tn_error *

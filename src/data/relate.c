@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "data/nearest.h"
 #include "data/plan_private.h"
 
 /* What `from` is asked for. */
@@ -118,13 +119,60 @@ find_computed(const struct search *search)
 
 /* --- nothing found ---------------------------------------------------------------------------- */
 
-static const tn_error *
-refuse_none(const struct search *search)
+static bool
+is_related(const tn_relation *relation)
 {
-    tn_arena *arena = search->arena;
-    const char *from = search->from->name;
-    const char *hinted =
-        search->hint == NULL ? "" : tn_arena_printf(arena, " using the hint '%s'", search->hint);
+    return relation->relationship_count > 0 || relation->computed_count > 0;
+}
+
+/* Of what hangs at the relation, the name most like the one asked for; the name itself is none. */
+static const char *
+suggest_target(tn_arena *arena, const tn_unrelated *unrelated)
+{
+    const tn_relation *relation = unrelated->relation;
+    const char **names = tn_arena_alloc(arena, relation->relationship_count, sizeof(const char *));
+    const char *nearest;
+    size_t count = 0;
+
+    for (size_t i = 0; i < relation->relationship_count; i++) {
+        const tn_relation *to = relation->relationships[i]->to;
+
+        if (to->closed_because == NULL && is_same(to->schema, unrelated->schema))
+            names[count++] = to->name;
+    }
+    nearest = tn_nearest(arena, unrelated->target, names, count, true);
+    return nearest == NULL ? NULL
+                           : tn_arena_printf(arena, "Perhaps you meant '%s' instead of '%s'.",
+                                             nearest, unrelated->target);
+}
+
+/* Of the relations that something hangs at, the name most like this one. */
+static const char *
+suggest_origin(tn_arena *arena, const tn_snapshot *snapshot, const tn_unrelated *unrelated)
+{
+    size_t count, used = 0;
+    const tn_relation *const *relations = tn_snapshot_relations(snapshot, &count);
+    const char **names = tn_arena_alloc(arena, count, sizeof(const char *));
+    const char *nearest;
+
+    for (size_t i = 0; i < count; i++)
+        if (is_related(relations[i]) && relations[i]->closed_because == NULL &&
+            is_same(relations[i]->schema, unrelated->schema))
+            names[used++] = relations[i]->name;
+    nearest = tn_nearest(arena, unrelated->from, names, used, false);
+    return nearest == NULL ? NULL
+                           : tn_arena_printf(arena, "Perhaps you meant '%s' instead of '%s'.",
+                                             nearest, unrelated->from);
+}
+
+const tn_error *
+tn_plan_refuse_unrelated(tn_arena *arena, const tn_snapshot *snapshot,
+                         const tn_unrelated *unrelated)
+{
+    const char *hinted = unrelated->hint == NULL
+                             ? ""
+                             : tn_arena_printf(arena, " using the hint '%s'", unrelated->hint);
+    const bool knows_origin = unrelated->relation != NULL && is_related(unrelated->relation);
 
     return tn_plan_refuse(
         arena,
@@ -134,11 +182,26 @@ refuse_none(const struct search *search)
             .message = tn_arena_printf(arena,
                                        "Could not find a relationship between '%s' and '%s' in the "
                                        "schema cache",
-                                       from, search->target),
-            .details = tn_arena_printf(arena,
-                                       "Searched for a foreign key relationship between '%s' and "
-                                       "'%s'%s in the schema '%s', but no matches were found.",
-                                       from, search->target, hinted, search->from->schema)});
+                                       unrelated->from, unrelated->target),
+            .details =
+                tn_arena_printf(arena,
+                                "Searched for a foreign key relationship between '%s' and "
+                                "'%s'%s in the schema '%s', but no matches were found.",
+                                unrelated->from, unrelated->target, hinted, unrelated->schema),
+            .hint = knows_origin ? suggest_target(arena, unrelated)
+                                 : suggest_origin(arena, snapshot, unrelated)});
+}
+
+static const tn_error *
+refuse_none(const struct search *search)
+{
+    const tn_unrelated unrelated = {.schema = search->from->schema,
+                                    .from = search->from->name,
+                                    .relation = search->from,
+                                    .target = search->target,
+                                    .hint = search->hint};
+
+    return tn_plan_refuse_unrelated(search->arena, search->snapshot, &unrelated);
 }
 
 /* --- several found ---------------------------------------------------------------------------- */
