@@ -158,9 +158,10 @@ static bool
 send_context(tn_pipeline *p)
 {
     const tn_db_context *context = p->context;
-    const bool has_more = context->cookies != NULL || context->search_path != NULL ||
-                          context->time_zone != NULL || context->settings != NULL;
-    const tn_statement *statement = has_more ? &tn_sql_context_more : &tn_sql_context;
+    const tn_statement *statement =
+        context->settings != NULL || context->time_zone != NULL    ? &tn_sql_context_all
+        : context->cookies != NULL || context->search_path != NULL ? &tn_sql_context_more
+                                                                   : &tn_sql_context;
     char statement_timeout[24], lock_timeout[24];
     const char *parameters[] = {
         role_of(p),
