@@ -1,0 +1,100 @@
+/* data/sql.c: the door of the SQL stage */
+#include "data/sql.h"
+
+#include "data/sql_private.h"
+
+static void
+add_answer(tn_sql_writer *writer)
+{
+    switch (writer->plan->kind) {
+    case TN_PLAN_READ:
+        tn_sql_answer_read(writer);
+        return;
+    case TN_PLAN_CALL:
+        tn_sql_answer_call(writer);
+        return;
+    case TN_PLAN_INSERT:
+    case TN_PLAN_UPDATE:
+    case TN_PLAN_PUT:
+    case TN_PLAN_DELETE:
+        tn_sql_answer_write(writer);
+        return;
+    }
+}
+
+void
+tn_data_sql_answer(tn_arena *arena, const tn_data_plan *plan, tn_data_sql *sql)
+{
+    tn_sql_writer writer;
+
+    tn_sql_begin(&writer, arena, plan);
+    add_answer(&writer);
+    tn_sql_end(&writer, sql);
+}
+
+/* Rows of a call are read like those of a relation. */
+static void
+begin_read(tn_sql_writer *writer, tn_arena *arena, const tn_data_plan *plan)
+{
+    tn_sql_begin(writer, arena, plan);
+    writer->source = plan->kind == TN_PLAN_CALL ? TN_SQL_CALL : TN_SQL_RELATION;
+}
+
+void
+tn_data_sql_lines(tn_arena *arena, const tn_data_plan *plan, tn_data_sql *sql, const char **header)
+{
+    const tn_sql_select select = {.node = plan->root};
+    const bool is_csv = plan->media.media == TN_MEDIA_CSV;
+    tn_sql_writer writer;
+
+    begin_read(&writer, arena, plan);
+    tn_sql_add(&writer, "select ");
+    if (is_csv)
+        tn_sql_csv_line(&writer, "\"tenon.rows\".*", false);
+    else
+        tn_sql_add(&writer, "row_to_json(\"tenon.rows\".*)::text");
+    tn_sql_add(&writer, " from (");
+    tn_sql_rows(&writer, &select);
+    tn_sql_add(&writer, ") as \"tenon.rows\"");
+    tn_sql_end(&writer, sql);
+    *header = is_csv ? tn_sql_csv_header(arena, plan->root) : NULL;
+}
+
+void
+tn_data_sql_count(tn_arena *arena, const tn_data_plan *plan, tn_data_sql *sql)
+{
+    tn_sql_writer writer;
+
+    begin_read(&writer, arena, plan);
+    tn_sql_matches(&writer, "count(*)");
+    tn_sql_end(&writer, sql);
+}
+
+void
+tn_data_sql_estimate(tn_arena *arena, const tn_data_plan *plan, tn_data_sql *sql)
+{
+    tn_sql_writer writer;
+
+    begin_read(&writer, arena, plan);
+    tn_sql_add(&writer, "explain (format json) ");
+    tn_sql_matches(&writer, "1");
+    tn_sql_end(&writer, sql);
+}
+
+void
+tn_data_sql_explain(tn_arena *arena, const tn_data_plan *plan, tn_data_sql *sql)
+{
+    const tn_plan_options *options = &plan->media.plan;
+    tn_sql_writer writer;
+
+    tn_sql_begin(&writer, arena, plan);
+    tn_sql_add(&writer, "explain (");
+    tn_sql_add(&writer, options->analyze ? "analyze, " : "");
+    tn_sql_add(&writer, options->verbose ? "verbose, " : "");
+    tn_sql_add(&writer, options->settings ? "settings, " : "");
+    tn_sql_add(&writer, options->buffers ? "buffers, " : "");
+    tn_sql_add(&writer, options->wal ? "wal, " : "");
+    tn_sql_add(&writer, options->is_json ? "format json) " : "format text) ");
+    add_answer(&writer);
+    tn_sql_end(&writer, sql);
+}

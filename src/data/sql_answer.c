@@ -1,0 +1,306 @@
+/* data/sql_answer.c: what all answers share: counts, body, checks, and what the rows are like
+ *
+ * Checks are part of the statement, so that what must not have happened is rolled back in the same
+ * round trip. They stand beside count(*), so that everything has been done when they are made, and
+ * so do the settings that functions and triggers may have made for the response.
+ */
+#include <string.h>
+
+#include "data/sql_private.h"
+
+static void
+add_total(tn_sql_writer *writer)
+{
+    const tn_data_plan *plan = writer->plan;
+    /* a call's rows are there to be counted when it has given several */
+    const bool is_filtered = plan->kind == TN_PLAN_READ ||
+                             (plan->kind == TN_PLAN_CALL && writer->source == TN_SQL_COMMON);
+
+    if (plan->count == TN_COUNT_EXACT && is_filtered) {
+        tn_sql_add(writer, "(");
+        tn_sql_matches(writer, "count(*)");
+        tn_sql_add(writer, ")");
+    } else if (plan->count == TN_COUNT_EXACT) {
+        tn_sql_add(writer, "count(*)");
+    } else if (plan->count == TN_COUNT_ESTIMATED && plan->kind == TN_PLAN_READ &&
+               plan->max_rows > 0) {
+        tn_sql_add(writer, "(select count(*) from (");
+        tn_sql_matches(writer, "1");
+        tn_sql_add(writer, " limit ");
+        tn_sql_number(writer, plan->max_rows + 1);
+        tn_sql_add(writer, ") as \"tenon.matches\")");
+    } else {
+        tn_sql_add(writer, "null::bigint");
+    }
+}
+
+/* --- checks ------------------------------------------------------------------------------------
+ */
+
+static void
+add_failure(tn_sql_writer *writer, const tn_sql_failure *failure)
+{
+    tn_sql_add(writer, " then (");
+    tn_sql_fail(writer, failure);
+    tn_sql_add(writer, " is null)::int");
+}
+
+/* All rows that match must have had the version that the client knows, and there must be one. */
+static void
+add_version_check(tn_sql_writer *writer)
+{
+    static const tn_sql_failure changed = {412, "precondition_failed",
+                                           "the row is not the one that If-Match names", NULL};
+
+    tn_sql_add(writer, " when count(*) = 0");
+    if (strcmp(writer->plan->if_match, "*") != 0) {
+        const tn_sql_source source = writer->source;
+
+        writer->source = TN_SQL_RELATION;
+        tn_sql_add(writer, " or count(*) <> (");
+        tn_sql_matches(writer, "count(*)");
+        tn_sql_add(writer, ")");
+        writer->source = source;
+    }
+    add_failure(writer, &changed);
+}
+
+static void
+add_checks(tn_sql_writer *writer, const tn_sql_answer *answer)
+{
+    static const tn_sql_failure mismatch = {
+        400, "PGRST115", "Payload values do not match URL in primary key column(s)", NULL};
+    static const tn_sql_failure too_many = {
+        400, "PGRST124", "Query result exceeds max-affected preference constraint",
+        "format('The query affects %s rows', count(*))"};
+    static const tn_sql_failure plural = {406, "PGRST116",
+                                          "JSON object requested, multiple (or no) rows returned",
+                                          "format('The result contains %s rows', count(*))"};
+
+    if (writer->plan->kind == TN_PLAN_PUT) {
+        tn_sql_add(writer, " when count(*) <> 1");
+        add_failure(writer, &mismatch);
+    }
+    if (writer->plan->if_match != NULL)
+        add_version_check(writer);
+    if (writer->plan->has_max_affected) {
+        tn_sql_add(writer, " when count(*) > ");
+        tn_sql_number(writer, writer->plan->max_affected);
+        add_failure(writer, &too_many);
+    }
+    if (answer->is_checked) {
+        tn_sql_add(writer, " when count(*) <> 1");
+        add_failure(writer, &plural);
+    }
+}
+
+static void
+add_rows(tn_sql_writer *writer, const tn_sql_answer *answer)
+{
+    const tn_data_plan *plan = writer->plan;
+
+    if (plan->kind != TN_PLAN_PUT && plan->if_match == NULL && !plan->has_max_affected &&
+        !answer->is_checked) {
+        tn_sql_add(writer, "count(*)");
+        return;
+    }
+    tn_sql_add(writer, "case");
+    add_checks(writer, answer);
+    tn_sql_add(writer, " else count(*) end");
+}
+
+/* --- the body ----------------------------------------------------------------------------------
+ */
+
+static const char *
+row_of(const tn_sql_answer *answer)
+{
+    if (answer->is_scalar)
+        return "\"tenon.rows\".\"tenon.value\"";
+    return answer->has_version ? "\"tenon.rows\".\"tenon.row\"" : "\"tenon.rows\".*";
+}
+
+/* RFC 4180 section 2: quotes around it, and doubled within. */
+static const char *
+csv_field(tn_arena *arena, const char *name)
+{
+    PQExpBuffer field = tn_arena_buffer(arena);
+
+    appendPQExpBufferChar(field, '"');
+    for (; *name != '\0'; name++) {
+        if (*name == '"')
+            appendPQExpBufferChar(field, '"');
+        appendPQExpBufferChar(field, *name);
+    }
+    appendPQExpBufferChar(field, '"');
+    return tn_buffer_text(field);
+}
+
+const char *
+tn_sql_csv_header(tn_arena *arena, const tn_plan_node *node)
+{
+    PQExpBuffer line = tn_arena_buffer(arena);
+    const char *comma = "";
+
+    for (size_t i = 0; i < node->column_count + node->child_count; i++) {
+        const tn_plan_node *child =
+            i < node->column_count ? NULL : node->children[i - node->column_count];
+        const char *name = child == NULL ? node->columns[i].member : child->member;
+
+        if (child != NULL && child->is_hidden)
+            continue;
+        appendPQExpBufferStr(line, comma);
+        comma = ",";
+        if (child != NULL && child->is_spread)
+            name = tn_sql_csv_header(arena, child);
+        else if (strpbrk(name, "\",\r\n") != NULL)
+            name = csv_field(arena, name);
+        appendPQExpBufferStr(line, name);
+    }
+    return tn_buffer_text(line);
+}
+
+/* A row as PostgreSQL writes it, without its parentheses, is a line of CSV. */
+void
+tn_sql_csv_line(tn_sql_writer *writer, const char *row, bool is_scalar)
+{
+    if (is_scalar) {
+        tn_sql_add(writer, row);
+        tn_sql_add(writer, "::text");
+        return;
+    }
+    tn_sql_add(writer, "substring((");
+    tn_sql_add(writer, row);
+    tn_sql_add(writer, ")::text from 2 for length((");
+    tn_sql_add(writer, row);
+    tn_sql_add(writer, ")::text) - 2)");
+}
+
+static void
+add_csv(tn_sql_writer *writer, const tn_sql_answer *answer)
+{
+    tn_sql_add(writer, "case when count(*) = 0 then '' else ");
+    tn_sql_value(writer,
+                 answer->is_scalar ? writer->plan->root->alias
+                                   : tn_sql_csv_header(writer->arena, writer->plan->root),
+                 "text");
+    tn_sql_add(writer, " || chr(10) || string_agg(coalesce(");
+    tn_sql_csv_line(writer, row_of(answer), answer->is_scalar);
+    tn_sql_add(writer, ", ''), chr(10)) end");
+}
+
+static void
+add_geojson(tn_sql_writer *writer, const char *row)
+{
+    tn_sql_add(writer, "json_build_object('type', 'FeatureCollection', 'features', "
+                       "coalesce(json_agg(ST_AsGeoJSON(");
+    tn_sql_add(writer, row);
+    tn_sql_add(writer, ")::json), '[]'))::text");
+}
+
+static void
+add_json(tn_sql_writer *writer, const tn_sql_answer *answer, const char *row)
+{
+    const tn_media media = writer->plan->media.media;
+    const bool is_stripped = media == TN_MEDIA_OBJECT_STRIPPED || media == TN_MEDIA_ARRAY_STRIPPED;
+    const bool is_one = answer->is_one || answer->is_checked;
+
+    if (is_one)
+        tn_sql_add(writer, is_stripped ? "string_agg(json_strip_nulls(to_json("
+                                       : "string_agg(coalesce(to_json(");
+    else
+        tn_sql_add(writer,
+                   is_stripped ? "json_strip_nulls(coalesce(json_agg(" : "coalesce(json_agg(");
+    tn_sql_add(writer, row);
+    if (is_one)
+        tn_sql_add(writer, is_stripped ? "))::text, '')" : "), 'null')::text, '')");
+    else
+        tn_sql_add(writer, is_stripped ? "), '[]'))::text" : "), '[]')::text");
+}
+
+static void
+add_body(tn_sql_writer *writer, const tn_sql_answer *answer)
+{
+    const tn_data_plan *plan = writer->plan;
+    const tn_media media =
+        plan->media.media == TN_MEDIA_PLAN ? plan->media.plan.of : plan->media.media;
+
+    if (!answer->has_body)
+        tn_sql_add(writer, "null::text");
+    else if (media == TN_MEDIA_CSV)
+        add_csv(writer, answer);
+    else if (media == TN_MEDIA_GEOJSON)
+        add_geojson(writer, row_of(answer));
+    else
+        add_json(writer, answer, row_of(answer));
+}
+
+/* --- the rest ----------------------------------------------------------------------------------
+ */
+
+/* Rows that were there before have been counted by the statement: see sql_write.c. */
+static void
+add_inserted(tn_sql_writer *writer, const tn_sql_answer *answer)
+{
+    if (answer->counts_updated)
+        tn_sql_add(writer, "greatest(0, count(*) - coalesce(nullif(current_setting("
+                           "'tenon.updated', true), ''), '0')::bigint)");
+    else
+        tn_sql_add(writer, answer->counts_inserted ? "count(*)" : "null::bigint");
+}
+
+static void
+add_location(tn_sql_writer *writer, const tn_sql_answer *answer)
+{
+    const tn_relation *relation = writer->plan->root->relation;
+
+    if (!answer->has_location) {
+        tn_sql_add(writer, "null::text");
+        return;
+    }
+    tn_sql_add(writer, "case count(*) when 1 then json_build_object(");
+    for (size_t i = 0; i < relation->key_count; i++) {
+        tn_sql_add(writer, i == 0 ? "" : ", ");
+        tn_sql_value(writer, relation->key[i], "text");
+        tn_sql_add(writer, ", max(");
+        tn_sql_names(writer, "tenon.rows", relation->key[i]);
+        tn_sql_add(writer, ")");
+    }
+    tn_sql_add(writer, ")::text end");
+}
+
+void
+tn_sql_answer_columns(tn_sql_writer *writer, const tn_sql_answer *answer)
+{
+    tn_sql_add(writer, "select ");
+    add_total(writer);
+    tn_sql_add(writer, ", ");
+    add_rows(writer, answer);
+    tn_sql_add(writer, ", ");
+    add_body(writer, answer);
+    tn_sql_add(writer, ", nullif(current_setting('response.headers', true), '')"
+                       ", nullif(current_setting('response.status', true), ''), ");
+    add_inserted(writer, answer);
+    tn_sql_add(writer, ", ");
+    add_location(writer, answer);
+    tn_sql_add(writer, answer->has_version
+                           ? ", case count(*) when 1 then max(\"tenon.rows\".\"tenon.version\") end"
+                           : ", null::text");
+}
+
+void
+tn_sql_answer_read(tn_sql_writer *writer)
+{
+    const tn_data_plan *plan = writer->plan;
+    const tn_sql_answer answer = {
+        .has_body = plan->has_body,
+        .has_version = plan->has_etag && !plan->root->is_aggregated,
+        .is_checked = plan->is_single,
+    };
+    const tn_sql_select select = {.node = plan->root, .has_version = answer.has_version};
+
+    tn_sql_answer_columns(writer, &answer);
+    tn_sql_add(writer, " from (");
+    tn_sql_rows(writer, &select);
+    tn_sql_add(writer, ") as \"tenon.rows\"");
+}
