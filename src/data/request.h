@@ -1,0 +1,111 @@
+/* data/request.h: one request to the data API on its way: read, planned, run, answered
+ *
+ * The stages of this room meet here. A request is read once into a tn_data_request, which also says
+ * who asks; each step takes what the one before made. A batch makes a request of its own for each
+ * of its operations and goes the same way.
+ *
+ * Threads: one request, one thread.
+ */
+#ifndef TN_DATA_REQUEST_H
+#define TN_DATA_REQUEST_H
+
+#include "data/plan.h"
+#include "data/sql.h"
+#include "identity/ctx.h"
+
+/* What an area keeps in a process. */
+typedef struct tn_data_state {
+    tn_arena *arena;
+    const char *const *schemas;      /* data.schemas */
+    const char *const *search_paths; /* beside each; NULL: the database's own fits */
+    size_t schema_count;
+    const char *pre_request_schema, *pre_request_name; /* data.pre_request; NULL: none */
+} tn_data_state;
+
+static inline const tn_data_state *
+tn_data_state_of(const tn_ctx *c)
+{
+    return c->state;
+}
+
+typedef struct tn_data_request {
+    tn_ctx *c;
+    const tn_request *http; /* the client's, or one made for a step of a batch */
+    bool is_plain;          /* /api/db: `column=value` is equality */
+    bool is_call;           /* of a function */
+    bool is_get, is_head;   /* is_get: HEAD as well */
+    const char *name;       /* of the relation or function */
+    const char *path;       /* "/stock", "/rpc/add": still encoded, without the area's prefix */
+
+    /* who asks (caller.c) */
+    const char *role, *tenant_id, *claims;
+    bool is_anonymous; /* the role is anon, token or not */
+
+    /* what for */
+    size_t schema_index; /* in tn_data_state */
+    const char *schema;
+    bool names_schema; /* it was asked for by name, or there are several */
+    tn_prefer prefer;  /* only what has an effect */
+    tn_accepted media;
+    tn_data_query query;
+    tn_data_body body;
+    bool has_range;
+    int64_t range_first, range_last;
+    const char *if_match, *if_none_match; /* if_match: version without quotes, "*", or NULL */
+    bool rolls_back;
+    const tn_snapshot *snapshot;
+} tn_data_request;
+
+/* What the transaction gave. */
+typedef struct tn_data_answer {
+    const tn_rows *rows;
+    const tn_rows *estimate; /* EXPLAIN of what matches; NULL: not asked for */
+} tn_data_answer;
+
+/* caller.c: role, tenant and claims of who asks: nobody is anon of data.default_tenant. 401
+ * PGRST301 to 303 for bad tokens and where nobody may ask. */
+const tn_error *tn_data_caller(tn_data_request *r) TN_MUST_CHECK;
+
+/* read.c: everything of the request, in the order in which PostgREST finds faults. The members c,
+ * http, name and is_call are given. */
+const tn_error *tn_data_read(tn_data_request *r) TN_MUST_CHECK;
+
+/* run.c: the plan, once more with a fresh catalog when something was not found. */
+const tn_error *tn_data_plan_of(tn_data_request *r, tn_data_plan *plan) TN_MUST_CHECK;
+/* The transaction's context for this plan; the request and the plan outlive it. */
+void tn_data_work_of(const tn_data_request *r, const tn_data_plan *plan, tn_db_context *context,
+                     tn_db_work *work);
+/* One transaction, one round trip. */
+const tn_error *tn_data_run(tn_data_request *r, const tn_data_plan *plan,
+                            tn_data_answer *answer) TN_MUST_CHECK;
+/* The error for this caller: what anon may not do is 401. */
+const tn_error *tn_data_error_for(const tn_data_request *r, const tn_error *error) TN_MUST_CHECK;
+
+/* response.c: status, header fields and body. */
+const tn_error *tn_data_respond(tn_data_request *r, const tn_data_plan *plan,
+                                const tn_data_answer *answer) TN_MUST_CHECK;
+/* Its parts, for answers that are made otherwise. */
+const char *tn_data_applied(const tn_data_request *r, const tn_data_plan *plan);
+void tn_data_profile_header(const tn_data_request *r);
+
+/* range.c: the page of an answer. */
+typedef struct tn_page {
+    int64_t first, count; /* rows before it, rows in it */
+    bool has_total;
+    int64_t total;
+} tn_page;
+/* "0-9/200", or with a star where nothing is known or there. */
+const char *tn_page_content_range(tn_arena *arena, const tn_page *page) TN_NEVER_NULL;
+/* 200, 206, or 416 when it begins behind the last row. */
+int tn_page_status(const tn_page *page);
+/* `Range: 0-9` (RFC 7233 with rows as the unit, which is not named); false: there is none. */
+bool tn_range_parse(const char *header, int64_t *first, int64_t *last);
+
+/* handlers */
+const tn_error *tn_data_relation(tn_ctx *c);
+const tn_error *tn_data_call(tn_ctx *c);
+const tn_error *tn_data_options(tn_ctx *c);
+const tn_error *tn_data_call_options(tn_ctx *c);
+const tn_error *tn_data_root_options(tn_ctx *c);
+
+#endif
