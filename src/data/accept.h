@@ -29,7 +29,8 @@ typedef struct tn_plan_options {
 
 typedef struct tn_accepted {
     tn_media media;
-    const char *name;     /* as asked for, without parameters and quality: "text/html" */
+    const char *name; /* as asked for, without parameters and quality: "text/html" */
+    bool is_any;      /* of all types, or no header: JSON unless a handler makes something else */
     tn_plan_options plan; /* of TN_MEDIA_PLAN */
 } tn_accepted;
 
