@@ -3,6 +3,7 @@
 
 #include "auth/auth.h"
 #include "chat/chat.h"
+#include "data/data.h"
 #include "jobs/jobs.h"
 
 /* What is under no area's prefix: nothing, said in our own dialect. */
@@ -13,6 +14,8 @@ static const tn_area elsewhere = {
 static const tn_area *const areas[] = {
     &tn_auth_area,
     &tn_chat_area,
+    &tn_data_area,
+    &tn_data_plain_area,
     &elsewhere,
     NULL,
 };
