@@ -2,15 +2,15 @@
 #
 # A fuzz target searches for input that breaks its property when it is built with --enable-fuzzers (and
 # CC=clang); otherwise it replays t/fuzz/corpus/<name>/. t/run knows which of the two it has.
-unit_tests = t/unit/address t/unit/arena t/unit/buffer t/unit/cache t/unit/config t/unit/crypto \
-	t/unit/db_dynamic t/unit/db_error t/unit/db_listen t/unit/db_migration t/unit/db_pool t/unit/db_script t/unit/db_stream \
+unit_tests = t/unit/address t/unit/arena t/unit/buffer t/unit/cache t/unit/catalog t/unit/config t/unit/crypto \
+	t/unit/db_dynamic t/unit/data_plan t/unit/db_error t/unit/db_listen t/unit/db_migration t/unit/db_pool t/unit/db_script t/unit/db_stream \
 	t/unit/db_transaction t/unit/db_work t/unit/error \
 	t/unit/estimate t/unit/event_stream t/unit/message t/unit/model t/unit/provider \
 	t/unit/fetch t/unit/field t/unit/gate t/unit/json t/unit/key t/unit/limit t/unit/log t/unit/loop \
-	t/unit/metrics t/unit/principal t/unit/refresh_token t/unit/route t/unit/text t/unit/token t/unit/uuid
-thread_tests = t/threads/db_pool t/threads/live t/unit/cache t/unit/db_listen t/unit/db_pool t/unit/gate t/unit/limit t/unit/loop
+	t/unit/metrics t/unit/principal t/unit/refresh_token t/unit/route t/unit/text t/unit/token t/unit/uuid t/unit/view
+thread_tests = t/threads/db_pool t/threads/live t/unit/cache t/unit/catalog t/unit/db_listen t/unit/db_pool t/unit/gate t/unit/limit t/unit/loop
 fuzz_targets = t/fuzz/access_token t/fuzz/base64url t/fuzz/config t/fuzz/event_stream t/fuzz/field t/fuzz/json \
-	t/fuzz/provider_answer t/fuzz/refresh_token t/fuzz/request t/fuzz/text
+	t/fuzz/provider_answer t/fuzz/refresh_token t/fuzz/request t/fuzz/text t/fuzz/view
 
 # What tests are linked with; `tenon` itself has its own list.
 AM_CPPFLAGS += -I$(top_srcdir) -DTN_SOURCE_DIR='"$(abs_top_srcdir)"'
@@ -33,6 +33,7 @@ t_fuzz_json_SOURCES = t/fuzz/json.c $(fuzz_main)
 t_fuzz_refresh_token_SOURCES = t/fuzz/refresh_token.c $(fuzz_main)
 t_fuzz_request_SOURCES = t/fuzz/request.c $(fuzz_main)
 t_fuzz_text_SOURCES = t/fuzz/text.c $(fuzz_main)
+t_fuzz_view_SOURCES = t/fuzz/view.c $(fuzz_main)
 if FUZZERS
 fuzz_main =
 AM_LDFLAGS += -fsanitize=fuzzer-no-link
@@ -46,6 +47,7 @@ t_fuzz_json_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_refresh_token_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_request_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_text_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+t_fuzz_view_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 else
 fuzz_main = t/fuzz/replay.c
 endif

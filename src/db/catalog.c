@@ -15,6 +15,7 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "db/catalog_private.h"
+#include "db/error_private.h"
 #include "db/queries.h"
 
 #define FIRST_WAIT_MS 5000 /* for the first snapshot, while another thread reads it */
@@ -149,9 +150,14 @@ query_catalog(const tn_catalog *catalog, tn_arena *arena, bool with_zones, const
                                 {&read, TN_PARAMS(catalog->schemas), NULL, NULL},
                                 {&list_zones, TN_NO_PARAMS, NULL, NULL}};
     const tn_rows *results[] = {NULL, NULL, NULL};
+    const tn_db_work work = {.context = &nobody,
+                             .access = TN_READ_ONLY,
+                             .queries = queries,
+                             .count = with_zones ? 3 : 2,
+                             .results = results,
+                             .translate = tn_db_error_plain}; /* for the log */
 
-    TN_TRY(
-        tn_db_run(catalog->db, arena, &nobody, TN_READ_ONLY, queries, with_zones ? 3 : 2, results));
+    TN_TRY(tn_db_transact(catalog->db, arena, &work));
     *rows = results[1];
     *zones = results[2];
     return NULL;

@@ -147,6 +147,34 @@ letter_case_is_ascii(void **state)
     tn_arena_free(arena);
 }
 
+static void
+lists_are_split_at_commas(void **state)
+{
+    static const struct {
+        const char *text, *items[4];
+    } cases[] = {
+        {"", {NULL}},
+        {" , ,", {NULL}},
+        {"public", {"public"}},
+        {"public,ai", {"public", "ai"}},
+        {" a b ,\tc\n", {"a b", "c"}},
+        {"a,,b,", {"a", "b"}},
+    };
+    tn_arena *arena = tn_arena_new();
+
+    (void)state;
+    for (size_t i = 0; i < TN_COUNT(cases); i++) {
+        size_t count, wanted = 0;
+        const char *const *items = tn_text_split(arena, cases[i].text, &count);
+
+        TN_CASE("\"%s\"", cases[i].text);
+        for (; cases[i].items[wanted] != NULL; wanted++)
+            TN_CHECK_TEXT(wanted < count ? items[wanted] : NULL, cases[i].items[wanted]);
+        TN_CHECK(count == wanted);
+    }
+    tn_arena_free(arena);
+}
+
 int
 main(void)
 {
@@ -155,6 +183,7 @@ main(void)
         cmocka_unit_test(numbers_are_plain_and_in_range),
         cmocka_unit_test(urls_are_decoded_once),
         cmocka_unit_test(letter_case_is_ascii),
+        cmocka_unit_test(lists_are_split_at_commas),
     };
 
     return tn_unit_run("text", tests, TN_COUNT(tests));
