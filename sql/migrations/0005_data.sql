@@ -150,6 +150,18 @@ $$;
 comment on function tenon.sweep_request_answers() is 'Deletes answers that are kept no longer.';
 select tenon.run_as_platform('tenon.sweep_request_answers()');
 
+-- Whom a request may be: our own four, and what the operator has granted to the workers' login beside them.
+create function tenon.request_roles() returns table (oid oid, rolname name)
+    language sql stable set search_path = ''
+as $$
+    select r.oid, r.rolname from pg_catalog.pg_roles r
+     where r.rolname in ('anon', 'authenticated', 'agent', 'service_role')
+        or r.rolname not in ('tenon_authenticator', 'tenon_worker', 'tenon_platform')
+           and exists (select from pg_catalog.pg_roles a
+                        where a.rolname = 'tenon_authenticator' and not a.rolsuper and pg_has_role(a.oid, r.oid, 'member'))
+$$;
+comment on function tenon.request_roles() is 'The roles that requests may have.';
+
 -- What the app's developer has migrated, as tenon.migrations is for our own: `tenon migrate --app`.
 create table tenon.app_migrations (
     number     bigint      primary key,

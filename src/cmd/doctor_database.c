@@ -62,6 +62,17 @@ static const struct audit {
      "execute from public"},
     {&tn_sql_doctor_grants, "rls.grants", TN_WRONG,
      "no request role has rights that policies do not bind", "revoke it"},
+    {&tn_sql_doctor_event_trigger, "rls.event_trigger", TN_WRONG,
+     "new tables are protected as they are made, and the workers told of changes",
+     "Run tenon init again, as a superuser."},
+    {&tn_sql_doctor_natural_keys, "rls.keys", TN_WARN,
+     "no primary key is a value that tenants choose",
+     "make it (tenant_id, …): alter table OBJECT drop constraint …, add primary key (tenant_id, "
+     "…); keys to it name the tenant too"},
+    {&tn_sql_doctor_uniques, "rls.uniques", TN_WARN, "what is unique is so within a tenant",
+     "mend the reason, and then: select tenon.protect('OBJECT');"},
+    {&tn_sql_doctor_conflict_targets, "rls.conflicts", TN_WARN,
+     "functions that say on conflict name a key", "say on conflict (tenant_id, …)"},
 };
 
 /* Asks one query; NULL after saying that it failed. */
@@ -260,15 +271,6 @@ run_audits(tn_doctor *doctor, tn_session *session)
                TN_PARAMS(doctor->config->data.schemas));
     if (rows != NULL)
         say_rows(doctor, TN_WARN, "rls.tables", "select tenon.protect('OBJECT');", rows);
-    rows = ask(doctor, session, "rls.event_trigger", &tn_sql_doctor_event_trigger, TN_NO_PARAMS);
-    if (rows != NULL && tn_rows_count(rows) == 0)
-        tn_doctor_say(doctor, TN_WRONG, "rls.event_trigger",
-                      "Run tenon init again, as a superuser.",
-                      "new tables are not protected as they are made: the event trigger is missing "
-                      "or disabled");
-    else if (rows != NULL)
-        tn_doctor_say(doctor, TN_FINE, "rls.event_trigger", NULL,
-                      "new tables are protected as they are made");
 }
 
 static void

@@ -263,6 +263,10 @@ select m.name, 'is a member of ' || r.rolname
     or r.rolname in ('pg_read_all_data', 'pg_write_all_data', 'pg_read_server_files', 'pg_write_server_files',
                      'pg_execute_server_program', 'pg_signal_backend')
 union all
+select r.rolname, 'can be taken by requests, and no policy binds it'
+  from tenon.request_roles() q join pg_catalog.pg_roles r on r.oid = q.oid
+ where (r.rolsuper or r.rolbypassrls) and r.rolname not in ('anon', 'authenticated', 'agent', 'service_role')
+union all
 select r.rolname, 'cannot become ' || m.name
   from pg_catalog.pg_roles r
   cross join unnest(array['anon', 'authenticated', 'agent', 'service_role', 'tenon_worker', 'tenon_platform']::name[]) as m (name)
@@ -270,7 +274,15 @@ select r.rolname, 'cannot become ' || m.name
  where r.rolname = 'tenon_authenticator' and not pg_has_role(r.oid, b.oid, 'member')
 
 -- name: doctor_event_trigger
-select 1 from pg_catalog.pg_event_trigger where evtname = 'tenon_auto_protect' and evtenabled in ('O', 'A')
+select w.name,
+       case when e.evtname is null then 'is missing'
+            when e.evtenabled not in ('O', 'A') then 'is disabled'
+            else 'is of an older release' end
+  from unnest(array['tenon_auto_protect', 'tenon_keep_walls', 'tenon_notify_catalog', 'tenon_notify_catalog_drop']) as w (name)
+  left join pg_catalog.pg_event_trigger e on e.evtname = w.name
+ where e.evtname is null or e.evtenabled not in ('O', 'A')
+    or (e.evtname = 'tenon_auto_protect' and not e.evttags @> array['CREATE INDEX', 'ALTER POLICY'])
+ order by 1
 
 -- name: doctor_signing_keys
 select count(*) filter (where status = 'active'), count(*) filter (where status = 'next') from tenon.signing_keys
@@ -285,10 +297,10 @@ select c.oid::regclass::text,
    and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
    and not (c.relrowsecurity and c.relforcerowsecurity)
    and (exists (select from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped)
-        or exists (select from pg_catalog.pg_roles r
-                    where r.rolname in ('anon', 'authenticated', 'agent', 'service_role')
-                      and has_schema_privilege(r.oid, n.oid, 'usage')
-                      and has_table_privilege(r.oid, c.oid, 'select, insert, update, delete')))
+        or exists (select from tenon.request_roles() r
+                    where has_schema_privilege(r.oid, n.oid, 'usage')
+                      and (has_table_privilege(r.oid, c.oid, 'select, insert, update, delete')
+                           or has_any_column_privilege(r.oid, c.oid, 'select, insert, update'))))
  order by 1
 
 -- name: doctor_tables_without_wall
@@ -313,9 +325,9 @@ select c.oid::regclass::text, 'has no tenant_id: only its own policies keep tena
    and not c.relispartition
    and not exists (select from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped)
    and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
-   and exists (select from pg_catalog.pg_roles r
-                where r.rolname in ('anon', 'authenticated', 'agent', 'service_role')
-                  and has_table_privilege(r.oid, c.oid, 'select, insert, update, delete'))
+   and exists (select from tenon.request_roles() r
+                where (has_table_privilege(r.oid, c.oid, 'select, insert, update, delete')
+                       or has_any_column_privilege(r.oid, c.oid, 'select, insert, update')))
  order by 1
 
 -- name: doctor_views
@@ -330,10 +342,10 @@ select c.oid::regclass::text,
    and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
    and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
    and not (c.relkind = 'v' and exists (select from unnest(c.reloptions) o where o in ('security_invoker=true', 'security_invoker=on', 'security_invoker=1', 'security_invoker=yes')))
-   and exists (select from pg_catalog.pg_roles r
-                where r.rolname in ('anon', 'authenticated', 'agent', 'service_role')
-                  and has_schema_privilege(r.oid, n.oid, 'usage')
-                  and has_table_privilege(r.oid, c.oid, 'select, insert, update, delete'))
+   and exists (select from tenon.request_roles() r
+                where has_schema_privilege(r.oid, n.oid, 'usage')
+                  and (has_table_privilege(r.oid, c.oid, 'select, insert, update, delete')
+                       or has_any_column_privilege(r.oid, c.oid, 'select, insert, update')))
  order by 1
 
 -- name: doctor_functions
@@ -346,9 +358,8 @@ select p.oid::regprocedure::text,
  where p.prosecdef
    and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
    and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
-   and exists (select from pg_catalog.pg_roles r
-                where r.rolname in ('anon', 'authenticated', 'agent', 'service_role')
-                  and has_schema_privilege(r.oid, n.oid, 'usage') and has_function_privilege(r.oid, p.oid, 'execute'))
+   and exists (select from tenon.request_roles() r
+                where has_schema_privilege(r.oid, n.oid, 'usage') and has_function_privilege(r.oid, p.oid, 'execute'))
    and (o.rolsuper or o.rolbypassrls
         or not exists (select from unnest(p.proconfig) s where s like 'search_path=%'))
  order by 1
@@ -362,11 +373,69 @@ select c.oid::regclass::text, r.rolname || ' may ' || right_name || ' it'
   cross join unnest(array['truncate', 'trigger']) as right_name
  where c.relkind in ('r', 'p') and c.relpersistence <> 't'
    and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
-   and r.rolname in ('anon', 'authenticated', 'agent', 'service_role', 'tenon_worker')
+   and (r.rolname = 'tenon_worker' or r.oid in (select q.oid from tenon.request_roles() q))
    and has_table_privilege(r.oid, c.oid, right_name)
 union all
 select 'schema ' || n.nspname, r.rolname || ' may create in it'
-  from pg_catalog.pg_namespace n cross join pg_catalog.pg_roles r
- where n.nspname !~ '^pg_' and r.rolname in ('anon', 'authenticated', 'agent', 'service_role')
+  from pg_catalog.pg_namespace n cross join tenon.request_roles() r
+ where n.nspname !~ '^pg_'
    and has_schema_privilege(r.oid, n.oid, 'create')
+ order by 1, 2
+
+-- name: doctor_natural_keys
+-- A primary key stays as people write it. One of values that the database makes (identity, default, uuid) never meets another tenant's,
+-- nor does one with a key to another protected table in it.
+select c.oid::regclass::text, format('has the primary key (%s), which only one tenant can have', k.columns)
+  from pg_catalog.pg_class c
+  join pg_catalog.pg_policy wall on wall.polrelid = c.oid and wall.polname = 'tenon_tenant'
+  join pg_catalog.pg_index i on i.indrelid = c.oid and i.indisprimary
+  cross join lateral (
+       select string_agg(quote_ident(a.attname), ', ' order by n.position) as columns,
+              bool_or(a.attname = 'tenant_id' or a.attidentity <> '' or a.atthasdef or a.atttypid = 'uuid'::regtype
+                      or exists (select from pg_catalog.pg_constraint f
+                                   join pg_catalog.pg_policy p on p.polrelid = f.confrelid and p.polname = 'tenon_tenant'
+                                  where f.contype = 'f' and f.conrelid = c.oid and a.attnum = any (f.conkey))) as made
+         from unnest(i.indkey::int2[]) with ordinality as n (number, position)
+         join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = n.number
+        where n.position <= i.indnkeyatts) as k
+ where c.relnamespace::regnamespace::text not in ('tenon', 'auth', 'ai', 'storage') and not c.relispartition and not k.made
+ order by 1
+
+-- name: doctor_uniques
+select c.oid::regclass::text, format('keeps %s unique over all tenants: %s', x.relname,
+       case when exists (select from pg_catalog.pg_constraint f where f.contype = 'f' and f.conindid = i.indexrelid)
+            then 'a foreign key refers to it'
+            when i.indisreplident then 'it is the replica identity'
+            when i.indisexclusion and not exists (select from pg_catalog.pg_opclass o
+                                                   where o.opcmethod = x.relam and o.opcintype = 'uuid'::regtype and o.opcdefault)
+            then 'without the extension btree_gist it cannot be otherwise'
+            else 'it was made while tenon.auto_protect was off' end)
+  from pg_catalog.pg_class c
+  join pg_catalog.pg_policy wall on wall.polrelid = c.oid and wall.polname = 'tenon_tenant'
+  join pg_catalog.pg_index i on i.indrelid = c.oid and (i.indisunique or i.indisexclusion) and not i.indisprimary
+  join pg_catalog.pg_class x on x.oid = i.indexrelid and not x.relispartition
+ where c.relnamespace::regnamespace::text not in ('tenon', 'auth', 'ai', 'storage')
+   and not exists (select from unnest(i.indkey::int2[]) with ordinality as n (number, position)
+                     join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = n.number
+                    where n.position <= i.indnkeyatts and a.attname = 'tenant_id')
+ order by 1, 2
+
+-- name: doctor_conflict_targets
+-- In bodies of functions, which PostgreSQL looks at when they are called.
+select p.oid::regprocedure::text, format('says on conflict (%s), and nothing is unique in that alone', btrim(target[1]))
+  from pg_catalog.pg_proc p
+  join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+  join pg_catalog.pg_language l on l.oid = p.prolang and l.lanname in ('sql', 'plpgsql')
+ cross join regexp_matches(p.prosrc, 'on\s+conflict\s*\(([\w\s,"]+)\)', 'gi') as target
+ where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'tenon', 'auth', 'ai', 'storage')
+   and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
+   and not exists (
+       select from pg_catalog.pg_index i
+        where i.indisunique
+          and (select array_agg(lower(a.attname) collate "C" order by lower(a.attname) collate "C")
+                 from unnest(i.indkey::int2[]) with ordinality as k (number, position)
+                 join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.number
+                where k.position <= i.indnkeyatts)
+              = (select array_agg(lower(btrim(c, E' "\n\t\r')) collate "C" order by lower(btrim(c, E' "\n\t\r')) collate "C")
+                   from regexp_split_to_table(target[1], ',') as c))
  order by 1, 2
