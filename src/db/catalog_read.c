@@ -129,6 +129,12 @@ list_text(json_object *list, size_t i)
     return item == NULL ? NULL : json_object_get_string(item);
 }
 
+static int64_t
+list_int(json_object *list, size_t i)
+{
+    return json_object_get_int64(json_object_array_get_idx(list, i));
+}
+
 static bool
 list_bool(json_object *list, size_t i)
 {
@@ -153,7 +159,7 @@ read_numbers(const struct reading *r, json_object *list, size_t *count)
 
     *count = list_length(list);
     for (size_t i = 0; i < *count; i++)
-        numbers[i] = (int16_t)json_object_get_int(json_object_array_get_idx(list, i));
+        numbers[i] = (int16_t)list_int(list, i);
     return numbers;
 }
 
@@ -222,25 +228,38 @@ max_length(const struct type *type, int modifier)
     return is_sized && modifier > 4 ? modifier - 4 : 0;
 }
 
+enum { /* what the query's list of columns says of each */
+       COLUMN_NUMBER,
+       COLUMN_NAME,
+       COLUMN_TYPE,
+       COLUMN_TEXT, /* of the type */
+       COLUMN_MODIFIER,
+       COLUMN_NOT_NULL,
+       COLUMN_IDENTITY,  /* "a"lways, by "d"efault, or "" */
+       COLUMN_GENERATED, /* "s"tored, or "" */
+       COLUMN_DEFAULT,
+       COLUMN_COMMENT
+};
+
 static void
-read_attribute(const struct reading *r, json_object *object, tn_attribute *attribute)
+read_attribute(const struct reading *r, json_object *column, tn_attribute *attribute)
 {
-    const struct type *type = find_type(r, read_oid(object, "type"));
-    const char identity = read_char(object, "identity");
-    const char *text = tn_json_text(object, "text", "");
+    const struct type *type = find_type(r, (uint32_t)list_int(column, COLUMN_TYPE));
+    const char identity = list_text(column, COLUMN_IDENTITY)[0];
+    const char *text = list_text(column, COLUMN_TEXT);
 
     *attribute = type->as;
-    attribute->name = keep(r, object, "name");
+    attribute->name = tn_arena_text(r->arena, list_text(column, COLUMN_NAME));
     attribute->type =
         strcmp(text, type->as.base_type) == 0 ? type->as.base_type : tn_arena_text(r->arena, text);
-    attribute->number = (int16_t)tn_json_int(object, "number", 0);
-    attribute->comment = keep(r, object, "comment");
-    attribute->is_generated = tn_json_bool(object, "generated", false);
+    attribute->number = (int16_t)list_int(column, COLUMN_NUMBER);
+    attribute->comment = tn_arena_text(r->arena, list_text(column, COLUMN_COMMENT));
+    attribute->is_generated = list_text(column, COLUMN_GENERATED)[0] != '\0';
     attribute->is_identity = identity != '\0';
     attribute->is_identity_always = identity == 'a';
-    attribute->is_not_null = tn_json_bool(object, "not_null", false) || type->is_not_null;
-    attribute->max_length = max_length(type, (int)tn_json_int(object, "modifier", -1));
-    attribute->default_sql = keep(r, object, "default");
+    attribute->is_not_null = list_bool(column, COLUMN_NOT_NULL) || type->is_not_null;
+    attribute->max_length = max_length(type, (int)list_int(column, COLUMN_MODIFIER));
+    attribute->default_sql = tn_arena_text(r->arena, list_text(column, COLUMN_DEFAULT));
     if (attribute->default_sql == NULL && !attribute->is_generated)
         attribute->default_sql = type->default_sql;
     attribute->has_default = attribute->default_sql != NULL;
@@ -366,7 +385,7 @@ read_rests_on(const struct reading *r, json_object *list, tn_table *table)
     table->rests_on = oids;
     table->rests_on_count = list_length(list);
     for (size_t i = 0; i < table->rests_on_count; i++)
-        oids[i] = (uint32_t)json_object_get_int64(json_object_array_get_idx(list, i));
+        oids[i] = (uint32_t)list_int(list, i);
 }
 
 static void
@@ -496,7 +515,7 @@ is_output(json_object *argument)
 static uint32_t
 argument_type(json_object *argument)
 {
-    return (uint32_t)json_object_get_int64(json_object_array_get_idx(argument, ARGUMENT_TYPE));
+    return (uint32_t)list_int(argument, ARGUMENT_TYPE);
 }
 
 static void

@@ -218,14 +218,14 @@ bases (oid, base, modifier) as (
     union all
     select b.oid, t.typbasetype, t.typtypmod from bases b join pg_type t on t.oid = b.base where t.typtype = 'd'
 ),
+-- Arrays without names, because there are so many of them: catalog_read.c has the same order.
 columns as materialized (
-    select a.attrelid, json_agg(json_build_object(
-               'number', a.attnum, 'name', a.attname, 'type', a.atttypid::bigint, 'text', format_type(a.atttypid, a.atttypmod),
-               'modifier', a.atttypmod, 'not_null', a.attnotnull, 'identity', nullif(a.attidentity, ''), 'generated', a.attgenerated <> '',
-               'has_default', a.atthasdef,
-               'default', case when a.attidentity <> '' then 'nextval(' || quote_literal(s.objid::regclass::text) || '::regclass)'
-                               when a.attgenerated = '' then pg_get_expr(d.adbin, d.adrelid) end,
-               'comment', t.description) order by a.attnum) as list
+    select a.attrelid, json_agg(json_build_array(
+               a.attnum, a.attname, a.atttypid::bigint, format_type(a.atttypid, a.atttypmod), a.atttypmod, a.attnotnull,
+               a.attidentity, a.attgenerated,
+               case when a.attidentity <> '' then 'nextval(' || quote_literal(s.objid::regclass::text) || '::regclass)'
+                    when a.attgenerated = '' then pg_get_expr(d.adbin, d.adrelid) end,
+               t.description) order by a.attnum) as list
       from pg_attribute a
       left join pg_attrdef d on a.atthasdef and d.adrelid = a.attrelid and d.adnum = a.attnum
       left join pg_depend s on a.attidentity <> '' and s.classid = 'pg_class'::regclass and s.refclassid = 'pg_class'::regclass
