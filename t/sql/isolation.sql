@@ -4,6 +4,14 @@
 -- everything on them. What is allowed to an attacker: nothing found, or no permission.
 
 begin;
+-- tables as people make them, with what could tie tenants together; every row of `theirs` has the same code
+set role tenon_owner;
+create table shelves (id bigint generated always as identity primary key, code text not null default 'same' unique);
+create table books (id bigint generated always as identity primary key, shelf bigint not null references shelves on delete cascade,
+    next bigint references books on delete cascade, code text not null default 'same', unique (shelf, code));
+create unique index on books (lower(code));
+create table book_tags (book bigint references books on delete cascade, tag text not null default gen_random_uuid(), primary key (book, tag));
+reset role;
 select t.fill();
 create table t.scopes as -- agents get all there are, so that the tenant is the only wall left
     select coalesce(jsonb_agg(distinct m[1]), '[]')::text as every
@@ -143,7 +151,7 @@ declare
     made jsonb := (select content from t.rows where tab = target and tenant = t.tenant('a'));
     columns constant text := (select string_agg(quote_ident(attname), ', ') from pg_attribute
                                where attrelid = target and attnum > 0 and not attisdropped and attgenerated = '');
-    all_shared constant boolean := (select bool_and(shared) from t.keys where child = target and name = key);
+    all_shared constant boolean := (select bool_and(shared) from t.keys where child = target and name = key and child_column <> 'tenant_id');
     violated text;
 begin
     -- columns that other keys need as well stay as they are, if there is another one to turn

@@ -56,6 +56,18 @@ select is_empty($$
        and k.conkey @> array[(select attnum from pg_attribute where attrelid = k.conrelid and attname = 'tenant_id')] $$,
     'no `on delete set null` would empty the tenant_id as well: say `set null (column)`');
 
+-- An index knows no row security: what is unique over all tenants tells that another one's value exists. Ours that span them hold random
+-- numbers that nobody else knows.
+create table public.walled (id bigint generated always as identity primary key, code text unique, exclude using btree (code with =));
+create unique index on public.walled (lower(code)) where code <> '';
+select results_eq($$
+    select i.indexrelid::regclass::text from pg_index i join t.ours o on o.id = i.indrelid
+     where o.has_tenant and (i.indisunique or i.indisexclusion) and not (o.schema = 'public' and i.indisprimary)
+       and not exists (select from pg_attribute a where a.attrelid = o.id and a.attname = 'tenant_id'
+                          and a.attnum = any ((i.indkey::int2[])[0:i.indnkeyatts - 1]))
+     order by 1 $$, array['auth.users_pkey', 'tenon.keys_hash_key'], 'what is unique in a tenant table is so within a tenant');
+drop table public.walled;
+
 -- Roles and grants
 
 select is_empty($$
