@@ -15,6 +15,7 @@ export function send(base, request) {
   return new Promise((resolve, reject) => {
     const headers = { Accept: '*/*', ...request.headers };
     if (request.headers.Accept === null) delete headers.Accept;
+    if (typeof headers.Authorization === 'function') headers.Authorization = headers.Authorization();
     if (request.body !== undefined) headers['Content-Length'] = Buffer.byteLength(request.body);
     else if (request.writes) headers['Content-Length'] = 0;
     const prefix = url.pathname.replace(/\/$/, '');

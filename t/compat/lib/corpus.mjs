@@ -37,7 +37,7 @@ function request(method, expected, target, options = {}) {
   const headers = { ...options.headers };
   if (prefer) headers.Prefer = prefer;
   if (options.accept) headers.Accept = options.accept;
-  if (options.token) headers.Authorization = options.token;
+  if (options.token !== undefined) headers.Authorization = options.token; // a function gives it when the request is sent
   else if (options.as || options.claims) headers.Authorization = `Bearer ${token(options)}`;
   let { body } = options;
   if (body !== undefined) {
