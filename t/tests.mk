@@ -3,7 +3,7 @@
 # A fuzz target searches for input that breaks its property when it is built with --enable-fuzzers (and
 # CC=clang); otherwise it replays t/fuzz/corpus/<name>/. t/run knows which of the two it has.
 unit_tests = t/unit/address t/unit/arena t/unit/buffer t/unit/cache t/unit/catalog t/unit/config t/unit/crypto \
-	t/unit/db_dynamic t/unit/data_plan t/unit/db_error t/unit/db_listen t/unit/db_migration t/unit/db_pool t/unit/db_script t/unit/db_stream \
+	t/unit/db_dynamic t/unit/data_call t/unit/data_nearest t/unit/data_plan t/unit/data_relate t/unit/data_sql t/unit/db_error t/unit/db_listen t/unit/db_migration t/unit/db_pool t/unit/db_script t/unit/db_stream \
 	t/unit/db_transaction t/unit/db_work t/unit/error \
 	t/unit/estimate t/unit/event_stream t/unit/message t/unit/model t/unit/provider \
 	t/unit/fetch t/unit/field t/unit/gate t/unit/json t/unit/key t/unit/limit t/unit/log t/unit/loop \

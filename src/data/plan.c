@@ -103,14 +103,15 @@ tn_plan_relation(tn_arena *arena, const tn_snapshot *snapshot, const char *schem
                  const tn_relation **relation)
 {
     const tn_relation *found = tn_snapshot_relation(snapshot, schema, name);
-    const char *hint = NULL;
+    const char *details = NULL, *hint = NULL;
 
     if (found != NULL && found->closed_because == NULL) {
         *relation = found;
         return NULL;
     }
     if (found != NULL) {
-        hint = found->closed_because;
+        details = found->closed_because;
+        hint = found->closed_hint;
     } else {
         const char *similar = tn_snapshot_similar_relation(snapshot, schema, name);
 
@@ -123,6 +124,7 @@ tn_plan_relation(tn_arena *arena, const tn_snapshot *snapshot, const char *schem
                    .code = "PGRST205",
                    .message = tn_arena_printf(
                        arena, "Could not find the table '%s.%s' in the schema cache", schema, name),
+                   .details = details,
                    .hint = hint});
 }
 

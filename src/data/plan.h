@@ -65,7 +65,7 @@ struct tn_plan_logic {
 
 typedef struct tn_plan_order {
     const tn_plan_node *embed; /* a to-one child whose column it is; NULL: the node's own */
-    tn_plan_field field;
+    tn_plan_field field;       /* of an embed: a member of its object, or a column of a hidden one */
     tn_direction direction;
     tn_nulls nulls;
 } tn_plan_order;

@@ -170,17 +170,30 @@ refuse_related_order(const tn_planner *planner, const tn_plan_node *node, const 
                        origin, name)});
 }
 
-/* Rows are ordered by members of the embedded object, which has only those that were selected; an
- * embed without any has all columns. */
+static bool has_member(const tn_plan_node *embed, const char *name);
+
+static bool
+has_child_member(const tn_plan_node *embed, const char *name)
+{
+    for (size_t i = 0; i < embed->child_count; i++) {
+        const tn_plan_node *child = embed->children[i];
+
+        if (child->is_hidden)
+            continue;
+        if (child->is_spread ? has_member(child, name) : strcmp(child->member, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Rows are ordered by members of the embedded object, which has only those that were selected. */
 static bool
 has_member(const tn_plan_node *embed, const char *name)
 {
-    if (embed->is_hidden || embed->is_whole)
-        return true;
     for (size_t i = 0; i < embed->column_count; i++)
         if (strcmp(embed->columns[i].member, name) == 0)
             return true;
-    return find_member(embed, name) != NULL;
+    return has_child_member(embed, name);
 }
 
 static const tn_error *
@@ -194,7 +207,7 @@ plan_related_order(const tn_planner *planner, const tn_plan_node *node, const tn
         return refuse_name(arena, term->embed);
     if (!embed->is_to_one)
         return refuse_related_order(planner, node, term->embed);
-    if (!has_member(embed, term->field.name))
+    if (!embed->is_hidden && !has_member(embed, term->field.name))
         return tn_plan_refuse(arena, (tn_error){.status = 400,
                                                 .code = "42703",
                                                 .message = tn_arena_printf(
@@ -202,6 +215,8 @@ plan_related_order(const tn_planner *planner, const tn_plan_node *node, const tn
                                                     node->alias, embed->alias, term->field.name)});
     planned->embed = embed;
     tn_plan_field_find(planner, embed, &term->field, &planned->field);
+    if (!embed->is_hidden)
+        planned->field.attribute = NULL; /* a member, whatever column it comes from */
     return NULL;
 }
 
