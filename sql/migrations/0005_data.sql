@@ -355,7 +355,8 @@ end $$;
 --                  just come here from a schema that is not protected: all of tenon.protect()
 --   CREATE INDEX   on a protected table: what is unique in it
 --   ALTER POLICY   that the wall still stands
--- Tables of a protected schema that were made while tenon.auto_protect was off stay as they are.
+-- So are tables of other schemas that tenon.protect() was called for; those of a protected schema that were made while
+-- tenon.auto_protect was off stay as they are.
 create or replace function tenon.auto_protect() returns event_trigger
     language plpgsql set search_path = ''
 as $$
@@ -392,7 +393,9 @@ begin
                 or pg_get_expr(altered.polqual, c.oid) = '(tenant_id = ( SELECT tenon.tenant_id() AS tenant_id))')
            and c.relkind in ('r', 'p')
            and c.relpersistence <> 't'
-           and n.nspname = any (protected)
+           and (n.nspname = any (protected)
+                or n.nspname not in ('tenon', 'auth', 'ai', 'storage') -- protected one by one
+                   and exists (select from pg_catalog.pg_policy p where p.polrelid = c.oid and p.polname = 'tenon_tenant'))
            and not command.in_extension
            and not (c.relispartition and exists (
                select from pg_catalog.pg_inherits i join pg_catalog.pg_class parent on parent.oid = i.inhparent
@@ -415,8 +418,6 @@ create function tenon.keep_walls() returns event_trigger
     language plpgsql set search_path = ''
 as $$
 declare
-    protected constant text[] := regexp_split_to_array(
-        coalesce(nullif(current_setting('tenon.protected_schemas', true), ''), 'public'), '\s*,\s*');
     bare regclass;
 begin
     if lower(current_setting('tenon.auto_protect', true)) in ('off', 'false', 'no', '0') then
@@ -425,7 +426,8 @@ begin
     for bare in
         select to_regclass(format('%I.%I', dropped.address_names[1], dropped.address_names[2]))
           from pg_catalog.pg_event_trigger_dropped_objects() as dropped
-         where dropped.object_type = 'policy' and dropped.address_names[3] = 'tenon_tenant' and dropped.address_names[1] = any (protected)
+         where dropped.object_type = 'policy' and dropped.address_names[3] = 'tenon_tenant'
+           and dropped.address_names[1] not in ('tenon', 'auth', 'ai', 'storage')
     loop
         if bare is not null then
             perform tenon.check_wall(bare);

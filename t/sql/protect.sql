@@ -321,6 +321,13 @@ alter table elsewhere.mover set schema public;
 select is(relrowsecurity and relforcerowsecurity and has_tenant, true, 'is protected when it moves into a protected one') from t.ours where name = 'mover';
 select set_eq($$ select pg_temp.uniques('mover') $$, array['UNIQUE (tenant_id, sku) mover_sku_key', 'INDEX USING btree (tenant_id, id) mover_tenant_id_id_idx'], 'with what is unique in it');
 
+create table elsewhere.chosen (id int primary key);
+select tenon.protect('elsewhere.chosen') \g /dev/null
+create unique index chosen_index on elsewhere.chosen (lower(id::text));
+select matches(pg_get_indexdef('elsewhere.chosen_index'::regclass), '\(tenant_id, ', 'a table of another schema that was protected one by one is looked after as well');
+select throws_ok('alter table elsewhere.chosen disable row level security', '55000', null, 'and keeps its wall');
+select throws_ok('drop policy tenon_tenant on elsewhere.chosen', '55000', null, 'all of it');
+
 -- A column of that name that is there already
 select t.act_as('tenon_owner');
 create table with_tenant (tenant_id uuid, x int);
