@@ -36,7 +36,10 @@ typedef struct tn_sql_writer {
     const char **parameters;
     int *lengths, *formats; /* NULL: all text */
     size_t count, capacity;
-    size_t keys[TN_SQL_KEYS]; /* numbers of parameters that are JSON keys, a ring */
+    struct {
+        size_t number;
+        bool is_index;
+    } keys[TN_SQL_KEYS]; /* parameters that are JSON keys, a ring */
     size_t key_count;
     tn_sql_source source; /* of the root's rows */
 } tn_sql_writer;

@@ -10,7 +10,6 @@
 #include "data/sql_private.h"
 
 #define TENANT "tenant_id"
-#define JUNCTION "tenon.via"
 
 static bool
 orders_by(const tn_plan_node *parent, const tn_plan_node *child)
@@ -61,25 +60,32 @@ tn_sql_relation(tn_sql_writer *writer, const tn_relation *relation, const char *
     }
 }
 
+/* first.column = second.column */
 static void
-add_junction(tn_sql_writer *writer, const tn_relationship *via, const char *alias)
+add_pair(tn_sql_writer *writer, const char *const names[2], const char *const columns[2])
 {
+    tn_sql_names(writer, names[0], columns[0]);
+    tn_sql_add(writer, " = ");
+    tn_sql_names(writer, names[1], columns[1]);
+}
+
+static void
+add_junction(tn_sql_writer *writer, const tn_plan_node *node)
+{
+    const tn_relationship *via = node->via;
+    const char *const names[2] = {node->junction_alias, node->alias};
     bool has_where = true;
 
     tn_sql_add(writer, " join ");
-    tn_sql_relation(writer, via->junction, JUNCTION);
+    tn_sql_relation(writer, via->junction, node->junction_alias);
     tn_sql_add(writer, " on true");
     for (size_t i = 0; i < via->junction_to_count; i++) {
         tn_sql_and(writer, &has_where);
-        tn_sql_names(writer, JUNCTION, via->junction_to[i]);
-        tn_sql_add(writer, " = ");
-        tn_sql_names(writer, alias, via->to_key[i]);
+        add_pair(writer, names, (const char *const[2]){via->junction_to[i], via->to_key[i]});
     }
     if (via->is_tenant_bound) {
         tn_sql_and(writer, &has_where);
-        tn_sql_names(writer, JUNCTION, TENANT);
-        tn_sql_add(writer, " = ");
-        tn_sql_names(writer, alias, TENANT);
+        add_pair(writer, names, (const char *const[2]){TENANT, TENANT});
     }
 }
 
@@ -113,16 +119,8 @@ add_from(tn_sql_writer *writer, const tn_sql_select *select)
     } else {
         tn_sql_relation(writer, node->relation, node->alias);
         if (node->via != NULL && node->via->cardinality == TN_MANY_TO_MANY)
-            add_junction(writer, node->via, node->alias);
+            add_junction(writer, node);
     }
-}
-
-static void
-add_pair(tn_sql_writer *writer, const char *const names[2], const char *const columns[2])
-{
-    tn_sql_names(writer, names[0], columns[0]);
-    tn_sql_add(writer, " = ");
-    tn_sql_names(writer, names[1], columns[1]);
 }
 
 /* The child's rows are those of this row of the parent. */
@@ -131,7 +129,8 @@ add_relationship(tn_sql_writer *writer, const tn_sql_select *select, bool *has_w
 {
     const tn_relationship *via = select->node->via;
     const bool is_many = via->cardinality == TN_MANY_TO_MANY;
-    const char *const names[2] = {is_many ? JUNCTION : select->node->alias, select->parent->alias};
+    const char *const names[2] = {is_many ? select->node->junction_alias : select->node->alias,
+                                  select->parent->alias};
     const size_t count = is_many ? via->junction_from_count : via->column_count;
 
     if (via->cardinality == TN_COMPUTED)
@@ -201,7 +200,7 @@ tn_sql_exists(tn_sql_writer *writer, const tn_plan_node *parent, const tn_plan_n
     tn_sql_add(writer, "exists (select");
     add_from(writer, &select);
     add_where(writer, &select, true);
-    if (child->offset > 0) {
+    if (child->offset != 0) {
         tn_sql_add(writer, " offset ");
         tn_sql_number(writer, child->offset);
     }
@@ -376,22 +375,14 @@ add_children(tn_sql_writer *writer, const tn_plan_node *node, struct list *list)
     }
 }
 
-/* A function's rows of which the catalog knows no column. */
-static bool
-is_of_unknown_type(const tn_plan_node *node)
-{
-    return node->relation == NULL && node->column_count == 0 && node->child_count == 0;
-}
-
 /* The list itself. A hidden embed has all columns, for its parent's order. */
 static void
 add_list(tn_sql_writer *writer, const tn_plan_node *node, struct list *list)
 {
-    if (node->is_hidden || is_of_unknown_type(node)) {
-        tn_sql_add(writer, " ");
+    if (node->is_hidden || node->is_whole) {
+        add_member_start(writer, list, false);
         tn_sql_name(writer, node->alias);
         tn_sql_add(writer, ".*");
-        return;
     }
     for (size_t i = 0; i < node->column_count; i++) {
         const tn_plan_column *column = &node->columns[i];
@@ -432,7 +423,7 @@ add_window(tn_sql_writer *writer, const tn_sql_select *select)
         tn_sql_add(writer, " limit ");
         tn_sql_number(writer, select->node->limit);
     }
-    if (select->node->offset > 0) {
+    if (select->node->offset != 0) {
         tn_sql_add(writer, " offset ");
         tn_sql_number(writer, select->node->offset);
     }
@@ -598,7 +589,7 @@ tn_sql_source_columns(tn_sql_writer *writer, const tn_plan_node *node)
         tn_sql_name(writer, node->alias);
         tn_sql_add(writer, " as \"tenon.row\", ");
     }
-    if (is_of_unknown_type(node)) {
+    if (node->is_whole) {
         tn_sql_name(writer, node->alias);
         tn_sql_add(writer, ".*, ");
     }

@@ -127,16 +127,18 @@ tn_sql_key(tn_sql_writer *writer, const char *key, bool is_index)
 {
     const char *type = is_index ? "int" : "text";
     const size_t known = writer->key_count < TN_SQL_KEYS ? writer->key_count : TN_SQL_KEYS;
+    size_t next;
 
-    /* the type stands behind the number each time, but one number can have one type only */
-    for (size_t i = 0; i < known && !is_index; i++)
-        if (strcmp(writer->parameters[writer->keys[i] - 1], key) == 0) {
-            appendPQExpBuffer(writer->text, "$%zu::text", writer->keys[i]);
+    for (size_t i = 0; i < known; i++)
+        if (writer->keys[i].is_index == is_index &&
+            strcmp(writer->parameters[writer->keys[i].number - 1], key) == 0) {
+            appendPQExpBuffer(writer->text, "$%zu::%s", writer->keys[i].number, type);
             return;
         }
     tn_sql_value(writer, key, type);
-    if (!is_index)
-        writer->keys[writer->key_count++ % TN_SQL_KEYS] = writer->count;
+    next = writer->key_count++ % TN_SQL_KEYS;
+    writer->keys[next].number = writer->count;
+    writer->keys[next].is_index = is_index;
 }
 
 static bool
