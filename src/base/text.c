@@ -135,10 +135,12 @@ tn_text_url_decode(tn_arena *arena, const char *text, size_t length, bool plus_i
             const int high = length - at > 2 ? hex_value(text[at + 1]) : -1;
             const int low = length - at > 2 ? hex_value(text[at + 2]) : -1;
 
-            if (high < 0 || low < 0)
+            if (high >= 0 && low >= 0) {
+                byte = (char)(high * 16 + low);
+                at += 2;
+            } else if (!plus_is_space) {
                 return NULL;
-            byte = (char)(high * 16 + low);
-            at += 2;
+            }
         }
         if (byte == '\0')
             return NULL;

@@ -79,13 +79,10 @@ raised_by_number(tn_arena *arena, const tn_db_problem *problem)
 }
 
 static const tn_error *
-bad_raise(tn_arena *arena, const char *hint, const char *details)
+bad_raise(tn_arena *arena)
 {
-    tn_error *error = tn_error_new(arena, 500, "PGRST121", hint, "%s",
-                                   "Could not parse JSON in the \"RAISE SQLSTATE 'PGRST'\" error");
-
-    error->details = details;
-    return error;
+    return tn_error_new(arena, 500, "PGRST121", NULL,
+                        "The message and detail field of RAISE 'PGRST' error expects JSON");
 }
 
 static json_object *
@@ -110,22 +107,11 @@ raised_as_json(tn_arena *arena, const tn_db_problem *problem)
     const int64_t status = tn_json_int(detail, "status", 0);
     tn_error *error;
 
-    if (code == NULL || text == NULL)
-        return bad_raise(arena,
-                         "MESSAGE must be a JSON object with the members code and message, and "
-                         "may have details and hint.",
-                         tn_arena_printf(arena, "Invalid JSON value for MESSAGE: '%s'",
-                                         problem->message != NULL ? problem->message : ""));
+    if (code == NULL || text == NULL || status < 200 || status > 599)
+        return bad_raise(arena);
     error = tn_error_new(arena, (int)status, code, tn_json_text(message, "hint", NULL), "%s", text);
-    if (status < 200 || status > 599 ||
-        !tn_headers_of_object(arena, tn_json_get(detail, "headers"), &error->headers))
-        return bad_raise(
-            arena,
-            "DETAIL must be a JSON object with the members status and headers, and "
-            "may have status_text.",
-            problem->detail == NULL
-                ? "DETAIL is missing in the RAISE statement"
-                : tn_arena_printf(arena, "Invalid JSON value for DETAIL: '%s'", problem->detail));
+    if (!tn_headers_of_object(arena, tn_json_get(detail, "headers"), &error->headers))
+        return bad_raise(arena);
     error->details = tn_arena_text(arena, tn_json_text(message, "details", NULL));
     if (tn_json_text(detail, "status_text", NULL) != NULL)
         error->reason = reason_of(arena, tn_json_text(detail, "status_text", ""));
@@ -144,6 +130,13 @@ fault_of_ours(tn_arena *arena, const char *sqlstate, int status)
     return error;
 }
 
+/* By a function of the app, in PL/pgSQL: then the words are the app's own. */
+static bool
+is_raised(const tn_db_problem *problem)
+{
+    return problem->function != NULL && strcmp(problem->function, "exec_stmt_raise") == 0;
+}
+
 const tn_error *
 tn_data_translate(tn_arena *arena, const tn_db_problem *problem)
 {
@@ -157,11 +150,13 @@ tn_data_translate(tn_arena *arena, const tn_db_problem *problem)
         return raised_as_json(arena, problem);
     if (rule->status >= 500)
         tn_db_problem_log(arena, problem, rule->status);
-    if (rule->is_ours)
+    if (rule->is_ours && !is_raised(problem))
         return fault_of_ours(arena, sqlstate, rule->status);
     error = tn_error_new(arena, status_of(rule, problem), sqlstate, problem->hint, "%s",
                          problem->message != NULL ? problem->message : "");
     error->details = tn_arena_text(arena, problem->detail);
+    if (rule->status == 503)
+        error->retry_after_s = 1;
     return error;
 }
 

@@ -6,7 +6,7 @@
 #include "data/header.h"
 #include "data/request.h"
 
-#define CONTENT_LOCATION_MAX 2048 /* bytes: nginx takes 16 KiB of an answer's head */
+#define CONTENT_LOCATION_MAX 6144 /* bytes: nginx takes 16 KiB of an answer's head */
 
 static bool
 is_page(const tn_data_plan *plan)
@@ -81,6 +81,16 @@ append_parameters(const tn_data_request *r, PQExpBuffer location)
     }
 }
 
+/* "/Odd Names": the name as it is, but for what a header field cannot have. */
+static void
+append_path(const tn_data_request *r, PQExpBuffer location)
+{
+    appendPQExpBufferChar(location, '/');
+    for (const char *c = r->name; *c != '\0'; c++)
+        appendPQExpBuffer(location, *c >= ' ' && *c <= '~' ? "%c" : "%%%02X",
+                          (unsigned int)(unsigned char)*c);
+}
+
 /* "/gardens?id=gt.3&select=id"; left out where it would be very long, as nobody reads it. */
 static void
 set_content_location(const tn_data_request *r)
@@ -90,9 +100,10 @@ set_content_location(const tn_data_request *r)
     if (strlen(r->http->query_text) > CONTENT_LOCATION_MAX)
         return;
     location = tn_arena_buffer(r->c->arena);
-    appendPQExpBufferStr(location, r->path);
+    append_path(r, location);
     append_parameters(r, location);
-    tn_response_header(r->c->response, "Content-Location", tn_buffer_text(location));
+    if (location->len <= CONTENT_LOCATION_MAX)
+        tn_response_header(r->c->response, "Content-Location", tn_buffer_text(location));
 }
 
 /* Where the one new row is: "/grid?x=eq.9&y=eq.a%20b%26c". */
@@ -104,7 +115,7 @@ set_location(const tn_data_request *r, const char *key)
     char separator = '?';
 
     TN_TRY(tn_json_parse(r->c->arena, key, strlen(key), TN_JSON_DEPTH, &object));
-    appendPQExpBufferStr(location, r->path);
+    append_path(r, location);
     json_object_object_foreach(object, name, value)
     {
         appendPQExpBufferChar(location, separator);
@@ -184,24 +195,25 @@ page_of(const tn_data_request *r, const tn_data_plan *plan, const tn_data_answer
     return page;
 }
 
-/* 416, which tells as much as the page would have. */
+/* 416, with all that the answer would have told besides the rows. */
 static const tn_error *
 refuse_range(const tn_data_request *r, const tn_data_plan *plan, const tn_page *page)
 {
+    const tn_response *response = r->c->response;
     tn_error *error =
         tn_error_new(r->c->arena, 416, "PGRST103", NULL, "Requested range not satisfiable");
-    const char **headers = tn_arena_alloc(r->c->arena, 5, sizeof(*headers));
-    const tn_page nothing = {.has_total = page->has_total, .total = page->total};
+    const char **headers =
+        tn_arena_alloc(r->c->arena, 2 * response->header_count + 3, sizeof(*headers));
 
     error->details = tn_arena_printf(
         r->c->arena, "An offset of %lld was requested, but there are only %lld rows.",
         (long long)page->first, (long long)page->total);
-    headers[0] = "Content-Range";
-    headers[1] = tn_page_content_range(r->c->arena, &nothing);
-    headers[2] = "Preference-Applied";
-    headers[3] = tn_data_applied(r, plan);
-    if (headers[3] == NULL)
-        headers[2] = NULL;
+    for (size_t i = 0; i < response->header_count; i++) {
+        headers[2 * i] = response->headers[i].name;
+        headers[2 * i + 1] = response->headers[i].value;
+    }
+    headers[2 * response->header_count] = "Preference-Applied";
+    headers[2 * response->header_count + 1] = tn_data_applied(r, plan);
     error->headers = headers;
     return error;
 }
@@ -248,12 +260,12 @@ is_void(const tn_data_plan *plan)
 static const tn_error *
 respond_page(tn_data_request *r, const tn_data_plan *plan, const tn_data_answer *answer)
 {
-    const tn_page page = page_of(r, plan, answer);
+    tn_page page = page_of(r, plan, answer);
     tn_response *response = r->c->response;
 
     response->status = tn_page_status(&page);
     if (response->status == 416)
-        return refuse_range(r, plan, &page);
+        page.count = 0;
     tn_response_header(response, "Content-Range", tn_page_content_range(r->c->arena, &page));
     if (plan->kind == TN_PLAN_READ)
         set_content_location(r);
@@ -262,6 +274,8 @@ respond_page(tn_data_request *r, const tn_data_plan *plan, const tn_data_answer 
         return NULL;
     }
     set_content_type(r, plan);
+    if (response->status == 416)
+        return refuse_range(r, plan, &page);
     set_body(r, answer->rows);
     set_etag(r, answer->rows);
     return NULL;
@@ -307,7 +321,8 @@ set_write_range(const tn_data_request *r, const tn_data_plan *plan, const tn_row
 {
     const int64_t affected = tn_rows_int(rows, 0, TN_ANSWER_ROWS, 0);
     const tn_page page = {.count = plan->kind == TN_PLAN_UPDATE ? affected : 0,
-                          .has_total = plan->count == TN_COUNT_EXACT,
+                          .has_total =
+                              plan->count == TN_COUNT_EXACT || plan->count == TN_COUNT_ESTIMATED,
                           .total = affected};
 
     if (plan->kind != TN_PLAN_PUT)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "data/data.h"
 #include "data/error.h"
 #include "data/request.h"
@@ -60,28 +61,6 @@ static const tn_route plain_routes[] = {
 
 /* --- state ------------------------------------------------------------------------------------ */
 
-#define NAMES_MAX 64
-
-/* Names between commas, without blanks around them. */
-static size_t
-split_names(tn_arena *arena, const char *text, const char **names)
-{
-    size_t count = 0;
-
-    while (*text != '\0' && count < NAMES_MAX) {
-        size_t length;
-
-        text += strspn(text, ", \t");
-        length = strcspn(text, ",");
-        while (length > 0 && (text[length - 1] == ' ' || text[length - 1] == '\t'))
-            length--;
-        if (length > 0)
-            names[count++] = tn_arena_bytes(arena, text, length);
-        text += strcspn(text, ",");
-    }
-    return count;
-}
-
 static void
 append_name(PQExpBuffer path, const char *name)
 {
@@ -121,22 +100,22 @@ read_pre_request(tn_data_state *state, const char *text)
 static void *
 start(const tn_process *process)
 {
-    const char *extra[NAMES_MAX], **schemas, **paths;
     tn_data_state *state = calloc(1, sizeof(*state));
+    const char *const *extra;
+    const char **paths;
     size_t extra_count;
 
     if (state == NULL)
         tn_die("out of memory");
     state->arena = tn_arena_new();
-    schemas = tn_arena_alloc(state->arena, NAMES_MAX, sizeof(*schemas));
-    paths = tn_arena_alloc(state->arena, NAMES_MAX, sizeof(*paths));
-    state->schema_count = split_names(state->arena, process->config->data.schemas, schemas);
+    state->schemas =
+        tn_text_split(state->arena, process->config->data.schemas, &state->schema_count);
     if (state->schema_count == 0)
         tn_die("data.schemas names no schema");
-    extra_count = split_names(state->arena, process->config->data.extra_search_path, extra);
+    extra = tn_text_split(state->arena, process->config->data.extra_search_path, &extra_count);
+    paths = tn_arena_alloc(state->arena, state->schema_count, sizeof(*paths));
     for (size_t i = 0; i < state->schema_count; i++)
-        paths[i] = search_path(state->arena, schemas[i], extra, extra_count);
-    state->schemas = schemas;
+        paths[i] = search_path(state->arena, state->schemas[i], extra, extra_count);
     state->search_paths = paths;
     read_pre_request(state, process->config->data.pre_request);
     return state;

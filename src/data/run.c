@@ -161,7 +161,7 @@ isolation_of(const tn_data_plan *plan, const char *of_role)
     return TN_READ_COMMITTED;
 }
 
-/* Cookies as a JSON object (RFC 6265 section 5.4); NULL when there are none. */
+/* Cookies as a JSON object (RFC 6265 section 5.4). */
 static const char *
 cookies_of(const tn_data_request *r)
 {
@@ -169,7 +169,7 @@ cookies_of(const tn_data_request *r)
     PQExpBuffer json;
 
     if (text == NULL)
-        return NULL;
+        return "{}";
     json = tn_arena_buffer(r->c->arena);
     while (*text != '\0') {
         size_t name_length = strcspn(text, "=;"), length = strcspn(text, ";");
@@ -246,10 +246,12 @@ query_of(struct statement *statement, const char *name)
                       .formats = sql->formats};
 }
 
+/* What a function will return nobody estimates. */
 static bool
 wants_estimate(const tn_data_plan *plan)
 {
-    return plan->count == TN_COUNT_PLANNED || plan->count == TN_COUNT_ESTIMATED;
+    return plan->kind == TN_PLAN_READ && plan->media.media != TN_MEDIA_PLAN &&
+           (plan->count == TN_COUNT_PLANNED || plan->count == TN_COUNT_ESTIMATED);
 }
 
 /* The main statement, by what the client wants to see. */

@@ -50,6 +50,13 @@ is_stale(const tn_pipeline *p)
            (is_state(p, "26000") || is_state(p, "42P05") || has_changed_columns(p));
 }
 
+/* By a function of the app: then it says nothing about the server. */
+static bool
+is_raised(const tn_pipeline *p)
+{
+    return p->problem.function != NULL && strcmp(p->problem.function, "exec_stmt_raise") == 0;
+}
+
 tn_outcome
 tn_outcome_of_run(tn_pipeline *p, const tn_db_work *work, bool is_filled)
 {
@@ -67,7 +74,7 @@ tn_outcome_of_run(tn_pipeline *p, const tn_db_work *work, bool is_filled)
         return TN_OPEN;
     if (is_stale(p))
         return TN_STALE;
-    if (is_state(p, "25006") && work->access != TN_READ_ONLY)
+    if (is_state(p, "25006") && work->access != TN_READ_ONLY && !is_raised(p))
         return TN_LOST; /* this server has become a standby: the next connection finds the primary
                          */
     return is_state(p, "40001") || is_state(p, "40P01") ? TN_CONFLICT : TN_FAILED;

@@ -126,13 +126,11 @@ tenant_of_token(const struct caller *caller, const tn_claims *claims, tn_uuid *t
     return NULL;
 }
 
-/* A role that the app made for itself. Ours are none of its business, "none" would be the workers'
- * login itself, and in one without a name nobody has thought of anything. */
+/* A role that the app made for itself. Ours are none of its business. */
 static bool
 may_be_the_apps(const char *name)
 {
-    return find_role(name) == NULL && !tn_text_starts(name, "tenon_") && *name != '\0' &&
-           strcmp(name, "none") != 0;
+    return find_role(name) == NULL && !tn_text_starts(name, "tenon_") && *name != '\0';
 }
 
 /* The role that a token asks for, with its name in `name`; 0: it may not. */
