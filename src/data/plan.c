@@ -70,7 +70,16 @@ tn_plan_node_new(tn_planner *planner, const char *name, size_t depth)
     planner->node_count++;
     place = tn_arena_alloc(planner->arena, 1, sizeof(*place));
     place->node.alias = tn_plan_alias(planner, name, depth);
+    place->depth = depth;
     return &place->node;
+}
+
+const char *
+tn_plan_joined_name(tn_arena *arena, const tn_plan_node *parent, const tn_plan_node *child)
+{
+    return tn_arena_printf(arena, "%s_%s_%zu",
+                           parent->relation != NULL ? parent->relation->name : parent->alias,
+                           child->member, ((const tn_plan_place *)child)->depth);
 }
 
 static const tn_attribute *

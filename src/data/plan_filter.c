@@ -208,11 +208,12 @@ plan_related_order(const tn_planner *planner, const tn_plan_node *node, const tn
     if (!embed->is_to_one)
         return refuse_related_order(planner, node, term->embed);
     if (!embed->is_hidden && !has_member(embed, term->field.name))
-        return tn_plan_refuse(arena, (tn_error){.status = 400,
-                                                .code = "42703",
-                                                .message = tn_arena_printf(
-                                                    arena, "column %s_%s.%s does not exist",
-                                                    node->alias, embed->alias, term->field.name)});
+        return tn_plan_refuse(
+            arena, (tn_error){.status = 400,
+                              .code = "42703",
+                              .message = tn_arena_printf(arena, "column %s.%s does not exist",
+                                                         tn_plan_joined_name(arena, node, embed),
+                                                         term->field.name)});
     planned->embed = embed;
     tn_plan_field_find(planner, embed, &term->field, &planned->field);
     if (!embed->is_hidden)

@@ -30,6 +30,7 @@ typedef struct tn_planner {
 /* A node and what is only needed while it grows. */
 typedef struct tn_plan_place {
     tn_plan_node node; /* first: a node is the place it stands at */
+    size_t depth;      /* 0: the root */
     tn_plan_logic *conditions;
 } tn_plan_place;
 
@@ -40,6 +41,10 @@ const tn_error *tn_plan_refuse(tn_arena *arena, tn_error problem) TN_NEVER_NULL 
  * made short enough and unique. NULL when there are too many already. */
 tn_plan_node *tn_plan_node_new(tn_planner *planner, const char *name, size_t depth) TN_MUST_CHECK;
 const char *tn_plan_alias(tn_planner *planner, const char *name, size_t depth) TN_NEVER_NULL;
+
+/* beds_gardens_1: what PostgREST calls the rows of an embed, which errors show. */
+const char *tn_plan_joined_name(tn_arena *arena, const tn_plan_node *parent,
+                                const tn_plan_node *child) TN_NEVER_NULL;
 
 /* The column, its attribute looked up among those of the node. */
 void tn_plan_field_find(const tn_planner *planner, const tn_plan_node *node,

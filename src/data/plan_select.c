@@ -137,6 +137,34 @@ refuse_spread(const struct branch *branch, const tn_select_item *item)
                        origin_name(branch), item->target)});
 }
 
+/* Two embeds of one name want an alias. PostgREST finds that out in PostgreSQL, whose errors these
+ * are. */
+static const tn_error *
+check_member(const struct branch *branch, const tn_plan_node *child)
+{
+    tn_arena *arena = branch->planner->arena;
+
+    for (size_t i = 0; i < branch->node->child_count; i++) {
+        const tn_plan_node *other = branch->children[i];
+
+        if (strcmp(other->member, child->member) != 0)
+            continue;
+        if (!child->is_to_one && !other->is_to_one)
+            return tn_plan_refuse(
+                arena, (tn_error){.status = 400,
+                                  .code = "42803",
+                                  .message = "aggregate functions are not allowed in FROM clause "
+                                             "of their own query level"});
+        return tn_plan_refuse(arena,
+                              (tn_error){.status = 400,
+                                         .code = "42712",
+                                         .message = tn_arena_printf(
+                                             arena, "table name \"%s\" specified more than once",
+                                             tn_plan_joined_name(arena, branch->node, child))});
+    }
+    return NULL;
+}
+
 static const tn_error *
 add_child(struct branch *branch, const tn_select_item *item)
 {
@@ -162,6 +190,7 @@ add_child(struct branch *branch, const tn_select_item *item)
     child->is_hidden = item->children.count == 0;
     if (via->junction != NULL)
         child->junction_alias = tn_plan_alias(branch->planner, via->junction->name, branch->depth);
+    TN_TRY(check_member(branch, child));
     branch->children[branch->node->child_count++] = child;
     return grow(branch->planner, child, child->is_spread ? branch->owner : child, &item->children,
                 branch->depth + 1);

@@ -164,8 +164,6 @@ plan_put(tn_planner *planner)
 {
     const tn_relation *relation = planner->plan->root->relation;
 
-    TN_TRY(check_put_window(planner));
-    TN_TRY(check_put_filters(planner));
     for (size_t i = 0; i < relation->key_count; i++)
         if (!is_written(planner->plan, relation->key[i]))
             return tn_plan_refuse(
@@ -211,6 +209,10 @@ tn_plan_write(tn_planner *planner)
     assert(request->body != NULL && !request->body->is_raw);
     plan->payload = &request->body->payload;
     plan->missing_default = request->prefer->missing == TN_MISSING_DEFAULT;
+    if (plan->kind == TN_PLAN_PUT) {
+        TN_TRY(check_put_window(planner));
+        TN_TRY(check_put_filters(planner));
+    }
     TN_TRY(plan_columns(planner));
     if (plan->kind == TN_PLAN_PUT)
         return plan_put(planner);

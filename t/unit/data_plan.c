@@ -72,6 +72,9 @@ embeds(void **state)
         {{.path = "gardens?select=name,beds(count())"},
          "read gardens(name, beds<beds_garden_id_fkey>beds_1 grouped(count(*) as count))"},
         {{.path = "gardens?select=nope(id)"}, "400 PGRST200"},
+        {{.path = "gardens?select=beds(id),beds(code)"}, "400 42803"},
+        {{.path = "beds?select=gardens(id),...gardens(name)"}, "400 42712"},
+        {{.path = "beds?select=x:gardens(id),x:plantings(qty)"}, "400 42712"},
     };
 
     (void)state;
@@ -274,6 +277,9 @@ writes(void **state)
         {{.method = "PUT", .path = "stock", .keys = "id"}, "405 PGRST105"},
         {{.method = "PUT", .path = "nokey?a=eq.1", .keys = "a"}, "405 PGRST105"},
         {{.method = "PUT", .path = "stock?id=eq.9&limit=1", .keys = "id"}, "400 PGRST114"},
+        {{.method = "PUT", .path = "stock?sku=eq.9&limit=1", .keys = "nope"}, "400 PGRST114"},
+        {{.method = "PUT", .path = "stock?sku=eq.9", .keys = "nope"}, "405 PGRST105"},
+        {{.method = "PUT", .path = "stock?id=eq.9", .keys = "nope"}, "400 PGRST204"},
         {{.method = "PUT", .path = "stock?id=eq.9", .keys = "sku"}, "400 PGRST115"},
     };
 
