@@ -162,9 +162,10 @@ typedef struct tn_relationship {
  */
 
 typedef struct tn_parameter {
-    const char *name; /* "" when it has none */
-    const char *type; /* as SQL writes it */
-    bool is_required; /* no default */
+    const char *name;       /* "" when it has none */
+    const char *type;       /* as SQL writes it */
+    const tn_attribute *as; /* its type, as that of a column without a name */
+    bool is_required;       /* no default */
     bool is_variadic;
     bool is_array, is_json;
 } tn_parameter;
@@ -178,12 +179,15 @@ typedef enum tn_returns {
 struct tn_function {
     const char *schema, *name;
     const char *comment;
+    const tn_relation *takes;       /* an exposed relation whose row is the only parameter: it
+                                       computes a field or a relationship of it; or NULL */
     const tn_parameter *parameters; /* IN, INOUT, VARIADIC */
     size_t parameter_count;
     tn_returns returns;
     bool returns_set;
-    bool is_single_row;      /* a set of at most one (ROWS 1), or no set */
-    const char *return_type; /* as SQL writes it */
+    bool is_single_row;         /* a set of at most one (ROWS 1), or no set */
+    const char *return_type;    /* as SQL writes it */
+    const tn_attribute *result; /* the same, as the type of a column without a name */
     const char *return_schema,
         *return_name;            /* of its type: finds the relation whose rows these are */
     const tn_attribute *columns; /* of the row when it is no relation's of the exposed schemas:
@@ -224,6 +228,15 @@ const char *const *tn_relation_conflict(const tn_relation *relation, tn_arena *a
 /* All of them, sorted by schema and name. */
 const tn_relation *const *tn_snapshot_relations(const tn_snapshot *snapshot, size_t *count);
 const tn_function *const *tn_snapshot_all_functions(const tn_snapshot *snapshot, size_t *count);
+
+/* Enums (with their labels) and composite types (with fields) of the exposed schemas, by schema and
+ * name. */
+typedef struct tn_type {
+    const tn_attribute *as;
+    const tn_attribute *fields;
+    size_t field_count;
+} tn_type;
+const tn_type *tn_snapshot_types(const tn_snapshot *snapshot, size_t *count);
 
 /* `alter role … set`: JSON object text of settings for transactions of that role, or NULL. */
 const char *tn_snapshot_role_settings(const tn_snapshot *snapshot, const char *role,

@@ -174,6 +174,13 @@ tn_snapshot_returned(const tn_snapshot *snapshot, const tn_function *function)
     return tn_snapshot_relation(snapshot, function->return_schema, function->return_name);
 }
 
+const tn_type *
+tn_snapshot_types(const tn_snapshot *snapshot, size_t *count)
+{
+    *count = snapshot->type_count;
+    return snapshot->types;
+}
+
 /* --- roles, time zones ------------------------------------------------------------------------ */
 
 const char *

@@ -20,6 +20,8 @@ struct tn_snapshot {
     const tn_function *functions; /* of the exposed schemas, by schema and name */
     const tn_function *const *all_functions;
     size_t function_count;
+    const tn_type *types;
+    size_t type_count;
     const tn_role_settings *roles;
     size_t role_count;
     const char *const *zones; /* names of time zones, sorted by their bytes */

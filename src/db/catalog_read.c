@@ -18,7 +18,7 @@ enum { KIND, JSON, TREE }; /* columns of the result */
 
 struct type {
     uint32_t oid, relation; /* of a row type: its relation */
-    tn_attribute as;        /* what an attribute of this type has of it */
+    const tn_attribute *as; /* what an attribute of this type has of it */
     const char *default_sql;
     int modifier; /* of a domain */
     uint32_t base;
@@ -42,6 +42,7 @@ struct reading {
     tn_arena *arena, *scratch; /* what stays; what goes when all is read */
     tn_arena *row;             /* what goes with the row */
     const tn_rows *rows;
+    const tn_catalog_options *options;
     struct type *types;
     size_t type_count;
     struct grants *grants, *execute;
@@ -169,6 +170,7 @@ static void
 read_type(struct reading *r, json_object *object, size_t row, void *item)
 {
     struct type *type = item;
+    tn_attribute *as = tn_arena_alloc(r->arena, 1, sizeof *as);
     json_object *labels = tn_json_get(object, "labels");
 
     (void)row;
@@ -178,7 +180,9 @@ read_type(struct reading *r, json_object *object, size_t row, void *item)
     type->modifier = (int)tn_json_int(object, "modifier", -1);
     type->default_sql = keep(r, object, "default");
     type->is_not_null = tn_json_bool(object, "not_null", false);
-    type->as = (tn_attribute){
+    type->as = as;
+    *as = (tn_attribute){
+        .type = keep(r, object, "text"),
         .base_type = keep(r, object, "base"),
         .type_schema = keep(r, object, "schema"),
         .type_name = keep(r, object, "name"),
@@ -188,8 +192,7 @@ read_type(struct reading *r, json_object *object, size_t row, void *item)
         .is_array = tn_json_bool(object, "array", false),
         .is_domain = tn_json_bool(object, "domain", false),
     };
-    type->as.is_json =
-        strcmp(type->as.base_type, "json") == 0 || strcmp(type->as.base_type, "jsonb") == 0;
+    as->is_json = strcmp(as->base_type, "json") == 0 || strcmp(as->base_type, "jsonb") == 0;
 }
 
 static int
@@ -203,10 +206,12 @@ compare_types(const void *a, const void *b)
 static const struct type *
 find_type(const struct reading *r, uint32_t oid)
 {
-    static const struct type unknown = {.as = {.base_type = "text",
-                                               .type_schema = "pg_catalog",
-                                               .type_name = "text",
-                                               .type_kind = 'b'}};
+    static const tn_attribute text = {.type = "text",
+                                      .base_type = "text",
+                                      .type_schema = "pg_catalog",
+                                      .type_name = "text",
+                                      .type_kind = 'b'};
+    static const struct type unknown = {.as = &text};
     const struct type wanted = {.oid = oid};
     const struct type *found =
         bsearch(&wanted, r->types, r->type_count, sizeof wanted, compare_types);
@@ -220,8 +225,8 @@ find_type(const struct reading *r, uint32_t oid)
 static int32_t
 max_length(const struct type *type, int modifier)
 {
-    const bool is_sized = strcmp(type->as.base_type, "character varying") == 0 ||
-                          strcmp(type->as.base_type, "character") == 0;
+    const bool is_sized = strcmp(type->as->base_type, "character varying") == 0 ||
+                          strcmp(type->as->base_type, "character") == 0;
 
     if (modifier < 0)
         modifier = type->modifier;
@@ -248,10 +253,10 @@ read_attribute(const struct reading *r, json_object *column, tn_attribute *attri
     const char identity = list_text(column, COLUMN_IDENTITY)[0];
     const char *text = list_text(column, COLUMN_TEXT);
 
-    *attribute = type->as;
+    *attribute = *type->as;
     attribute->name = tn_arena_text(r->arena, list_text(column, COLUMN_NAME));
-    attribute->type =
-        strcmp(text, type->as.base_type) == 0 ? type->as.base_type : tn_arena_text(r->arena, text);
+    attribute->type = strcmp(text, type->as->base_type) == 0 ? type->as->base_type
+                                                             : tn_arena_text(r->arena, text);
     attribute->number = (int16_t)list_int(column, COLUMN_NUMBER);
     attribute->comment = tn_arena_text(r->arena, list_text(column, COLUMN_COMMENT));
     attribute->is_generated = list_text(column, COLUMN_GENERATED)[0] != '\0';
@@ -284,6 +289,15 @@ read_composite(struct reading *r, json_object *object, size_t row, void *item)
     (void)row;
     composite->oid = read_oid(object, "oid");
     composite->attributes = read_attributes(r, tn_json_get(object, "columns"), &composite->count);
+}
+
+static const struct composite *
+find_composite(const struct reading *r, uint32_t oid)
+{
+    for (size_t i = 0; i < r->composite_count; i++)
+        if (r->composites[i].oid == oid)
+            return &r->composites[i];
+    return NULL;
 }
 
 /* --- privileges ------------------------------------------------------------------------------- */
@@ -535,10 +549,11 @@ read_parameters(const struct reading *r, json_object *arguments, size_t defaults
         parameters[count++] = (tn_parameter){
             .name = tn_arena_text(r->arena, list_text(argument, ARGUMENT_NAME)),
             .type = tn_arena_text(r->arena, list_text(argument, ARGUMENT_TEXT)),
+            .as = type->as,
             .is_required = true,
             .is_variadic = list_text(argument, ARGUMENT_MODE)[0] == 'v',
-            .is_array = type->as.is_array,
-            .is_json = type->as.is_json,
+            .is_array = type->as->is_array,
+            .is_json = type->as->is_json,
         };
     }
     for (size_t i = 0; i < defaults && i < count; i++) /* defaults are the last ones' */
@@ -561,7 +576,7 @@ read_outputs(const struct reading *r, json_object *arguments, tn_function *funct
 
         if (!is_output(argument))
             continue;
-        *column = find_type(r, argument_type(argument))->as;
+        *column = find_type(r, argument_type(argument))->as[0];
         column->name = *name != '\0' ? tn_arena_text(r->arena, name)
                                      : tn_arena_printf(r->arena, "column%zu", count + 1);
         column->type = tn_arena_text(r->arena, list_text(argument, ARGUMENT_TEXT));
@@ -576,16 +591,18 @@ read_result(const struct reading *r, json_object *object, tn_function *function)
 {
     const struct type *type = find_type(r, read_oid(object, "returns"));
     const tn_table *table = tn_tables_find(&r->tables, type->relation);
+    const struct composite *composite;
 
     function->return_type = keep(r, object, "text");
-    function->return_schema = type->as.type_schema;
-    function->return_name = type->as.type_name;
+    function->result = type->as;
+    function->return_schema = type->as->type_schema;
+    function->return_name = type->as->type_name;
     function->returns_set = tn_json_bool(object, "set", false);
     function->is_single_row = !function->returns_set || tn_json_int(object, "rows", 0) == 1;
     read_outputs(r, tn_json_get(object, "arguments"), function);
-    if (function->column_count > 0 || type->as.type_kind == 'c')
-        function->returns = type->as.is_array ? TN_RETURNS_SCALAR : TN_RETURNS_COMPOSITE;
-    else if (strcmp(type->as.base_type, "void") == 0)
+    if (function->column_count > 0 || type->as->type_kind == 'c')
+        function->returns = type->as->is_array ? TN_RETURNS_SCALAR : TN_RETURNS_COMPOSITE;
+    else if (strcmp(type->as->base_type, "void") == 0)
         function->returns = TN_RETURNS_VOID;
     else
         function->returns = TN_RETURNS_SCALAR;
@@ -595,11 +612,11 @@ read_result(const struct reading *r, json_object *object, tn_function *function)
         function->columns = table->relation->attributes;
         function->column_count = table->relation->attribute_count;
     }
-    for (size_t i = 0; table == NULL && i < r->composite_count; i++)
-        if (r->composites[i].oid == type->relation) {
-            function->columns = r->composites[i].attributes;
-            function->column_count = r->composites[i].count;
-        }
+    composite = find_composite(r, type->relation);
+    if (composite != NULL) {
+        function->columns = composite->attributes;
+        function->column_count = composite->count;
+    }
 }
 
 struct loaded {
@@ -679,6 +696,18 @@ read_functions(struct reading *r)
     r->function_count = count;
 }
 
+/* Functions of one argument, a row of an exposed relation. */
+static void
+find_row_functions(struct reading *r)
+{
+    for (size_t i = 0; i < r->function_count; i++) {
+        const tn_table *table = tn_tables_find(&r->tables, r->calls[i].argument);
+
+        if (table != NULL && table->is_exposed)
+            r->functions[i].takes = table->relation;
+    }
+}
+
 /* Functions of one argument that lead from rows of one relation to rows of another. */
 static void
 find_computed(struct reading *r)
@@ -756,6 +785,44 @@ keep_functions(const struct reading *r, tn_snapshot *snapshot)
     snapshot->all_functions = all;
 }
 
+static int
+compare_kept_types(const void *a, const void *b)
+{
+    const tn_type *one = a, *other = b;
+    const int by_schema = strcmp(one->as->type_schema, other->as->type_schema);
+
+    return by_schema != 0 ? by_schema : strcmp(one->as->type_name, other->as->type_name);
+}
+
+static bool
+is_exposed(const struct reading *r, const char *schema)
+{
+    for (size_t i = 0; i < r->options->schema_count; i++)
+        if (strcmp(r->options->schemas[i], schema) == 0)
+            return true;
+    return false;
+}
+
+static void
+keep_types(const struct reading *r, tn_snapshot *snapshot)
+{
+    tn_type *types = tn_arena_alloc(r->arena, r->type_count + 1, sizeof *types);
+
+    for (size_t i = 0; i < r->type_count; i++) {
+        const struct type *type = &r->types[i];
+        const struct composite *composite = find_composite(r, type->relation);
+
+        if (type->as->is_domain || type->as->is_array || !is_exposed(r, type->as->type_schema) ||
+            (type->as->type_kind != 'e' && composite == NULL))
+            continue;
+        types[snapshot->type_count++] =
+            composite == NULL ? (tn_type){.as = type->as}
+                              : (tn_type){type->as, composite->attributes, composite->count};
+    }
+    qsort(types, snapshot->type_count, sizeof *types, compare_kept_types);
+    snapshot->types = types;
+}
+
 static void
 keep_roles(const struct reading *r, const tn_role_settings *roles, size_t count,
            tn_snapshot *snapshot)
@@ -801,7 +868,9 @@ read_all(struct reading *r, const tn_rows *zones, tn_snapshot *snapshot)
     roles = read_rows(r, "role", sizeof *roles, &count, read_role);
     if (r->error != NULL)
         return;
+    find_row_functions(r);
     find_computed(r);
+    keep_types(r, snapshot);
     keep_relations(r, snapshot);
     keep_functions(r, snapshot);
     keep_roles(r, roles, count, snapshot);
@@ -813,8 +882,11 @@ const tn_error *
 tn_snapshot_make(tn_arena *arena, const tn_rows *rows, const tn_rows *zones,
                  const tn_catalog_options *options, tn_snapshot **snapshot)
 {
-    struct reading r = {
-        .arena = arena, .scratch = tn_arena_new(), .row = tn_arena_new(), .rows = rows};
+    struct reading r = {.arena = arena,
+                        .scratch = tn_arena_new(),
+                        .row = tn_arena_new(),
+                        .rows = rows,
+                        .options = options};
     const tn_error *error;
 
     *snapshot = tn_arena_alloc(arena, 1, sizeof **snapshot);

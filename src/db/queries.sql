@@ -200,9 +200,14 @@ used_types (oid) as (
     select unnest(f.types) from functions f
     union
     select f.prorettype from functions f
+    union
+    select t.oid from pg_type t join exposed e on e.oid = t.typnamespace left join pg_class c on c.oid = t.typrelid
+     where t.typtype = 'e' or c.relkind = 'c'
 ),
-composites as materialized ( -- types of rows that functions return and that are no relation of ours
-    select distinct t.typrelid as oid
+composites as materialized ( -- types of the exposed schemas, and of rows that functions return and that are no relation of ours
+    select c.oid from pg_class c join exposed e on e.oid = c.relnamespace where c.relkind = 'c'
+    union
+    select t.typrelid
       from functions f
       join pg_type r on r.oid = f.prorettype
       join pg_type t on t.oid = case r.typtype when 'd' then r.typbasetype else r.oid end
@@ -245,7 +250,7 @@ function_grants as materialized (
     select f.oid, dense_rank() over (order by f.pronamespace, f.proowner, f.proacl::text) as number from functions f
 )
 select 'type' as kind, json_build_object(
-           'oid', b.oid::bigint, 'base', format_type(b.base, null), 'modifier', b.modifier, 'base_oid', b.base::bigint,
+           'oid', b.oid::bigint, 'text', format_type(b.oid, null), 'base', format_type(b.base, null), 'modifier', b.modifier, 'base_oid', b.base::bigint,
            'domain', b.oid <> b.base, 'default', o.typdefault, 'not_null', o.typnotnull, 'relation', t.typrelid::bigint,
            'array', e.oid is not null, 'kind', coalesce(e.typtype, t.typtype), 'schema', coalesce(en.nspname, tn.nspname),
            'name', coalesce(e.typname, t.typname),
