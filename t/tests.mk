@@ -10,7 +10,7 @@ unit_tests = t/unit/address t/unit/arena t/unit/buffer t/unit/cache t/unit/catal
 	t/unit/metrics t/unit/principal t/unit/refresh_token t/unit/route t/unit/text t/unit/token t/unit/uuid t/unit/view
 thread_tests = t/threads/db_pool t/threads/live t/unit/cache t/unit/catalog t/unit/db_listen t/unit/db_pool t/unit/gate t/unit/limit t/unit/loop
 fuzz_targets = t/fuzz/access_token t/fuzz/base64url t/fuzz/config t/fuzz/event_stream t/fuzz/field t/fuzz/json \
-	t/fuzz/provider_answer t/fuzz/refresh_token t/fuzz/request t/fuzz/text t/fuzz/view
+	t/fuzz/provider_answer t/fuzz/refresh_token t/fuzz/request t/fuzz/script t/fuzz/text t/fuzz/view
 
 # What tests are linked with; `tenon` itself has its own list.
 AM_CPPFLAGS += -I$(top_srcdir) -DTN_SOURCE_DIR='"$(abs_top_srcdir)"'
@@ -32,6 +32,7 @@ t_fuzz_field_SOURCES = t/fuzz/field.c $(fuzz_main)
 t_fuzz_json_SOURCES = t/fuzz/json.c $(fuzz_main)
 t_fuzz_refresh_token_SOURCES = t/fuzz/refresh_token.c $(fuzz_main)
 t_fuzz_request_SOURCES = t/fuzz/request.c $(fuzz_main)
+t_fuzz_script_SOURCES = t/fuzz/script.c $(fuzz_main)
 t_fuzz_text_SOURCES = t/fuzz/text.c $(fuzz_main)
 t_fuzz_view_SOURCES = t/fuzz/view.c $(fuzz_main)
 if FUZZERS
@@ -46,6 +47,7 @@ t_fuzz_field_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_json_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_refresh_token_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_request_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+t_fuzz_script_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_text_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_view_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 else

@@ -409,7 +409,7 @@ select c.oid::regclass::text, format('keeps %s unique over all tenants: %s', x.r
             when i.indisexclusion and not exists (select from pg_catalog.pg_opclass o
                                                    where o.opcmethod = x.relam and o.opcintype = 'uuid'::regtype and o.opcdefault)
             then 'without the extension btree_gist it cannot be otherwise'
-            else 'it was made while tenon.auto_protect was off' end)
+            else 'it is from an older release, or was made while tenon.auto_protect was off' end)
   from pg_catalog.pg_class c
   join pg_catalog.pg_policy wall on wall.polrelid = c.oid and wall.polname = 'tenon_tenant'
   join pg_catalog.pg_index i on i.indrelid = c.oid and (i.indisunique or i.indisexclusion) and not i.indisprimary
