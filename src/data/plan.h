@@ -1,13 +1,14 @@
 /* data/plan.h: the second stage: syntax tree and catalog → what has to be done
  *
- * Every name of the request has been looked up here: relations, relationships, functions and columns
- * are pointers into the snapshot, embeds are a tree of nodes, filters and orders hang at the node
- * they belong to. What PostgreSQL itself resolves stays a name (`attribute` NULL): computed fields and
- * its functional notation (`beds(count)`); sql.c writes them quoted behind an alias.
+ * Every name of the request has been looked up here: relations, relationships, functions and
+ * columns are pointers into the snapshot, embeds are a tree of nodes, filters and orders hang at
+ * the node they belong to. What PostgreSQL itself resolves stays a name (`attribute` NULL):
+ * computed fields and its functional notation (`beds(count)`); sql.c writes them quoted behind an
+ * alias.
  *
  * Threads: any; a plan is constant and lives in the request's arena, the snapshot with it.
- * Errors:  in PostgREST's codes and words: PGRST103 105 106 108 114 116 118 119 123 200 to 205; ours
- *          for what is not exposed (404 PGRST205 with why and how).
+ * Errors:  in PostgREST's codes and words: PGRST103 105 106 108 114 116 118 119 123 200 to 205;
+ * ours for what is not exposed (404 PGRST205 with why and how).
  */
 #ifndef TN_DATA_PLAN_H
 #define TN_DATA_PLAN_H
@@ -30,7 +31,7 @@ typedef enum tn_plan_kind {
 typedef struct tn_plan_node tn_plan_node;
 
 typedef struct tn_plan_field {
-    const char *name; /* of the column; NULL: of no column (count()) */
+    const char *name;              /* of the column; NULL: of no column (count()) */
     const tn_attribute *attribute; /* NULL: PostgreSQL resolves the name */
     const tn_json_step *steps;
     size_t step_count;
@@ -65,7 +66,7 @@ struct tn_plan_logic {
 
 typedef struct tn_plan_order {
     const tn_plan_node *embed; /* a to-one child whose column it is; NULL: the node's own */
-    tn_plan_field field;       /* of an embed: a member of its object, or a column of a hidden one */
+    tn_plan_field field; /* of an embed: a member of its object, or a column of a hidden one */
     tn_direction direction;
     tn_nulls nulls;
 } tn_plan_order;
@@ -73,20 +74,20 @@ typedef struct tn_plan_order {
 /* The rows of one relation (or function) at one place of the answer. */
 struct tn_plan_node {
     const tn_relation *relation; /* NULL: rows of a function that are no relation's */
-    const char *alias;           /* in SQL, unique within the statement; the root's is the name of its
-                                    relation, so that errors of PostgreSQL read as PostgREST's do */
-    const char *target;          /* what the request calls it; NULL: the root */
-    const char *member;          /* in the answer: alias or target; NULL: the root */
-    const tn_relationship *via;  /* how it hangs at its parent; NULL: the root */
-    const char *junction_alias;  /* many-to-many: of the table between, unique too */
-    bool is_inner;               /* parents without it are left out */
+    const char *alias;  /* in SQL, unique within the statement; the root's is the name of its
+                           relation, so that errors of PostgreSQL read as PostgREST's do */
+    const char *target; /* what the request calls it; NULL: the root */
+    const char *member; /* in the answer: alias or target; NULL: the root */
+    const tn_relationship *via; /* how it hangs at its parent; NULL: the root */
+    const char *junction_alias; /* many-to-many: of the table between, unique too */
+    bool is_inner;              /* parents without it are left out */
     bool is_to_one, is_spread;
-    bool is_hidden;              /* `beds()`: not in the answer, but for filters and order */
-    bool is_whole;               /* `*` of rows whose columns only PostgreSQL knows, and scalars:
-                                    everything, besides what `columns` names */
-    bool is_aggregated;          /* the columns without an aggregate are what rows are grouped by.
-                                    Those of spread children count with them: their aggregates are
-                                    computed here, and the spread node itself is not aggregated */
+    bool is_hidden;                /* `beds()`: not in the answer, but for filters and order */
+    bool is_whole;                 /* `*` of rows whose columns only PostgreSQL knows, and scalars:
+                                      everything, besides what `columns` names */
+    bool is_aggregated;            /* the columns without an aggregate are what rows are grouped by.
+                                      Those of spread children count with them: their aggregates are
+                                      computed here, and the spread node itself is not aggregated */
     const tn_plan_column *columns; /* `*` is expanded, without hidden columns */
     size_t column_count;
     const tn_plan_logic *conditions; /* all must hold */
@@ -122,23 +123,24 @@ typedef struct tn_data_plan {
 
     /* the answer */
     tn_accepted media;
-    bool is_single;  /* anything but exactly one row is 406 PGRST116 and nothing has happened */
-    bool has_body;   /* false: HEAD, or a write that returns nothing */
+    bool is_single; /* anything but exactly one row is 406 PGRST116 and nothing has happened */
+    bool has_body;  /* false: HEAD, or a write that returns nothing */
     tn_prefer_count count;
-    int64_t max_rows; /* data.max_rows; 0: none */
+    int64_t max_rows;          /* data.max_rows; 0: none */
     bool is_limited_by_client; /* limit or Range was given */
-    bool has_etag;    /* the answer is one row of a table and the caller may read its version */
+    bool has_etag; /* the answer is one row of a table and the caller may read its version */
 
     /* writes */
     tn_prefer_return returning;
     const tn_attribute *const *columns; /* that are written, in order */
     size_t column_count;
     const tn_payload *payload;
-    bool missing_default; /* keys that are missing take the column's default */
+    bool missing_default;            /* keys that are missing take the column's default */
     tn_prefer_resolution resolution; /* effective: NONE when there is nothing to conflict with */
-    const char *const *conflict; /* columns of ON CONFLICT, tenant_id included where needed */
+    const char *const *conflict;     /* columns of ON CONFLICT, tenant_id included where needed */
     size_t conflict_count;
-    const char *if_match; /* version (etag without quotes) that the rows must have; "*": any row; NULL */
+    const char
+        *if_match; /* version (etag without quotes) that the rows must have; "*": any row; NULL */
     bool has_max_affected;
     int64_t max_affected;
 
@@ -157,17 +159,17 @@ typedef struct tn_data_plan {
 
 /* What planning needs to know of the request. */
 typedef struct tn_plan_request {
-    const char *method;  /* "GET" … ; HEAD is its own */
-    bool is_call;        /* /rpc/NAME */
+    const char *method; /* "GET" … ; HEAD is its own */
+    bool is_call;       /* /rpc/NAME */
     const char *schema, *name;
     const tn_data_query *query;
     const tn_prefer *prefer;
     tn_accepted media;
-    const tn_data_body *body;   /* NULL: none was read */
-    bool has_range;             /* header Range, GET only */
+    const tn_data_body *body;        /* NULL: none was read */
+    bool has_range;                  /* header Range, GET only */
     int64_t range_first, range_last; /* range_last INT64_MAX: open */
-    const char *role;           /* database role, for privileges */
-    const char *if_match;       /* or NULL */
+    const char *role;                /* database role, for privileges */
+    const char *if_match;            /* or NULL */
     bool allows_aggregates;
     int64_t max_rows, aggregate_max_rows;
 } tn_plan_request;
@@ -190,10 +192,10 @@ typedef struct tn_call_shape {
     const char *schema, *name;
     const char *const *names; /* of the arguments */
     size_t name_count;
-    const char *raw_type;     /* media type of the body: "application/json", "text/plain"; or NULL */
-    bool may_be_raw;          /* POST: a function with one unnamed parameter takes the whole body */
-    bool is_raw;              /* the body is no object: only such a function can take it */
-    bool is_single_object;    /* params=single-object: one json parameter takes the whole body */
+    const char *raw_type;  /* media type of the body: "application/json", "text/plain"; or NULL */
+    bool may_be_raw;       /* POST: a function with one unnamed parameter takes the whole body */
+    bool is_raw;           /* the body is no object: only such a function can take it */
+    bool is_single_object; /* params=single-object: one json parameter takes the whole body */
 } tn_call_shape;
 const tn_error *tn_plan_choose(tn_arena *arena, const tn_snapshot *snapshot,
                                const tn_call_shape *shape, const tn_function **function,

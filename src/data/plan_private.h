@@ -1,8 +1,8 @@
 /* data/plan_private.h: what the files of the second stage share
  *
- * plan.c begins with the root, plan_select.c grows the tree of nodes from it (relate.c finds how they
- * hang together), plan_filter.c hangs filters, order and limits on them, plan_write.c and call.c
- * decide what is written or called.
+ * plan.c begins with the root, plan_select.c grows the tree of nodes from it (relate.c finds how
+ * they hang together), plan_filter.c hangs filters, order and limits on them, plan_write.c and
+ * call.c decide what is written or called.
  *
  * Threads: any; a planner lives for one call of tn_data_plan_make().
  */
