@@ -194,7 +194,7 @@ tn_accept_parse(tn_arena *arena, const char *header, const tn_accepted **list, s
         const char *end = part_end(header, ',');
         const char *text = trimmed(arena, header, end);
 
-        if (*text != '\0') {
+        if (*text != '\0' && *text != ';') {
             candidate = tn_list_add(arena, &candidates, sizeof(*candidate));
             candidate->place = (int)candidates.count;
             read_type(arena, text, candidate);

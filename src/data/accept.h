@@ -5,6 +5,10 @@
 #ifndef TN_DATA_ACCEPT_H
 #define TN_DATA_ACCEPT_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 #include "base/error.h"
 
 typedef enum tn_media {

@@ -10,6 +10,10 @@
 #ifndef TN_DATA_BODY_H
 #define TN_DATA_BODY_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 #include "base/error.h"
 
 typedef struct tn_payload {

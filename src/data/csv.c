@@ -201,7 +201,8 @@ tn_csv_read(tn_arena *arena, const char *text, size_t length, tn_payload *payloa
     csv.field = tn_arena_buffer(arena);
     csv.out_max = length >= OUT_MAX / GROWTH_MAX ? OUT_MAX : length * GROWTH_MAX + SMALL_MAX;
     if (!tn_text_is_utf8(text, length))
-        return bad_csv(&csv, "invalid UTF-8");
+        return tn_error_new(arena, 400, "PGRST102", "Encode it as UTF-8.",
+                            "parse error (invalid UTF-8)");
     if (length >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0)
         csv.at += 3;
     TN_TRY(read_names(&csv));
@@ -223,8 +224,8 @@ put_member(tn_arena *arena, PQExpBuffer out, const char *part, size_t length)
         equals == NULL ? "" : tn_text_url_decode(arena, equals + 1, length - name_length - 1, true);
 
     if (name == NULL || value == NULL)
-        return tn_error_new(arena, 400, "PGRST102", "Encode it as UTF-8, and % as %25.",
-                            "the form has a broken percent-encoding, invalid UTF-8 or NUL");
+        return tn_error_new(arena, 400, "PGRST102", "Encode it as UTF-8.",
+                            "the form has invalid UTF-8 or NUL");
     appendPQExpBufferStr(out, out->len == 1 ? "" : ",");
     tn_buffer_json_string(out, name);
     appendPQExpBufferChar(out, ':');

@@ -222,8 +222,8 @@ const tn_error *
 tn_operation_read(tn_reader *reader, tn_value_read *read_value, tn_filter *filter,
                   bool *is_operation)
 {
-    const char *start = reader->at;
     const struct operation *operation;
+    const char *start;
 
     filter->is_negated = tn_reader_take(reader, "not.");
     start = reader->at;
@@ -236,6 +236,8 @@ tn_operation_read(tn_reader *reader, tn_value_read *read_value, tn_filter *filte
     *is_operation = operation != NULL;
     if (operation == NULL) {
         reader->at = start;
+        filter->quantifier = TN_QUANTIFIER_NONE;
+        filter->config = NULL;
         return filter->is_negated ? tn_operation_missing(reader) : NULL;
     }
     filter->op = operation->op;

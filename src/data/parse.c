@@ -222,9 +222,8 @@ decode(tn_arena *arena, const char *text, size_t length, const char **decoded)
     *decoded = tn_text_url_decode(arena, text, length, true);
     if (*decoded != NULL)
         return NULL;
-    return tn_error_new(arena, 400, "PGRST100", "Encode the query string as UTF-8 and % as %25.",
-                        "\"failed to parse the query string\": broken percent-encoding, invalid "
-                        "UTF-8 or NUL");
+    return tn_error_new(arena, 400, "PGRST100", "Encode the query string as UTF-8.",
+                        "\"failed to parse the query string\": invalid UTF-8 or NUL");
 }
 
 /* One part between & and ;. Without = it says nothing. */

@@ -8,6 +8,10 @@
 #ifndef TN_DATA_PREFER_H
 #define TN_DATA_PREFER_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 #include "base/error.h"
 #include "http/request.h"
 
