@@ -321,8 +321,8 @@ set_write_range(const tn_data_request *r, const tn_data_plan *plan, const tn_row
 {
     const int64_t affected = tn_rows_int(rows, 0, TN_ANSWER_ROWS, 0);
     const tn_page page = {.count = plan->kind == TN_PLAN_UPDATE ? affected : 0,
-                          .has_total =
-                              plan->count == TN_COUNT_EXACT || plan->count == TN_COUNT_ESTIMATED,
+                          .has_total = r->prefer.count == TN_COUNT_EXACT ||
+                                       r->prefer.count == TN_COUNT_ESTIMATED,
                           .total = affected};
 
     if (plan->kind != TN_PLAN_PUT)
