@@ -37,6 +37,9 @@ static const char garden_sql[] =
     "grid);"
     "create table nokey (a int, b text);"
     "create table apart.far (id int primary key, garden_id int references gardens);"
+    "create table notes (tenant_id uuid not null, id int not null, slug text, primary key"
+    " (tenant_id, id), unique (tenant_id, slug));"
+    "create policy tenon_tenant on notes as restrictive using (true);"
     "create view garden_names as select id, name from gardens;"
     "create table emp (id int primary key, boss_id int unique references emp);"
     "create function flagship(gardens) returns setof species rows 1 language sql stable as"
@@ -73,8 +76,8 @@ static const tn_snapshot *garden;
 static inline void
 plant_garden(void **state)
 {
-    static const char *const schemas[] = {"api"};
-    const tn_catalog_options options = {.schemas = schemas, .schema_count = 1};
+    static const char *const schemas[] = {"api", "apart"};
+    const tn_catalog_options options = {.schemas = schemas, .schema_count = 2};
     const char *problem = "";
     tn_session *session;
     const tn_error *error;
