@@ -1,29 +1,181 @@
 /* t/compat/differences.mjs: where Tenon deliberately answers otherwise than PostgREST 12.0.2
  *
  * Each entry: `id`; `what` and `reason` for docs/compatibility.md; `matches(request, theirs)`, which requests it is about;
- * `kinds`, in what their answers may differ (see compare.mjs); and `expect(ours, request, theirs)`, whether our answer is the one
+ * `kinds`, in what their answers may differ (see lib/compare.mjs); and `expect(ours, request, theirs)`, whether our answer is the one
  * that we mean. A difference that no entry covers fails the test, and so does an entry that nothing shows any more.
  */
-import { errorOf } from './lib/compare.mjs';
+import { canonical, errorOf } from './lib/compare.mjs';
 
-const isError = (answer, status, code) => answer.status === status && errorOf(answer)?.code === code;
-const whole = ['status', 'body', 'code', 'message', 'details', 'hint', 'members', 'content-type', 'content-range', 'content-location', 'preference-applied', 'www-authenticate', 'content-profile'];
+const headers = ['content-type', 'content-range', 'content-location', 'content-profile', 'location', 'preference-applied', 'www-authenticate', 'allow'];
+const error = ['code', 'message', 'details', 'hint', 'members'];
+const whole = ['status', 'body', ...error, ...headers];
+
+const is = (answer, status, code, method) => answer.status === status && (method === 'HEAD' || method === 'OPTIONS' || errorOf(answer)?.code === code);
+const succeeds = (ours) => ours.status >= 200 && ours.status < 300;
+const theirCode = (theirs, ...codes) => codes.includes(errorOf(theirs)?.code);
+const relation = (r) => /^\/[^/?]+($|\?)/.test(r.path);
+const query = (r) => decodeURIComponent(r.path.includes('?') ? r.path.slice(r.path.indexOf('?') + 1).replaceAll('+', ' ').replace(/%(?![0-9a-f]{2})/gi, '%25') : '');
+const parameter = (r, name) => query(r).split('&').some((p) => p.startsWith(`${name}=`));
 
 export const differences = [
   {
     id: 'unknown-table',
     what: 'An unknown table is 404 `PGRST205` with every method, before anything is executed.',
-    reason: 'PostgREST 13 does the same; in 12 it is `42P01` or an empty object, depending on the method, and the empty object tells nobody anything.',
-    matches: (r, theirs) => theirs.status === 404 && (theirs.text === '{}' || errorOf(theirs)?.code === '42P01') && /^\/[^/?]+($|\?)/.test(r.path),
-    kinds: whole,
-    expect: (ours, r) => (r.method === 'HEAD' ? ours.status === 404 : isError(ours, 404, 'PGRST205')),
+    reason: 'As in PostgREST 13; in 12 it is `42P01`, `{}`, `PGRST105` or `PGRST200`, depending on the rest of the request.',
+    matches: (r, theirs) => relation(r) && /^\/(nope|HARBOURS|casks|rpc|tools|berths|pg_catalog|town\.|harb|vault_)/.test(r.path) && theirs.status >= 400,
+    kinds: [...whole],
+    expect: (ours, r) => is(ours, 404, 'PGRST205', r.method),
   },
   {
     id: 'unknown-path',
-    what: 'A path that is neither a relation nor a function is 404 `PGRST125`.',
-    reason: 'PostgREST 13 does the same; 12 answers with an empty object.',
-    matches: (r, theirs) => theirs.status === 404 && theirs.text === '{}' && !/^\/[^/?]+($|\?)/.test(r.path),
+    what: 'A path that is neither a relation nor a function is 404 `PGRST125`, also `/rpc/`.',
+    reason: 'As in PostgREST 13; 12 answers with an empty object, and looks for a function without a name.',
+    matches: (r, theirs) => theirs.status === 404 && (theirs.text === '{}' || /^\/rpc\/($|\?)/.test(r.path)) && !relation(r),
     kinds: whole,
-    expect: (ours) => isError(ours, 404, 'PGRST125'),
+    expect: (ours, r) => is(ours, 404, 'PGRST125', r.method),
+  },
+  {
+    id: 'not-acceptable',
+    what: 'When none of the types in `Accept` can be made the answer is 406 `PGRST107`.',
+    reason: 'As since 12.0.3: 415 is about the body of the request. Types without PostGIS (`application/geo+json`) are among those that cannot be made.',
+    matches: (r, theirs) => theirs.status === 415 || (r.headers.Accept === 'application/geo+json' && theirs.status === 404),
+    kinds: ['status', ...error, 'content-type'],
+    expect: (ours, r) => is(ours, 406, 'PGRST107', r.method),
+  },
+  {
+    id: 'media-type-case',
+    what: 'Media types are compared without regard to letter case.',
+    reason: 'RFC 9110, section 8.3.1.',
+    matches: (r) => /^[A-Z/]+$/.test(r.headers.Accept ?? ''),
+    kinds: whole,
+    expect: (ours) => ours.status === 200,
+  },
+  {
+    id: 'max-affected',
+    what: '`Prefer: handling=strict, max-affected=N` is known; `PGRST124` when more rows are affected, `PGRST128` for functions that return one value.',
+    reason: 'As in PostgREST 13, and what `.maxAffected()` of postgrest-js is for.',
+    matches: (r) => /strict.*max-affected/.test(r.headers.Prefer ?? ''),
+    kinds: whole,
+    expect: (ours) => succeeds(ours) || is(ours, 400, 'PGRST124') || is(ours, 400, 'PGRST128'),
+  },
+  {
+    id: 'is-not-null',
+    what: '`is.not_null` is the same as `not.is.null`.',
+    reason: 'As in PostgREST 13.',
+    matches: (r, theirs) => query(r).includes('is.not_null') && theirCode(theirs, 'PGRST100'),
+    kinds: whole,
+    expect: (ours) => ours.status === 200,
+  },
+  {
+    id: 'rpc-any-column',
+    what: 'Rows that a function returns can be filtered and put in order by any of their columns.',
+    reason: 'As in PostgREST 13; 12 only knows the selected ones.',
+    matches: (r, theirs) => r.path.startsWith('/rpc/') && theirCode(theirs, '42703') && !query(r).includes('select=nope') && !/who=/.test(query(r)),
+    kinds: whole,
+    expect: (ours) => ours.status === 200,
+  },
+  {
+    id: 'rpc-json-argument',
+    what: 'A json or jsonb argument in the query of GET is parsed.',
+    reason: 'As in PostgREST 13; in 12 the function gets a JSON string, or for a wrong one no error.',
+    matches: (r) => r.method === 'GET' && /^\/rpc\/take_jsonb?\?payload=/.test(r.path),
+    kinds: whole,
+    expect: (ours) => ours.status === 200 || is(ours, 400, '22P02'),
+  },
+  {
+    id: 'expired-token',
+    what: 'A token that is expired, not valid yet or issued in the future is 401 `PGRST303`.',
+    reason: 'As in PostgREST 13: clients can tell what a new token mends from what it does not.',
+    matches: (r, theirs) => theirs.status === 401 && /expired|JWTNotYetValid|JWTIssuedAtFuture/.test(theirs.headers['www-authenticate'] ?? ''),
+    kinds: ['code', 'message'],
+    expect: (ours, r) => is(ours, 401, 'PGRST303', r.method),
+  },
+  {
+    id: 'no-limited-writes',
+    what: '`limit`, `offset` and `order` do not restrict which rows PATCH and DELETE change.',
+    reason: 'As in PostgREST 13. What a limited update hits is a matter of luck without a lock.',
+    matches: (r) => ['PATCH', 'DELETE'].includes(r.method) && parameter(r, 'limit'),
+    kinds: [...whole, 'state'],
+    expect: succeeds,
+  },
+  {
+    id: 'logic-on-writes',
+    what: 'Logic trees (`or`, `and`) of a write choose the rows to change; they are not applied again to the rows that come back.',
+    reason: 'In PostgREST a row that no longer matches after the update is missing from the answer and from the count, and the tree must only name selected columns. Plain filters behave as ours.',
+    matches: (r) => ['POST', 'PATCH', 'DELETE'].includes(r.method) && relation(r) && /(^|&)(not\.)?(or|and)=/.test(query(r)),
+    kinds: whole,
+    expect: succeeds,
+  },
+  {
+    id: 'same-embed-twice',
+    what: 'The same relation can be spread or embedded twice in one request.',
+    reason: 'In PostgREST its own aliases collide (`42712`, `42803`).',
+    matches: (r, theirs) => r.method === 'GET' && (theirCode(theirs, '42712') || (theirCode(theirs, '42803') && /^aggregate functions are not allowed in FROM/.test(errorOf(theirs)?.message ?? '') && !/count/.test(query(r)))),
+    kinds: whole,
+    expect: (ours) => ours.status === 200,
+  },
+  {
+    id: 'broken-query',
+    what: 'A query with NUL, invalid UTF-8 or a broken escape (`%zz`) is a 400.',
+    reason: 'PostgREST cuts the value at NUL, and answers invalid UTF-8 with a 500 in plain text. Guessing what was meant filters by something else.',
+    matches: (r) => /%00|%(?![0-9a-f]{2})/i.test(r.path.replace(/%25/g, '')) || /\?.*%(?![0-9A-Fa-f]{2})/.test(r.path),
+    kinds: whole,
+    expect: (ours) => ours.status === 400,
+  },
+  {
+    id: 'content-location',
+    what: '`Content-Location` keeps the path encoded and encodes UTF-8 once; a `;` separates nothing in it; it is left out when it would be very long.',
+    reason: 'PostgREST sends names with blanks as they are, and each byte of UTF-8 as a character of its own. No client reads it.',
+    matches: (r, theirs) => theirs.headers['content-location'] !== undefined && (/ |;|[?&]=/.test(theirs.headers['content-location']) || /%C3|&&|;|[^\x20-\x7e]/.test(theirs.headers['content-location'] + r.path) || theirs.headers['content-location'].length > 2000),
+    kinds: ['content-location'],
+    expect: succeeds,
+  },
+  {
+    id: 'headers-only-key',
+    what: '`return=headers-only` needs SELECT on the key columns only.',
+    reason: 'PostgREST asks for all columns, of which it then sends the key.',
+    matches: (r, theirs) => r.method === 'POST' && /headers-only/.test(r.headers.Prefer ?? '') && theirs.status === 401 && r.path.startsWith('/ledger'),
+    kinds: whole,
+    expect: (ours) => ours.status === 201 && /^\/ledger\?id=eq\./.test(ours.headers.location ?? ''),
+  },
+  {
+    id: 'cors',
+    what: 'CORS headers name the methods and headers of the whole of Tenon, and a preflight is 204.',
+    reason: 'One nginx answers for all areas; browsers accept any order, and any 2xx.',
+    matches: (r) => r.headers.Origin !== undefined,
+    kinds: ['status', 'Access-Control-Expose-Headers', 'Access-Control-Allow-Methods', 'Access-Control-Max-Age'],
+    expect: (ours, r, theirs) => ours.headers['access-control-allow-origin'] !== undefined && (ours.status === theirs.status || ours.status === 204),
+  },
+  {
+    id: 'internal-errors',
+    what: 'Texts of errors that are the server\'s or the database\'s own trouble (SQLSTATE 08, 53, 57, 58, F0, HV, XX) are not passed on; code and status are.',
+    reason: 'They tell of files, processes and addresses. They are in the log, with the request\'s id.',
+    matches: (r, theirs) => r.path.startsWith('/rpc/raise_code') && /^(08|25006|53|57|58|F0|HV|XX)/.test(errorOf(theirs)?.code ?? ''),
+    kinds: ['message', 'details', 'hint'],
+    expect: (ours, r, theirs) => is(ours, theirs.status, errorOf(theirs).code),
+  },
+  {
+    id: 'unsupported-operator-text',
+    what: 'The message of `42883` names the type `text` where a path into text has another step.',
+    reason: 'Keys of paths are bound as text; code and status are the same.',
+    matches: (r, theirs) => theirCode(theirs, '42883') && /text ->>? unknown/.test(errorOf(theirs).message),
+    kinds: ['message'],
+    expect: (ours) => is(ours, 404, '42883'),
+  },
+  {
+    id: 'negative-offset',
+    what: 'A negative offset counts as 0 and leaves the limit as it is.',
+    reason: 'In PostgREST `offset=-1&limit=2` gives one row and `offset=-3&limit=2` is a 416.',
+    matches: (r) => /offset=-/.test(query(r)),
+    kinds: whole,
+    expect: (ours) => succeeds(ours),
+  },
+  {
+    id: 'columns-everywhere',
+    what: '`columns` chooses the members of CSV bodies and of PUT too.',
+    reason: 'PostgREST ignores it there, although it says what is to be written.',
+    matches: (r) => parameter(r, 'columns') && (r.method === 'PUT' || r.headers['Content-Type'] === 'text/csv'),
+    kinds: ['body'],
+    expect: (ours, r) => succeeds(ours) && canonical(ours.text) !== '' && !r.path.includes('nope'),
   },
 ];
