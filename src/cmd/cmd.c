@@ -26,6 +26,7 @@ const tn_command *const tn_command_tables[] = {
     tn_provider_commands,
     tn_signing_key_commands,
     tn_routes_commands,
+    tn_types_commands,
     NULL,
 };
 
