@@ -17,7 +17,7 @@
 typedef struct tn_data_state {
     tn_arena *arena;
     const char *const *schemas;      /* data.schemas */
-    const char *const *search_paths; /* beside each; NULL: the database's own fits */
+    const char *const *search_paths; /* beside each */
     size_t schema_count;
     const char *pre_request_schema, *pre_request_name; /* data.pre_request; NULL: none */
 } tn_data_state;

@@ -70,8 +70,7 @@ append_name(PQExpBuffer path, const char *name)
     appendPQExpBufferChar(path, '"');
 }
 
-/* The schema, and what stands behind it. That of the database itself is what `tenon init` has set:
- * public and extensions. */
+/* The schema, and what stands behind it. */
 static const char *
 search_path(tn_arena *arena, const char *schema, const char *const *extra, size_t count)
 {
@@ -81,8 +80,7 @@ search_path(tn_arena *arena, const char *schema, const char *const *extra, size_
     for (size_t i = 0; i < count; i++)
         if (strcmp(extra[i], schema) != 0)
             append_name(path, extra[i]);
-    return strcmp(tn_buffer_text(path), "\"public\", \"extensions\"") == 0 ? NULL
-                                                                           : tn_buffer_text(path);
+    return tn_buffer_text(path);
 }
 
 static void
