@@ -26,8 +26,7 @@ add_total(tn_sql_writer *writer)
                plan->max_rows > 0) {
         tn_sql_add(writer, "(select count(*) from (");
         tn_sql_matches(writer, "1");
-        tn_sql_add(writer, " limit ");
-        tn_sql_number(writer, plan->max_rows + 1);
+        tn_sql_limit(writer, plan->max_rows + 1);
         tn_sql_add(writer, ") as \"tenon.matches\")");
     } else {
         tn_sql_add(writer, "null::bigint");

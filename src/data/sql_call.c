@@ -141,8 +141,7 @@ add_values(tn_sql_writer *writer)
         tn_sql_call_item(writer);
     }
     if (root->has_limit) {
-        tn_sql_add(writer, " limit ");
-        tn_sql_number(writer, root->limit);
+        tn_sql_limit(writer, root->limit);
     }
     if (root->offset > 0) {
         tn_sql_add(writer, " offset ");

@@ -420,8 +420,7 @@ add_window(tn_sql_writer *writer, const tn_sql_select *select)
     if (is_written(writer, select->node))
         return;
     if (select->node->has_limit) {
-        tn_sql_add(writer, " limit ");
-        tn_sql_number(writer, select->node->limit);
+        tn_sql_limit(writer, select->node->limit);
     }
     if (select->node->offset != 0) {
         tn_sql_add(writer, " offset ");
@@ -441,8 +440,7 @@ add_bounded(tn_sql_writer *writer, const tn_sql_select *select)
     tn_sql_add(writer, "row_number() over () as \"tenon.number\"");
     add_from(writer, select);
     add_where(writer, select, false);
-    tn_sql_add(writer, " limit ");
-    tn_sql_number(writer, ceiling + 1);
+    tn_sql_limit(writer, ceiling + 1);
     tn_sql_add(writer, ") as ");
     tn_sql_name(writer, node->alias);
 }

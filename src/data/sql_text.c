@@ -89,6 +89,12 @@ tn_sql_number(tn_sql_writer *writer, int64_t value)
     tn_sql_value(writer, tn_arena_printf(writer->arena, "%" PRId64, value), "bigint");
 }
 
+void
+tn_sql_limit(tn_sql_writer *writer, int64_t limit)
+{
+    appendPQExpBuffer(writer->text, " limit %" PRId64, limit);
+}
+
 /* Every element in quotes, so that none is taken for a null or loses its blanks. */
 void
 tn_sql_array(tn_sql_writer *writer, const char *const *values, size_t count, const char *type)
