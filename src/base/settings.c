@@ -157,7 +157,8 @@ const tn_setting tn_settings[] = {
      "Schemas that the data API shows, separated by commas; a name without a schema is looked up "
      "in this order."},
     {"data", "require_rls", TN_SETTING_BOOL, AT(data.require_rls), "on", 0, 0, NULL,
-     "Only relations that keep tenants apart are shown: tables with row security and the policy that "
+     "Only relations that keep tenants apart are shown: tables with row security and the policy "
+     "that "
      "tenon.protect() makes, and views over such tables. off: whatever the roles may read."},
     {"data", "default_tenant", TN_SETTING_TEXT, AT(data.default_tenant), "", 0, 255, NULL,
      "Name or id of the tenant to which a token without a tenant belongs, and in which a data "

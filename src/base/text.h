@@ -23,8 +23,8 @@ bool tn_text_same_case(const char *a, const char *b); /* ASCII letters compare a
 bool tn_text_int(const char *text, int64_t min, int64_t max, int64_t *value) TN_MUST_CHECK;
 
 /* application/x-www-form-urlencoded or path text decoded (WHATWG URL section 5.1). `plus_is_space`
- * for queries and forms, where a % that begins no escape is one (`like.*%*`). NULL when an escape of
- * a path is broken, or when the result holds NUL or invalid UTF-8. */
+ * for queries and forms, where a % that begins no escape is one (`like.*%*`). NULL when an escape
+ * of a path is broken, or when the result holds NUL or invalid UTF-8. */
 char *tn_text_url_decode(tn_arena *arena, const char *text, size_t length,
                          bool plus_is_space) TN_MUST_CHECK;
 
