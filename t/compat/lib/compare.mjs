@@ -122,6 +122,7 @@ const unstable = {
   PGRST100: ['message', 'details'],
   PGRST200: ['hint'],
   PGRST202: ['hint'],
+  PGRST301: ['message'], // what the library says about the token
 };
 
 /* Names that PostgREST makes up in its SQL, as they show in PostgreSQL's messages. */

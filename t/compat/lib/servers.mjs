@@ -24,6 +24,7 @@ export const full = { schemas: 'town,annex', aggregates: true, plan: true, overr
 const bare = { schemas: 'town', aggregates: false, plan: false, override: false, maxRows: 5 };
 
 const forPostgrest = (o) => ({
+  'db-config': 'true', // settings of roles are only read with it
   'db-schemas': o.schemas, 'db-anon-role': 'anon', 'db-extra-search-path': 'public,extensions', 'jwt-secret': jwtSecret, 'db-max-rows': o.maxRows,
   'db-tx-end': o.override ? 'commit-allow-override' : 'commit', 'db-aggregates-enabled': o.aggregates, 'db-plan-enabled': o.plan,
 });

@@ -84,6 +84,7 @@ export default [
     get(200, '/rpc/claims', as('further claims are there as they are', { role: 'authenticated', iat: 1700000000, app_metadata: { a: [1, 2.5, null] }, email: 'a@b.c' })),
     get(200, '/rpc/claims', as('claims without a role get one', { x: 1 })),
     get(200, '/rpc/my_setting?name=statement_timeout', { as: 'clerk' }),
+    get(200, '/rpc/my_setting?name=role', { as: 'clerk' }),
     get('401 PGRST301', '/rpc/who_am_i', as('expired', { role: 'authenticated', exp: now - 3600 })),
     head(401, '/harbours', as('expired, HEAD', { role: 'authenticated', exp: now - 3600 })),
     post('401 PGRST301', '/stores', { id: 20 }, as('expired, POST', { role: 'authenticated', exp: now - 3600 }, { commit: true })),
