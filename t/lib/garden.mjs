@@ -25,7 +25,7 @@ create function public.whoami() returns json language sql stable as $$ select js
 create function public.answer(status text, headers text) returns text language sql as $$
   select set_config('response.status', status, true), set_config('response.headers', headers, true); select 'made' $$;
 create function public.raise(state text, message text, detail text default null, hint text default null) returns void language plpgsql as
-  $$ begin raise exception using errcode = state, message = message, detail = detail, hint = hint; end $$;
+  $$ begin raise exception using errcode = state, message = message, detail = coalesce(detail, ''), hint = coalesce(hint, ''); end $$;
 create function public.sleep(seconds float) returns void language sql stable as 'select pg_sleep(seconds)';
 create function public.slow_by_itself() returns void language sql stable set statement_timeout = '100ms' as 'select pg_sleep(5)';
 create function public.isolation() returns text language sql stable set default_transaction_isolation = 'serializable' as $$ select current_setting('transaction_isolation') $$;
