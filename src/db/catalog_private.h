@@ -52,6 +52,8 @@ typedef struct tn_table {
     uint32_t row_type;
     bool is_exposed, is_forced, owner_is_unbound, owner_may_call, asks_tenant;
     const char *owner, *quoted;
+    bool is_gap_known[2]; /* of views, by whose rights they read: see find_view_gap() */
+    const char *gap[2];
     const uint32_t *rests_on; /* of views: oids */
     size_t rests_on_count;
     const tn_index *indexes;

@@ -656,31 +656,44 @@ find_gap(const tn_tables *tables, const tn_table *table, bool as_owner)
     return NULL;
 }
 
-/* A view: by whose rights it reads, and whether what it rests on has walls. One that itself asks
- * for the tenant says so on purpose. */
+static const char *find_view_gap(const tn_tables *tables, tn_table *view, bool as_owner, int depth);
+
+/* What a view rests on: the first thing in it that has no walls. */
 static const char *
-find_view_gap(const tn_tables *tables, const tn_table *view, bool as_owner, int depth)
+find_gap_below(const tn_tables *tables, const tn_table *view, bool as_owner, int depth)
 {
     const char *gap = NULL;
 
-    if (view->relation->kind == 'v' && view->asks_tenant)
-        return NULL;
-    as_owner = as_owner || !view->relation->is_security_invoker;
-    if (!view->relation->is_security_invoker && view->owner_is_unbound && view->rests_on_count > 0)
-        return tn_arena_printf(
-            tables->scratch,
-            "%s reads with the rights of its owner %s, whom row security does not "
-            "bind",
-            view->quoted, view->owner);
     for (size_t i = 0; i < view->rests_on_count && gap == NULL && depth < VIEWS_DEEP; i++) {
-        const tn_table *below = tn_tables_find(tables, view->rests_on[i]);
+        tn_table *below = tn_tables_find(tables, view->rests_on[i]);
 
-        if (below == NULL) /* a catalog of the system */
-            continue;
-        gap = below->relation->kind == 'v' ? find_view_gap(tables, below, as_owner, depth + 1)
-                                           : find_gap(tables, below, as_owner);
+        if (below != NULL) /* else: a catalog of the system */
+            gap = below->relation->kind == 'v' ? find_view_gap(tables, below, as_owner, depth + 1)
+                                               : find_gap(tables, below, as_owner);
     }
     return gap;
+}
+
+/* A view: by whose rights it reads, and whether what it rests on has walls. One that itself asks
+ * for the tenant says so on purpose. Views may share what they rest on, so answers are kept. */
+static const char *
+find_view_gap(const tn_tables *tables, tn_table *view, bool as_owner, int depth)
+{
+    const bool by_owner = as_owner || !view->relation->is_security_invoker;
+
+    if (view->asks_tenant)
+        return NULL;
+    if (view->is_gap_known[by_owner])
+        return view->gap[by_owner];
+    if (!view->relation->is_security_invoker && view->owner_is_unbound && view->rests_on_count > 0)
+        view->gap[by_owner] = tn_arena_printf(
+            tables->scratch,
+            "%s reads with the rights of its owner %s, whom row security does not bind",
+            view->quoted, view->owner);
+    else
+        view->gap[by_owner] = find_gap_below(tables, view, by_owner, depth);
+    view->is_gap_known[by_owner] = true;
+    return view->gap[by_owner];
 }
 
 static const char *
@@ -710,7 +723,7 @@ void
 tn_tables_close(const tn_tables *tables)
 {
     for (size_t i = 0; i < tables->count; i++) {
-        const tn_table *table = &tables->list[i];
+        tn_table *table = &tables->list[i];
         const char *gap;
 
         if (!table->is_exposed)
