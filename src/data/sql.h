@@ -5,8 +5,8 @@
  * parameters, of type unknown unless a cast is written, so that PostgreSQL infers their types from
  * the columns. Equal requests give equal texts, so that a statement is prepared once.
  *
- * The statement gives one row with the columns of tn_answer_column, but for TN_SQL_LINES: there each
- * row of the result is one line of the answer (column 0), and nothing else is told.
+ * The statement gives one row with the columns of tn_answer_column, but for TN_SQL_LINES: there
+ * each row of the result is one line of the answer (column 0), and nothing else is told.
  *
  * Threads: any.
  */

@@ -63,9 +63,9 @@ void tn_sql_names(tn_sql_writer *writer, const char *first, const char *second);
 void tn_sql_value(tn_sql_writer *writer, const char *value, const char *type);
 void tn_sql_number(tn_sql_writer *writer, int64_t value);
 
-/* " limit 20": the number itself. A plan for any limit would be made for a tenth of all rows, and be
- * dearer than one for each request, which PostgreSQL would then plan anew each time (measured: 180
- * instead of 67 microseconds for five rows with their embeds). */
+/* " limit 20": the number itself. A plan for any limit would be made for a tenth of all rows, and
+ * be dearer than one for each request, which PostgreSQL would then plan anew each time (measured:
+ * 180 instead of 67 microseconds for five rows with their embeds). */
 void tn_sql_limit(tn_sql_writer *writer, int64_t limit);
 /* $n for an array of texts, as PostgreSQL writes arrays. */
 void tn_sql_array(tn_sql_writer *writer, const char *const *values, size_t count, const char *type);
