@@ -61,12 +61,15 @@ async function differs(description) {
 
 const query = ({ parameters }) => (parameters.length ? `?${parameters.map(({ key, value }) => `${encodeURIComponent(key)}=${encodeURIComponent(value)}`).join('&')}` : '');
 
+/* As long as both go on answering with the same status: else it could become another difference. */
 async function shrink(description) {
   let best = description;
+  const { theirs, ours } = await differs(description);
   for (let again = true; again; ) {
     again = false;
     for (const candidate of smaller(best)) {
-      if ((await differs(candidate)).found.length === 0) continue;
+      const now = await differs(candidate);
+      if (now.found.length === 0 || now.theirs.status !== theirs.status || now.ours.status !== ours.status) continue;
       best = candidate;
       again = true;
       break;

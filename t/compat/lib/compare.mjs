@@ -128,6 +128,12 @@ const unstable = {
 /* Names that PostgREST makes up in its SQL, as they show in PostgreSQL's messages. */
 const plainText = (text) => (typeof text === 'string' ? text.replace(/\b(pgrst_\w+|[\w]+_\d+)\./g, '?.') : canonical(JSON.stringify(text ?? null)));
 
+/* The relationships to choose from are a set. */
+function unordered(error) {
+  if (Array.isArray(error.details)) error.details = error.details.map((d) => JSON.stringify(d)).sort();
+  if (typeof error.hint === 'string') error.hint = error.hint.split(/'([^']*)'/).sort().join(' ');
+}
+
 export function compare(request, theirs, ours) {
   const differences = [];
   const add = (kind, a, b) => a !== b && differences.push({ kind, theirs: a, ours: b });
@@ -138,6 +144,7 @@ export function compare(request, theirs, ours) {
 
   const [error, ourError] = [errorOf(theirs), errorOf(ours)];
   if (error && ourError) {
+    if (error.code === 'PGRST201') for (const one of [error, ourError]) unordered(one);
     add('code', error.code, ourError.code);
     for (const member of ['message', 'details', 'hint'])
       if (!unstable[error.code]?.includes(member)) add(member, plainText(error[member]), plainText(ourError[member]));

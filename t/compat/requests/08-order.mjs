@@ -69,6 +69,7 @@ export default [
     get(206, '/harbours?select=id&order=id', range('1-2', counted)),
     get('416 PGRST103', '/harbours?select=id&order=id', range('10-20', counted)),
     get(206, '/harbours?select=id&order=id', range('5-', counted)),
+    get(200, '/harbours?select=id&limit=0', range('1-3')),
     get('416 PGRST103', '/harbours?select=id', range('3-1')),
     get('416 PGRST103', '/harbours?select=id', range('1-0')),
     get(200, '/harbours?select=id&order=id&limit=3', range('1-1')),
