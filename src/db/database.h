@@ -170,7 +170,8 @@ const tn_error *tn_db_stream(tn_db *db, tn_arena *arena, const tn_db_work *work,
  * connection that has died since its last use is, at the first run.
  *
  * The connection is held until the transaction ends, so between the calls nobody waits for anything
- * else. What has not ended is rolled back when the arena is freed or reset. */
+ * else, a second connection of this pool included; after 10 s without a word PostgreSQL ends it.
+ * What has not ended is rolled back when the arena is freed or reset. */
 typedef struct tn_transaction tn_transaction;
 const tn_error *tn_db_begin(tn_db *db, tn_arena *arena, const tn_db_work *work,
                             tn_transaction **transaction) TN_MUST_CHECK;

@@ -185,11 +185,12 @@ send_context(tn_pipeline *p)
 
     static_assert(IDLE_LIMIT_MS == 10000, "the text above");
     assert((size_t)statement->parameters <= TN_COUNT(parameters));
-    snprintf(statement_timeout, sizeof statement_timeout, "%lld",
-             (long long)statement_timeout_ms(p));
-    snprintf(lock_timeout, sizeof lock_timeout, "%lld",
-             (long long)(context->lock_timeout_ms > 0 ? context->lock_timeout_ms
-                                                      : tn_pool_options(p->db)->lock_timeout_ms));
+    (void)snprintf(statement_timeout, sizeof statement_timeout, "%lld",
+                   (long long)statement_timeout_ms(p));
+    (void)snprintf(lock_timeout, sizeof lock_timeout, "%lld",
+                   (long long)(context->lock_timeout_ms > 0
+                                   ? context->lock_timeout_ms
+                                   : tn_pool_options(p->db)->lock_timeout_ms));
     return send_statement(p, "", &query, (tn_step){.kind = TN_STEP_FRAME});
 }
 

@@ -82,6 +82,7 @@ name_dynamic(const char *sql, const char *role, const char *search_path,
     bytes[role_size] = search_path == NULL ? 'd' : 'p';
     if (search_path != NULL)
         memcpy(bytes + role_size + 1, search_path, path_size);
+    /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): no string */
     memcpy(bytes + role_size + 1 + path_size, sql, sql_length);
     print_hash('=', bytes, length, name);
     if (bytes != small)

@@ -274,8 +274,6 @@ test_slow_reader(void **state)
     db = new_pool(200);
     assert_string_equal(stream(&patient, &wide, "2000000", &reader), "ok");
     assert_int_equal(reader.rows, 20);
-    reader = (struct reader){.stop_at = 20, .sleep_ms = 50};
-    assert_string_equal(stream(&nobody, &wide, "2000000", &reader), "ok"); /* stopped in time */
     assert_int_equal(figures().connects, 1);
 }
 
