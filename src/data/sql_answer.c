@@ -115,7 +115,7 @@ static const char *
 row_of(const tn_sql_answer *answer)
 {
     if (answer->is_scalar)
-        return "\"tenon.rows\".\"tenon.value\"";
+        return "\"tenon.rows\".\"pgrst_scalar\"";
     return answer->has_version ? "\"tenon.rows\".\"tenon.row\"" : "\"tenon.rows\".*";
 }
 

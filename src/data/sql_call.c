@@ -101,7 +101,7 @@ tn_sql_call_item(tn_sql_writer *writer)
     tn_sql_add(writer, ") as ");
     tn_sql_name(writer, plan->root->alias);
     if (plan->function->returns == TN_RETURNS_SCALAR)
-        tn_sql_add(writer, "(\"tenon.value\")");
+        tn_sql_add(writer, "(\"pgrst_scalar\")");
 }
 
 /* --- results -----------------------------------------------------------------------------------
@@ -115,7 +115,7 @@ add_kept(tn_sql_writer *writer)
 
     tn_sql_add(writer, "with \"tenon.source\" as materialized (select ");
     if (plan->function->returns == TN_RETURNS_SCALAR) {
-        tn_sql_names(writer, plan->root->alias, "tenon.value");
+        tn_sql_names(writer, plan->root->alias, "pgrst_scalar");
         tn_sql_add(writer, ", ");
     } else {
         tn_sql_source_columns(writer, plan->root);
@@ -125,14 +125,22 @@ add_kept(tn_sql_writer *writer)
     tn_sql_add(writer, ") ");
 }
 
-/* A single value, or values without columns. */
+/* A single value, or values. Their column has the name that PostgREST gives it, so that filters and
+ * order may use it; any other name is for PostgreSQL to refuse, in `select` too. */
 static void
 add_values(tn_sql_writer *writer)
 {
     const tn_plan_node *root = writer->plan->root;
+    bool has_where = false;
 
     tn_sql_add(writer, "select ");
-    tn_sql_names(writer, root->alias, "tenon.value");
+    tn_sql_names(writer, root->alias, "pgrst_scalar");
+    for (size_t i = 0; i < root->column_count; i++)
+        if (root->columns[i].field.name != NULL) {
+            tn_sql_add(writer, ", ");
+            tn_sql_field(writer, root->alias, &root->columns[i].field);
+            tn_sql_add(writer, " as \"tenon.column\"");
+        }
     tn_sql_add(writer, " from ");
     if (writer->source == TN_SQL_COMMON) {
         tn_sql_add(writer, "\"tenon.source\" as ");
@@ -140,9 +148,10 @@ add_values(tn_sql_writer *writer)
     } else {
         tn_sql_call_item(writer);
     }
-    if (root->has_limit) {
+    tn_sql_conditions(writer, root, root->alias, &has_where);
+    tn_sql_order(writer, root);
+    if (root->has_limit)
         tn_sql_limit(writer, root->limit);
-    }
     if (root->offset > 0) {
         tn_sql_add(writer, " offset ");
         tn_sql_number(writer, root->offset);

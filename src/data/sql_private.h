@@ -135,7 +135,7 @@ void tn_sql_source_columns(tn_sql_writer *writer, const tn_plan_node *node);
 typedef struct tn_sql_answer {
     bool has_body;
     bool is_one;       /* the body is one value, not an array of them */
-    bool is_scalar;    /* the rows have one column, "tenon.value" */
+    bool is_scalar;    /* the rows have one column, "pgrst_scalar" */
     bool has_version;  /* the rows have "tenon.version", and "tenon.row" where there is a body */
     bool has_location; /* the rows have the columns of the key as texts */
     bool is_checked;   /* is_single is to be enforced */
