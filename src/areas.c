@@ -12,12 +12,7 @@ static const tn_area elsewhere = {
     .name = "elsewhere", .prefix = "", .routes = no_routes, .render_error = tn_render_error};
 
 static const tn_area *const areas[] = {
-    &tn_auth_area,
-    &tn_chat_area,
-    &tn_data_area,
-    &tn_data_plain_area,
-    &elsewhere,
-    NULL,
+    &tn_auth_area, &tn_chat_area, &tn_data_area, &tn_data_plain_area, &elsewhere, NULL,
 };
 
 const tn_application tn_application_all = {
