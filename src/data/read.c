@@ -120,6 +120,30 @@ read_prefer(tn_data_request *r)
 /* --- Accept ----------------------------------------------------------------------------------- */
 
 static bool
+ends_with(const char *text, const char *end)
+{
+    const size_t length = strlen(text), end_length = strlen(end);
+
+    return length >= end_length && strcmp(text + length - end_length, end) == 0;
+}
+
+/* Types of the app's own: a function may return a domain that is named like one. */
+static bool
+returns_media(const tn_data_request *r, const char *media)
+{
+    const char *quoted = tn_arena_printf(r->c->arena, "\"%s\"", media);
+    size_t count = 0;
+    const tn_function *functions =
+        r->is_call ? tn_snapshot_functions(r->snapshot, r->schema, r->name, &count) : NULL;
+
+    for (size_t i = 0; i < count; i++)
+        if (functions[i].returns == TN_RETURNS_SCALAR && !functions[i].returns_set &&
+            ends_with(functions[i].return_type, quoted))
+            return true;
+    return false;
+}
+
+static bool
 can_be_made(const tn_data_request *r, const tn_accepted *accepted)
 {
     switch (accepted->media) {
@@ -133,9 +157,10 @@ can_be_made(const tn_data_request *r, const tn_accepted *accepted)
         return r->is_get;
     case TN_MEDIA_PLAN:
         return r->c->config->data.plan;
+    case TN_MEDIA_OTHER:
+        return returns_media(r, accepted->name);
     case TN_MEDIA_GEOJSON:
     case TN_MEDIA_OPENAPI:
-    case TN_MEDIA_OTHER:
         break;
     }
     return false;

@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/crypto.h"
 #include "base/text.h"
 #include "data/header.h"
 #include "data/request.h"
@@ -250,6 +251,36 @@ set_body(const tn_data_request *r, const tn_rows *rows)
     r->c->response->body_length = body != NULL ? tn_rows_length(rows, 0, TN_ANSWER_BODY) : 0;
 }
 
+/* Bytes as PostgreSQL writes them: \x00ff. */
+static void
+decode_bytes(tn_arena *arena, tn_response *response)
+{
+    const size_t length = response->body_length >= 2 ? response->body_length / 2 - 1 : 0;
+    char *bytes = tn_arena_alloc(arena, length + 1, 1);
+
+    if (!tn_text_starts(response->body, "\\x") || !tn_hex_decode(response->body + 2, bytes, length))
+        return;
+    response->body = bytes;
+    response->body_length = length;
+}
+
+/* The value itself, of a function that returns a media type: SQL gives it as a JSON string. */
+static const tn_error *
+set_raw_body(const tn_data_request *r, const tn_function *function)
+{
+    tn_response *response = r->c->response;
+    json_object *value = NULL;
+
+    TN_TRY(tn_json_parse(r->c->arena, response->body, response->body_length, 1000, &value));
+    if (!json_object_is_type(value, json_type_string))
+        return NULL; /* of numbers and JSON the text is the value; null is nothing */
+    response->body = json_object_get_string(value);
+    response->body_length = (size_t)json_object_get_string_len(value);
+    if (strcmp(function->result->base_type, "bytea") == 0)
+        decode_bytes(r->c->arena, response);
+    return NULL;
+}
+
 static bool
 is_void(const tn_data_plan *plan)
 {
@@ -277,6 +308,8 @@ respond_page(tn_data_request *r, const tn_data_plan *plan, const tn_data_answer 
     if (response->status == 416)
         return refuse_range(r, plan, &page);
     set_body(r, answer->rows);
+    if (plan->media.media == TN_MEDIA_OTHER && !r->is_head)
+        TN_TRY(set_raw_body(r, plan->function));
     set_etag(r, answer->rows);
     return NULL;
 }

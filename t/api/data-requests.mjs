@@ -83,6 +83,10 @@ const cases = [
   { name: 'a function that is not there', method: 'POST', path: '/rest/v1/rpc/ad', body: { a: 1 }, status: 404, code: 'PGRST202' },
   { name: "a function's isolation", method: 'POST', path: '/rest/v1/rpc/isolation', body: {}, status: 200, body_: 'serializable' },
 
+  { name: 'a function that makes a page', method: 'GET', path: '/rest/v1/rpc/page?title=x', headers: { accept: 'text/html,*/*;q=0.8' }, status: 200, type: 'text/html', text: '<h1>x</h1>' },
+  { name: 'the same page as JSON', method: 'GET', path: '/rest/v1/rpc/page?title=x', status: 200, body: '<h1>x</h1>' },
+  { name: 'a page of a function that makes none', method: 'GET', path: '/rest/v1/rpc/add?a=1', headers: { accept: 'text/html' }, status: 406, code: 'PGRST107' },
+
   // what can be done
   { name: 'OPTIONS of a table', method: 'OPTIONS', path: '/rest/v1/stock', status: 200, has: { allow: 'OPTIONS,GET,HEAD,POST,PUT,PATCH,DELETE' }, text: '' },
   { name: 'OPTIONS of a function', method: 'OPTIONS', path: '/rest/v1/rpc/add?a=1', status: 200, has: { allow: 'OPTIONS,GET,HEAD,POST' } },
@@ -138,6 +142,11 @@ function isError(answer, code) {
 
 test('nothing of all this has been committed', async () => {
   assert.deepEqual(await service.get('/rest/v1/stock?order=id'), [rope, { id: 2, sku: 'spade', qty: 2, note: 'ash handle' }, { id: 3, sku: 'lamp', qty: 0, note: '' }]);
+});
+
+test('a function that makes bytes', async () => {
+  const answer = await anon.request('GET', '/rest/v1/rpc/dot', undefined, { headers: { accept: 'image/x-dot' } });
+  assert.deepEqual([answer.status, answer.headers['content-type'], answer.bytes.toString('hex')], [200, 'image/x-dot', '00ff10'], answer.text);
 });
 
 test('rows of another tenant: none, and its keys do not collide', async () => {

@@ -30,6 +30,11 @@ create function public.sleep(seconds float) returns void language sql stable as 
 create function public.slow_by_itself() returns void language sql stable set statement_timeout = '100ms' as 'select pg_sleep(5)';
 create function public.isolation() returns text language sql stable set default_transaction_isolation = 'serializable' as $$ select current_setting('transaction_isolation') $$;
 
+create domain public."text/html" as text;
+create domain public."image/x-dot" as bytea;
+create function public.page(title text) returns public."text/html" language sql stable as $$ select ('<h1>' || title || '</h1>')::public."text/html" $$;
+create function public.dot() returns public."image/x-dot" language sql stable as $$ select '\\x00ff10'::bytea::public."image/x-dot" $$;
+
 create schema annex;
 grant usage on schema annex to anon, authenticated, service_role;
 create table annex.stock (id bigint primary key, title text);
