@@ -58,6 +58,13 @@ typedef enum tn_tx_end {
     TN_TX_END_ROLLBACK_OVERRIDE
 } tn_tx_end;
 
+/* What the description of the data API shows. */
+typedef enum tn_openapi_mode {
+    TN_OPENAPI_FOLLOW_PRIVILEGES,
+    TN_OPENAPI_IGNORE_PRIVILEGES,
+    TN_OPENAPI_DISABLED
+} tn_openapi_mode;
+
 #define TN_SECRET_FILES_MAX 64
 
 typedef struct tn_config {
@@ -104,7 +111,9 @@ typedef struct tn_config {
         tn_tx_end tx_end;
         bool aggregates, plan;
         int64_t aggregate_max_rows, aggregate_timeout_ms; /* 0: any */
-        const char *pre_request;                          /* function, "schema.name"; empty: none */
+        tn_openapi_mode openapi;
+        int64_t export_timeout_ms;     /* 0: as database.* says */
+        const char *pre_request;       /* function, "schema.name"; empty: none */
         const char *extra_search_path; /* comma-separated, behind the request's schema */
     } data;
     struct {

@@ -40,6 +40,8 @@ static const struct section {
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const tx_ends[] = {"commit", "commit-allow-override", "rollback",
                                       "rollback-allow-override", NULL};
+static const char *const openapi_modes[] = {"follow-privileges", "ignore-privileges", "disabled",
+                                            NULL};
 static const char *const provider_kinds[] = {"openai", "anthropic", "echo", NULL};
 
 const tn_setting tn_settings[] = {
@@ -199,9 +201,26 @@ const tn_setting tn_settings[] = {
      3600000, NULL,
      "PostgreSQL ends a statement with aggregates after this time, if none shorter holds. 0: as "
      "any other."},
+    {"data", "export_timeout_ms", TN_SETTING_INT, AT(data.export_timeout_ms), "600000", 0, 3600000,
+     NULL,
+     "PostgreSQL ends a statement that gives rows as CSV or NDJSON after this time, whoever asks "
+     "but anon. A large answer that its client has not taken by then is cut off. 0: "
+     "database.statement_timeout_ms."},
+    {"data", "openapi", TN_SETTING_CHOICE, AT(data.openapi), "follow-privileges", 0, 0,
+     openapi_modes,
+     "The description of the data API at /rest/v1/: what the caller's role may use, everything, or "
+     "none."},
     {"data", "plan", TN_SETTING_BOOL, AT(data.plan), "off", 0, 0, NULL,
      "Clients may ask for the plan of their query (Accept: application/vnd.pgrst.plan). Only for "
      "development: it tells of tables and policies, and runs what it explains."},
+    {"data", "batch_max", TN_SETTING_INT, AT(data.batch_max), "100", 1, 1000, NULL,
+     "Operations of a batch."},
+    {"data", "batch_result_max", TN_SETTING_INT, AT(data.batch_result_max), "67108864", KIB,
+     1024 * MIB, NULL, "Bytes of the results of a batch, all together."},
+    {"data", "idempotency_body_max", TN_SETTING_INT, AT(data.idempotency_body_max), "1048576", 0,
+     1024 * MIB, NULL,
+     "Bytes of an answer to a write with an Idempotency-Key that are kept for a day. Of a larger "
+     "one only that it was done."},
     {"data", "pre_request", TN_SETTING_TEXT, AT(data.pre_request), "", 0, 128, NULL,
      "A function without arguments that each transaction of the data API calls first: schema.name. "
      "It may raise, or set response.status and response.headers. Empty: none."},

@@ -1,7 +1,7 @@
 /* data/handle.c: requests to relations and functions: read, plan, run, respond */
 #include <string.h>
 
-#include "data/request.h"
+#include "data/export.h"
 
 static const tn_error *
 perform(tn_data_request *r)
@@ -10,6 +10,8 @@ perform(tn_data_request *r)
     tn_data_answer answer;
 
     TN_TRY(tn_data_plan_of(r, &plan));
+    if (tn_data_is_export(r, &plan))
+        return tn_data_export(r, &plan);
     TN_TRY(tn_data_run(r, &plan, &answer));
     return tn_data_respond(r, &plan, &answer);
 }

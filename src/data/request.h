@@ -9,6 +9,8 @@
 #ifndef TN_DATA_REQUEST_H
 #define TN_DATA_REQUEST_H
 
+#include <stdatomic.h>
+
 #include "data/plan.h"
 #include "data/sql.h"
 #include "identity/ctx.h"
@@ -20,6 +22,8 @@ typedef struct tn_data_state {
     const char *const *search_paths; /* beside each */
     size_t schema_count;
     const char *pre_request_schema, *pre_request_name; /* data.pre_request; NULL: none */
+    atomic_int *exports;                               /* large ones that are on their way */
+    int export_max;
 } tn_data_state;
 
 static inline const tn_data_state *
@@ -78,6 +82,12 @@ void tn_data_work_of(const tn_data_request *r, const tn_data_plan *plan, tn_db_c
 /* One transaction, one round trip. */
 const tn_error *tn_data_run(tn_data_request *r, const tn_data_plan *plan,
                             tn_data_answer *answer) TN_MUST_CHECK;
+/* SQL of the SQL stage as a query of the transaction. */
+typedef struct tn_data_statement {
+    tn_data_sql sql;
+    tn_statement statement;
+} tn_data_statement;
+tn_query tn_data_query_of(tn_data_statement *statement, const char *name);
 /* The error for this caller: what anon may not do is 401. */
 const tn_error *tn_data_error_for(const tn_data_request *r, const tn_error *error) TN_MUST_CHECK;
 
@@ -87,6 +97,12 @@ const tn_error *tn_data_respond(tn_data_request *r, const tn_data_plan *plan,
 /* Its parts, for answers that are made otherwise. */
 const char *tn_data_applied(const tn_data_request *r, const tn_data_plan *plan);
 void tn_data_profile_header(const tn_data_request *r);
+void tn_data_content_type(const tn_data_request *r, const tn_data_plan *plan);
+void tn_data_content_location(const tn_data_request *r);
+/* What SQL has set, out of the columns of tn_answer_column. */
+const tn_error *tn_data_override(tn_data_request *r, const tn_rows *rows) TN_MUST_CHECK;
+/* The planner's estimate, out of EXPLAIN (format json); -1 when it says nothing. */
+int64_t tn_data_estimated_rows(const tn_data_request *r, const tn_rows *rows);
 
 /* range.c: the page of an answer. */
 typedef struct tn_page {
@@ -96,6 +112,9 @@ typedef struct tn_page {
 } tn_page;
 /* "0-9/200", or with a star where nothing is known or there. */
 const char *tn_page_content_range(tn_arena *arena, const tn_page *page) TN_NEVER_NULL;
+/* 416, with all that the answer would have told besides the rows. */
+const tn_error *tn_data_refuse_range(const tn_data_request *r, const tn_data_plan *plan,
+                                     const tn_page *page) TN_MUST_CHECK;
 /* 200, 206, or 416 when it begins behind the last row. */
 int tn_page_status(const tn_page *page);
 /* `Range: 0-9` (RFC 7233 with rows as the unit, which is not named); false: there is none. */

@@ -44,8 +44,8 @@ tn_data_profile_header(const tn_data_request *r)
         tn_response_header(r->c->response, "Content-Profile", r->schema);
 }
 
-static void
-set_content_type(const tn_data_request *r, const tn_data_plan *plan)
+void
+tn_data_content_type(const tn_data_request *r, const tn_data_plan *plan)
 {
     r->c->response->content_type = tn_accepted_content_type(r->c->arena, &plan->media);
     tn_data_profile_header(r);
@@ -93,8 +93,8 @@ append_path(const tn_data_request *r, PQExpBuffer location)
 }
 
 /* "/gardens?id=gt.3&select=id"; left out where it would be very long, as nobody reads it. */
-static void
-set_content_location(const tn_data_request *r)
+void
+tn_data_content_location(const tn_data_request *r)
 {
     PQExpBuffer location;
 
@@ -130,9 +130,8 @@ set_location(const tn_data_request *r, const char *key)
     return NULL;
 }
 
-/* What SQL has set: response.headers and response.status. */
-static const tn_error *
-override(tn_data_request *r, const tn_rows *rows)
+const tn_error *
+tn_data_override(tn_data_request *r, const tn_rows *rows)
 {
     const char *list = tn_rows_text(rows, 0, TN_ANSWER_HEADERS);
     const char *status = tn_rows_text(rows, 0, TN_ANSWER_STATUS);
@@ -158,9 +157,8 @@ override(tn_data_request *r, const tn_rows *rows)
 
 /* --- pages ------------------------------------------------------------------------------------ */
 
-/* The planner's estimate, out of EXPLAIN (format json); -1 when it says nothing. */
-static int64_t
-estimated_rows(const tn_data_request *r, const tn_rows *rows)
+int64_t
+tn_data_estimated_rows(const tn_data_request *r, const tn_rows *rows)
 {
     const char *text = tn_rows_count(rows) > 0 ? tn_rows_text(rows, 0, 0) : NULL;
     json_object *plan = NULL;
@@ -176,7 +174,8 @@ find_total(const tn_data_request *r, const tn_data_plan *plan, const tn_data_ans
            tn_page *page)
 {
     const int64_t counted = tn_rows_int(answer->rows, 0, TN_ANSWER_TOTAL, -1);
-    const int64_t estimated = answer->estimate != NULL ? estimated_rows(r, answer->estimate) : -1;
+    const int64_t estimated =
+        answer->estimate != NULL ? tn_data_estimated_rows(r, answer->estimate) : -1;
 
     page->total = counted;
     if (plan->count == TN_COUNT_PLANNED ||
@@ -196,9 +195,8 @@ page_of(const tn_data_request *r, const tn_data_plan *plan, const tn_data_answer
     return page;
 }
 
-/* 416, with all that the answer would have told besides the rows. */
-static const tn_error *
-refuse_range(const tn_data_request *r, const tn_data_plan *plan, const tn_page *page)
+const tn_error *
+tn_data_refuse_range(const tn_data_request *r, const tn_data_plan *plan, const tn_page *page)
 {
     const tn_response *response = r->c->response;
     tn_error *error =
@@ -299,14 +297,14 @@ respond_page(tn_data_request *r, const tn_data_plan *plan, const tn_data_answer 
         page.count = 0;
     tn_response_header(response, "Content-Range", tn_page_content_range(r->c->arena, &page));
     if (plan->kind == TN_PLAN_READ)
-        set_content_location(r);
+        tn_data_content_location(r);
     if (is_void(plan)) {
         tn_response_empty(response, 204);
         return NULL;
     }
-    set_content_type(r, plan);
+    tn_data_content_type(r, plan);
     if (response->status == 416)
-        return refuse_range(r, plan, &page);
+        return tn_data_refuse_range(r, plan, &page);
     set_body(r, answer->rows);
     if (plan->media.media == TN_MEDIA_OTHER && !r->is_head)
         TN_TRY(set_raw_body(r, plan->function));
@@ -374,7 +372,7 @@ respond_write(tn_data_request *r, const tn_data_plan *plan, const tn_data_answer
     if (key != NULL && plan->kind == TN_PLAN_INSERT)
         TN_TRY(set_location(r, key));
     if (plan->returning == TN_RETURN_REPRESENTATION) {
-        set_content_type(r, plan);
+        tn_data_content_type(r, plan);
         set_body(r, answer->rows);
         set_etag(r, answer->rows);
     }
@@ -392,7 +390,7 @@ respond_explanation(tn_data_request *r, const tn_data_plan *plan, const tn_data_
     for (size_t i = 0; i < tn_rows_count(answer->rows); i++)
         appendPQExpBuffer(text, "%s%s", i > 0 ? "\n" : "", tn_rows_text(answer->rows, i, 0));
     tn_response_text(r->c->response, 200, NULL, tn_buffer_text(text), text->len);
-    set_content_type(r, plan);
+    tn_data_content_type(r, plan);
     return NULL;
 }
 
@@ -408,5 +406,5 @@ tn_data_respond(tn_data_request *r, const tn_data_plan *plan, const tn_data_answ
     TN_TRY(is_page(plan) ? respond_page(r, plan, answer) : respond_write(r, plan, answer));
     if (applied != NULL)
         tn_response_header(r->c->response, "Preference-Applied", applied);
-    return override(r, answer->rows);
+    return tn_data_override(r, answer->rows);
 }

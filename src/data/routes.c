@@ -95,6 +95,18 @@ read_pre_request(tn_data_state *state, const char *text)
     state->pre_request_name = tn_arena_text(state->arena, dot != NULL ? dot + 1 : text);
 }
 
+/* Of both areas together half of the connections: the rest is for requests that take milliseconds.
+ */
+static int
+export_max(const tn_process *process)
+{
+    const tn_config *config = process->config;
+    const int64_t connections =
+        strcmp(process->pool, "stream") == 0 ? config->stream.connections : config->api.connections;
+
+    return connections < 8 ? 1 : (int)(connections / 4);
+}
+
 static void *
 start(const tn_process *process)
 {
@@ -116,6 +128,8 @@ start(const tn_process *process)
         paths[i] = search_path(state->arena, state->schemas[i], extra, extra_count);
     state->search_paths = paths;
     read_pre_request(state, process->config->data.pre_request);
+    state->exports = tn_arena_alloc(state->arena, 1, sizeof(*state->exports));
+    state->export_max = export_max(process);
     return state;
 }
 

@@ -23,13 +23,17 @@ is_missing(const tn_error *error)
     return false;
 }
 
+static bool
+wants_lines(const tn_data_request *r)
+{
+    return r->is_get && (r->media.media == TN_MEDIA_CSV || r->media.media == TN_MEDIA_NDJSON);
+}
+
 /* Exports may have any number of rows: they need no memory for them. */
 static int64_t
 max_rows(const tn_data_request *r)
 {
-    const bool is_export = r->media.media == TN_MEDIA_CSV || r->media.media == TN_MEDIA_NDJSON;
-
-    return is_export ? 0 : r->c->config->data.max_rows;
+    return wants_lines(r) ? 0 : r->c->config->data.max_rows;
 }
 
 static const tn_error *
@@ -115,6 +119,8 @@ configured_timeout_ms(const tn_data_request *r)
 
     if (r->is_anonymous)
         ms = config->data.anon_timeout_ms;
+    else if (wants_lines(r))
+        ms = config->data.export_timeout_ms;
     else if (tn_principal_is_service(r->c->who))
         ms = config->data.service_timeout_ms;
     return ms > 0 ? ms : config->database.statement_timeout_ms;
@@ -225,13 +231,8 @@ tn_data_work_of(const tn_data_request *r, const tn_data_plan *plan, tn_db_contex
 
 /* --- the transaction -------------------------------------------------------------------------- */
 
-struct statement {
-    tn_data_sql sql;
-    tn_statement statement;
-};
-
-static tn_query
-query_of(struct statement *statement, const char *name)
+tn_query
+tn_data_query_of(tn_data_statement *statement, const char *name)
 {
     const tn_data_sql *sql = &statement->sql;
 
@@ -279,7 +280,7 @@ const tn_error *
 tn_data_run(tn_data_request *r, const tn_data_plan *plan, tn_data_answer *answer)
 {
     const tn_data_state *state = tn_data_state_of(r->c);
-    struct statement statements[STATEMENTS_MAX] = {0};
+    tn_data_statement statements[STATEMENTS_MAX] = {0};
     tn_query queries[STATEMENTS_MAX];
     const tn_rows *results[STATEMENTS_MAX] = {NULL};
     size_t count = 0, main;
@@ -290,15 +291,15 @@ tn_data_run(tn_data_request *r, const tn_data_plan *plan, tn_data_answer *answer
     if (state->pre_request_name != NULL) {
         tn_data_sql_pre_request(r->c->arena, state->pre_request_schema, state->pre_request_name,
                                 &statements[count].sql);
-        queries[count] = query_of(&statements[count], "data_pre_request");
+        queries[count] = tn_data_query_of(&statements[count], "data_pre_request");
         count++;
     }
     main = count++;
     write_main(r, plan, &statements[main].sql);
-    queries[main] = query_of(&statements[main], statement_name(plan));
+    queries[main] = tn_data_query_of(&statements[main], statement_name(plan));
     if (wants_estimate(plan)) {
         tn_data_sql_estimate(r->c->arena, plan, &statements[count].sql);
-        queries[count] = query_of(&statements[count], "data_estimate");
+        queries[count] = tn_data_query_of(&statements[count], "data_estimate");
         count++;
     }
     work.queries = queries;

@@ -40,24 +40,54 @@ begin_read(tn_sql_writer *writer, tn_arena *arena, const tn_data_plan *plan)
     writer->source = plan->kind == TN_PLAN_CALL ? TN_SQL_CALL : TN_SQL_RELATION;
 }
 
+/* The line of one row. */
+static void
+add_line(tn_sql_writer *writer, bool is_scalar)
+{
+    const char *row = is_scalar ? "\"tenon.rows\".\"pgrst_scalar\"" : "\"tenon.rows\".*";
+
+    if (writer->plan->media.media == TN_MEDIA_CSV) {
+        tn_sql_csv_line(writer, row, is_scalar);
+        return;
+    }
+    tn_sql_add(writer, is_scalar ? "coalesce(to_json(" : "row_to_json(");
+    tn_sql_add(writer, row);
+    tn_sql_add(writer, is_scalar ? ")::text, 'null')" : ")::text");
+}
+
 void
 tn_data_sql_lines(tn_arena *arena, const tn_data_plan *plan, tn_data_sql *sql, const char **header)
 {
     const tn_sql_select select = {.node = plan->root};
-    const bool is_csv = plan->media.media == TN_MEDIA_CSV;
+    const bool is_scalar =
+        plan->kind == TN_PLAN_CALL && plan->function->returns == TN_RETURNS_SCALAR;
     tn_sql_writer writer;
 
     begin_read(&writer, arena, plan);
     tn_sql_add(&writer, "select ");
-    if (is_csv)
-        tn_sql_csv_line(&writer, "\"tenon.rows\".*", false);
-    else
-        tn_sql_add(&writer, "row_to_json(\"tenon.rows\".*)::text");
-    tn_sql_add(&writer, " from (");
-    tn_sql_rows(&writer, &select);
-    tn_sql_add(&writer, ") as \"tenon.rows\"");
+    add_line(&writer, is_scalar);
+    tn_sql_add(&writer, " from ");
+    if (plan->kind == TN_PLAN_CALL) {
+        tn_sql_call_rows(&writer);
+    } else {
+        tn_sql_add(&writer, "(");
+        tn_sql_rows(&writer, &select);
+        tn_sql_add(&writer, ") as \"tenon.rows\"");
+    }
     tn_sql_end(&writer, sql);
-    *header = is_csv ? tn_sql_csv_header(arena, plan->root) : NULL;
+    *header = is_scalar ? TN_SQL_SCALAR : tn_sql_csv_header(arena, plan->root);
+}
+
+void
+tn_data_sql_settings(tn_arena *arena, tn_data_sql *sql)
+{
+    tn_sql_writer writer;
+
+    tn_sql_begin(&writer, arena, NULL);
+    tn_sql_add(&writer, "select null::bigint, null::bigint, null::text"
+                        ", nullif(current_setting('response.headers', true), '')"
+                        ", nullif(current_setting('response.status', true), '')");
+    tn_sql_end(&writer, sql);
 }
 
 void

@@ -38,9 +38,13 @@ typedef struct tn_data_sql {
 void tn_data_sql_answer(tn_arena *arena, const tn_data_plan *plan, tn_data_sql *sql);
 
 /* Reads only: the result as lines of text, for exports: CSV (a row's text form without its
- * parentheses; the names of the columns are in `header`, a whole CSV line) or NDJSON. */
+ * parentheses; the names of the columns are in `header`, a line of CSV without its end) or NDJSON.
+ */
 void tn_data_sql_lines(tn_arena *arena, const tn_data_plan *plan, tn_data_sql *sql,
                        const char **header);
+
+/* What SQL has set for the response, in the columns of tn_answer_column. */
+void tn_data_sql_settings(tn_arena *arena, tn_data_sql *sql);
 
 /* count(*) of what matches, by itself; for exports with count=exact. */
 void tn_data_sql_count(tn_arena *arena, const tn_data_plan *plan, tn_data_sql *sql);

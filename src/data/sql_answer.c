@@ -119,22 +119,8 @@ row_of(const tn_sql_answer *answer)
     return answer->has_version ? "\"tenon.rows\".\"tenon.row\"" : "\"tenon.rows\".*";
 }
 
-/* RFC 4180 section 2: quotes around it, and doubled within. */
-static const char *
-csv_field(tn_arena *arena, const char *name)
-{
-    PQExpBuffer field = tn_arena_buffer(arena);
-
-    appendPQExpBufferChar(field, '"');
-    for (; *name != '\0'; name++) {
-        if (*name == '"')
-            appendPQExpBufferChar(field, '"');
-        appendPQExpBufferChar(field, *name);
-    }
-    appendPQExpBufferChar(field, '"');
-    return tn_buffer_text(field);
-}
-
+/* Names stand as they are, as PostgREST writes them: who has commas in them must not ask for CSV.
+ */
 const char *
 tn_sql_csv_header(tn_arena *arena, const tn_plan_node *node)
 {
@@ -152,8 +138,6 @@ tn_sql_csv_header(tn_arena *arena, const tn_plan_node *node)
         comma = ",";
         if (child != NULL && child->is_spread)
             name = tn_sql_csv_header(arena, child);
-        else if (strpbrk(name, "\",\r\n") != NULL)
-            name = csv_field(arena, name);
         appendPQExpBufferStr(line, name);
     }
     return tn_buffer_text(line);
@@ -178,14 +162,22 @@ tn_sql_csv_line(tn_sql_writer *writer, const char *row, bool is_scalar)
 static void
 add_csv(tn_sql_writer *writer, const tn_sql_answer *answer)
 {
-    tn_sql_add(writer, "case when count(*) = 0 then '' else ");
+    tn_sql_add(writer, "case when count(*) = 0 then chr(10) else ");
     tn_sql_value(writer,
-                 answer->is_scalar ? writer->plan->root->alias
+                 answer->is_scalar ? TN_SQL_SCALAR
                                    : tn_sql_csv_header(writer->arena, writer->plan->root),
                  "text");
     tn_sql_add(writer, " || chr(10) || string_agg(coalesce(");
     tn_sql_csv_line(writer, row_of(answer), answer->is_scalar);
     tn_sql_add(writer, ", ''), chr(10)) end");
+}
+
+static void
+add_ndjson(tn_sql_writer *writer, const char *row)
+{
+    tn_sql_add(writer, "coalesce(string_agg(translate(coalesce(to_json(");
+    tn_sql_add(writer, row);
+    tn_sql_add(writer, ")::text, 'null'), chr(10) || chr(13), '  ') || chr(10), ''), '')");
 }
 
 static void
@@ -228,6 +220,8 @@ add_body(tn_sql_writer *writer, const tn_sql_answer *answer)
         tn_sql_add(writer, "null::text");
     else if (media == TN_MEDIA_CSV)
         add_csv(writer, answer);
+    else if (media == TN_MEDIA_NDJSON)
+        add_ndjson(writer, row_of(answer));
     else if (media == TN_MEDIA_GEOJSON)
         add_geojson(writer, row_of(answer));
     else

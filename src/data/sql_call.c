@@ -21,6 +21,23 @@ add_argument_name(tn_sql_writer *writer, const tn_parameter *parameter)
     tn_sql_add(writer, " => ");
 }
 
+/* Declared lengths of arguments are not kept; these types without one have a length of 1. */
+static const char *
+argument_type(const tn_parameter *parameter)
+{
+    static const char *const types[][2] = {
+        {"character", "pg_catalog.bpchar"},
+        {"character[]", "pg_catalog.bpchar[]"},
+        {"bit", "pg_catalog.bit"},
+        {"bit[]", "pg_catalog.bit[]"},
+    };
+
+    for (size_t i = 0; i < TN_COUNT(types); i++)
+        if (strcmp(parameter->type, types[i][0]) == 0)
+            return types[i][1];
+    return parameter->type;
+}
+
 static void
 add_text_arguments(tn_sql_writer *writer)
 {
@@ -33,9 +50,9 @@ add_text_arguments(tn_sql_writer *writer)
         add_argument_name(writer, argument->parameter);
         if (argument->parameter->is_variadic)
             tn_sql_array(writer, argument->values, argument->value_count,
-                         argument->parameter->type);
+                         argument_type(argument->parameter));
         else
-            tn_sql_value(writer, argument->value, argument->parameter->type);
+            tn_sql_value(writer, argument->value, argument_type(argument->parameter));
     }
 }
 
@@ -77,7 +94,7 @@ add_json_source(tn_sql_writer *writer)
         tn_sql_add(writer, i == 0 ? "" : ", ");
         tn_sql_name(writer, plan->parameters[i]->name);
         tn_sql_add(writer, " ");
-        tn_sql_add(writer, plan->parameters[i]->type);
+        tn_sql_add(writer, argument_type(plan->parameters[i]));
     }
     tn_sql_add(writer, ") cross join lateral ");
 }
@@ -158,13 +175,12 @@ add_values(tn_sql_writer *writer)
     }
 }
 
-static void
-add_rows(tn_sql_writer *writer)
+void
+tn_sql_call_rows(tn_sql_writer *writer)
 {
     const tn_data_plan *plan = writer->plan;
     const tn_sql_select select = {.node = plan->root};
 
-    tn_sql_add(writer, " from ");
     if (plan->function->returns == TN_RETURNS_VOID) {
         tn_sql_call_item(writer);
         return;
@@ -196,5 +212,6 @@ tn_sql_answer_call(tn_sql_writer *writer)
         writer->source = TN_SQL_COMMON;
     }
     tn_sql_answer_columns(writer, &answer);
-    add_rows(writer);
+    tn_sql_add(writer, " from ");
+    tn_sql_call_rows(writer);
 }

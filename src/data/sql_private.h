@@ -19,6 +19,7 @@
 
 #include "data/sql.h"
 
+#define TN_SQL_SCALAR "pgrst_scalar" /* the column of values that are no rows, as PostgREST has it */
 #define TN_SQL_KEYS 32 /* JSON keys that are remembered: see tn_sql_key() */
 
 /* Where the rows of the root come from. */
@@ -158,6 +159,8 @@ void tn_sql_answer_write(tn_sql_writer *writer);
 void tn_sql_answer_call(tn_sql_writer *writer);
 /* The function with its arguments and alias, as it stands behind `from`. */
 void tn_sql_call_item(tn_sql_writer *writer);
+/* What it gives as "tenon.rows"; of a scalar "tenon.rows"."pgrst_scalar". */
+void tn_sql_call_rows(tn_sql_writer *writer);
 
 /* An unread payload is an array when it begins like one. */
 bool tn_sql_payload_is_array(const tn_payload *payload);

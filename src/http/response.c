@@ -1,7 +1,8 @@
-/* http/response.c: the answer on its way out, whole or as server-sent events */
+/* http/response.c: the answer on its way out, whole, in pieces or as server-sent events */
 #include "http/response.h"
 
 #include <assert.h>
+#include <sys/socket.h>
 
 #include "http/fcgi.h"
 
@@ -161,23 +162,51 @@ flush(tn_response *response)
     return !response->client_gone;
 }
 
-bool
-tn_sse_open(tn_response *response)
+static bool
+send_head(tn_response *response)
 {
     PQExpBufferData head;
 
     assert(!response->streaming);
-    response->status = 200;
-    response->content_type = "text/event-stream; charset=utf-8";
     response->streaming = true;
-    tn_response_header(response, "Cache-Control", "no-cache, no-transform");
-    tn_response_header(response, "X-Accel-Buffering", "no"); /* nginx passes each event at once */
     initPQExpBuffer(&head);
     build_head(response, &head);
     write_bytes(response, tn_buffer_text(&head), head.len);
     termPQExpBuffer(&head);
     response->sent = 0;
     return flush(response);
+}
+
+bool
+tn_response_open(tn_response *response)
+{
+    return send_head(response);
+}
+
+bool
+tn_response_write(tn_response *response, const char *bytes, size_t length)
+{
+    write_bytes(response, bytes, length);
+    return !response->client_gone;
+}
+
+/* Without FCGI_END_REQUEST at its end nginx takes the answer for broken (FastCGI 1.0 section 5.5),
+ * and says so to the client in the way of its version of HTTP. */
+void
+tn_response_cut(tn_response *response)
+{
+    assert(response->streaming);
+    (void)shutdown(response->fcgi->fcgx->ipcFd, SHUT_RDWR);
+}
+
+bool
+tn_sse_open(tn_response *response)
+{
+    response->status = 200;
+    response->content_type = "text/event-stream; charset=utf-8";
+    tn_response_header(response, "Cache-Control", "no-cache, no-transform");
+    tn_response_header(response, "X-Accel-Buffering", "no"); /* nginx passes each event at once */
+    return send_head(response);
 }
 
 bool

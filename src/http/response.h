@@ -1,8 +1,8 @@
-/* http/response.h: the answer: collected and sent at once, or streamed as server-sent events
+/* http/response.h: the answer: collected and sent at once, or streamed
  *
  * A handler sets a whole answer with tn_respond_*() and the dispatcher sends it after the handler
- * returned. A streaming handler opens the event stream instead; from then on what it sends is on
- * its way, and an error can only be an event.
+ * returned. A streaming handler opens the answer, or a stream of server-sent events, instead; from
+ * then on what it sends is on its way, and an error can only be an event, or cut it off.
  *
  * Threads: one at a time. Texts given to a response are not copied: they live in the arena.
  */
@@ -41,6 +41,13 @@ void tn_response_json(tn_response *response, int status, const char *json);
 void tn_response_text(tn_response *response, int status, const char *content_type, const char *text,
                       size_t length);
 void tn_response_empty(tn_response *response, int status);
+
+/* An answer whose length nobody knows yet. Opening sends the head as it has been set; writing
+ * returns false when the client is gone, and does nothing then. The handler's return ends it. */
+bool tn_response_open(tn_response *response);
+bool tn_response_write(tn_response *response, const char *bytes, size_t length);
+/* Ends it as a broken connection does, so that the client knows that something is missing. */
+void tn_response_cut(tn_response *response);
 
 /* Server-sent events (WHATWG HTML section 9.2). Opening sends status 200 and the head at once, with
  * X-Accel-Buffering: no. Event and comment return false when the client is gone; calls after that

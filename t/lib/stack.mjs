@@ -249,7 +249,7 @@ class Stack {
 
   /* Process ids of the workers: children of the master, all or those of one pool. */
   workers(pool) {
-    return childrenOf(this.master.pid).filter((pid) => pool === undefined || commandLine(pid).includes(pool));
+    return childrenOf(this.master.pid).filter((pid) => pool === undefined || nameOf(pid).includes(pool));
   }
 
   tail() {
@@ -388,9 +388,9 @@ export function childrenOf(pid) {
   }).map(Number);
 }
 
-function commandLine(pid) {
+function nameOf(pid) {
   try {
-    return fs.readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ');
+    return fs.readFileSync(`/proc/${pid}/comm`, 'latin1');
   } catch {
     return '';
   }
