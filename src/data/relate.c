@@ -91,16 +91,16 @@ fits(const struct search *search, const tn_relationship *via)
 
 /* --- computed relationships ------------------------------------------------------------------- */
 
-/* A function of a row that gives rows: it stands in front of a detected relationship to a relation
- * of its name. */
+/* A function of a row that gives rows, of the row's own schema: it stands in front of a detected
+ * relationship to a relation of its name. */
 static const tn_relationship *
 find_computed(const struct search *search)
 {
     for (size_t i = 0; i < search->from->computed_count; i++) {
         const tn_function *function = search->from->computed[i];
-        const tn_relation *to = is_same(function->name, search->target)
-                                    ? tn_snapshot_returned(search->snapshot, function)
-                                    : NULL;
+        const bool is_meant = is_same(function->name, search->target) &&
+                              is_same(function->schema, search->from->schema);
+        const tn_relation *to = is_meant ? tn_snapshot_returned(search->snapshot, function) : NULL;
         tn_relationship *via;
 
         if (to == NULL)
