@@ -249,6 +249,27 @@ plant_root(tn_planner *planner)
     return NULL;
 }
 
+static bool
+is_known(const tn_plan_column *column)
+{
+    return column->field.name == NULL || column->field.attribute != NULL;
+}
+
+/* PostgREST calls the rows of a function "pgrst_call" where it selects from them, and by the name
+ * of what they are where it filters and orders them, which only errors show. */
+static void
+name_call(const tn_planner *planner)
+{
+    tn_plan_node *root = planner->plan->root;
+
+    if (planner->plan->kind != TN_PLAN_CALL ||
+        planner->plan->function->returns != TN_RETURNS_COMPOSITE)
+        return;
+    for (size_t i = 0; i < root->column_count; i++)
+        if (!is_known(&root->columns[i]))
+            root->alias = "pgrst_call";
+}
+
 const tn_error *
 tn_data_plan_make(tn_arena *arena, const tn_snapshot *snapshot, const tn_plan_request *request,
                   tn_data_plan *plan)
@@ -257,13 +278,16 @@ tn_data_plan_make(tn_arena *arena, const tn_snapshot *snapshot, const tn_plan_re
 
     *plan =
         (tn_data_plan){.kind = kind_of(request), .snapshot = snapshot, .schema = request->schema};
+    TN_TRY(tn_plan_range(&planner));
     TN_TRY(plant_root(&planner));
     assert(plan->root != NULL);
     describe_answer(&planner);
+    TN_TRY(tn_plan_paths(&planner));
     TN_TRY(tn_plan_select(&planner, plan->root));
-    TN_TRY(tn_plan_windows(&planner, plan->root));
+    tn_plan_windows(&planner, plan->root);
     TN_TRY(tn_plan_conditions(&planner, plan->root));
     TN_TRY(tn_plan_orders(&planner, plan->root));
+    name_call(&planner);
     if (is_write(plan->kind))
         TN_TRY(tn_plan_write(&planner));
     else if (plan->kind == TN_PLAN_READ)

@@ -41,16 +41,79 @@ find_member(const tn_plan_node *node, const char *name)
     return NULL;
 }
 
-static const tn_error *
-walk(const tn_planner *planner, tn_plan_node *root, const tn_embed_path *path, tn_plan_node **found)
+/* The node that a path leads to, which tn_plan_paths() has seen to be there. */
+static tn_plan_node *
+walk(tn_plan_node *root, const tn_embed_path *path)
 {
-    *found = root;
+    tn_plan_node *node = root;
+
     for (size_t i = 0; i < path->count; i++) {
-        *found = find_child(*found, path->names[i]);
-        if (*found == NULL)
-            return refuse_name(planner->arena, path->names[i]);
+        node = find_child(node, path->names[i]);
+        assert(node != NULL);
+    }
+    return node;
+}
+
+/* The first embed of that target or alias. */
+static const tn_select_item *
+find_embed(const tn_select *select, const char *name)
+{
+    for (size_t i = 0; i < select->count; i++) {
+        const tn_select_item *item = &select->items[i];
+
+        if (item->kind != TN_SELECT_EMBED && item->kind != TN_SELECT_SPREAD)
+            continue;
+        if (strcmp(item->target, name) == 0 ||
+            (item->alias != NULL && strcmp(item->alias, name) == 0))
+            return item;
     }
     return NULL;
+}
+
+static const tn_error *
+check_path(const tn_planner *planner, const tn_embed_path *path)
+{
+    const tn_select *select = &planner->request->query->select;
+
+    for (size_t i = 0; i < path->count; i++) {
+        const tn_select_item *item = find_embed(select, path->names[i]);
+
+        if (item == NULL)
+            return refuse_name(planner->arena, path->names[i]);
+        select = &item->children;
+    }
+    return NULL;
+}
+
+static const tn_error *
+check_conditions(const tn_planner *planner, bool of_trees)
+{
+    const tn_data_query *query = planner->request->query;
+
+    for (size_t i = query->condition_count; i > 0; i--)
+        if ((query->conditions[i - 1].logic.kind != TN_LOGIC_FILTER) == of_trees)
+            TN_TRY(check_path(planner, &query->conditions[i - 1].path));
+    return NULL;
+}
+
+static bool
+is_read(const tn_planner *planner)
+{
+    return planner->plan->kind == TN_PLAN_READ || planner->plan->kind == TN_PLAN_CALL;
+}
+
+/* In PostgREST's order, the last of each kind first. Orders and limits have no effect on writes. */
+const tn_error *
+tn_plan_paths(const tn_planner *planner)
+{
+    const tn_data_query *query = planner->request->query;
+
+    TN_TRY(check_conditions(planner, false));
+    for (size_t i = query->ordering_count; i > 0 && is_read(planner); i--)
+        TN_TRY(check_path(planner, &query->orderings[i - 1].path));
+    for (size_t i = query->window_count; i > 0 && is_read(planner); i--)
+        TN_TRY(check_path(planner, &query->windows[i - 1].path));
+    return check_conditions(planner, true);
 }
 
 /* --- conditions ------------------------------------------------------------------------------- */
@@ -138,7 +201,7 @@ tn_plan_conditions(tn_planner *planner, tn_plan_node *root)
 
     /* Twice: to find their nodes and how many each has, and to hang them up. */
     for (size_t i = 0; i < query->condition_count; i++) {
-        TN_TRY(walk(planner, root, &query->conditions[i].path, &nodes[i]));
+        nodes[i] = walk(root, &query->conditions[i].path);
         if (nodes[i] == root && planner->plan->kind == TN_PLAN_INSERT)
             nodes[i] = NULL; /* no rows to choose from */
         else
@@ -240,24 +303,14 @@ plan_ordering(const tn_planner *planner, tn_plan_node *node, const tn_ordering *
     return NULL;
 }
 
-static bool
-is_read(const tn_planner *planner)
-{
-    return planner->plan->kind == TN_PLAN_READ || planner->plan->kind == TN_PLAN_CALL;
-}
-
 /* What a write returns comes in the order in which it was written. */
 const tn_error *
 tn_plan_orders(tn_planner *planner, tn_plan_node *root)
 {
     const tn_data_query *query = planner->request->query;
-    tn_plan_node *node;
 
-    for (size_t i = 0; i < query->ordering_count; i++) {
-        TN_TRY(walk(planner, root, &query->orderings[i].path, &node));
-        if (node != root || is_read(planner))
-            TN_TRY(plan_ordering(planner, node, &query->orderings[i]));
-    }
+    for (size_t i = 0; i < query->ordering_count && is_read(planner); i++)
+        TN_TRY(plan_ordering(planner, walk(root, &query->orderings[i].path), &query->orderings[i]));
     return NULL;
 }
 
@@ -277,32 +330,47 @@ add_saturating(int64_t a, int64_t b)
 {
     int64_t sum;
 
-    return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
+    if (__builtin_add_overflow(a, b, &sum))
+        return a < 0 ? INT64_MIN : INT64_MAX;
+    return sum;
 }
 
-/* The rows that both limit and offset and the Range header let through. A limit of 0 is allowed, an
- * intersection without rows is not. */
-static const tn_error *
-intersect_range(const tn_planner *planner, tn_plan_node *root)
+static const tn_window *
+find_root_window(const tn_data_query *query)
+{
+    for (size_t i = 0; i < query->window_count; i++)
+        if (query->windows[i].path.count == 0)
+            return &query->windows[i];
+    return NULL;
+}
+
+/* A limit of 0 is allowed where nothing else says where to begin, a page without rows is not. */
+const tn_error *
+tn_plan_range(tn_planner *planner)
 {
     const tn_plan_request *request = planner->request;
-    int64_t end = root->has_limit ? add_saturating(root->offset, root->limit) : INT64_MAX;
-    const bool is_empty = root->has_limit && root->limit == 0;
-    int64_t range_end;
+    const tn_window *window = find_root_window(request->query);
+    const bool has_limit = window != NULL && window->has_limit;
+    int64_t first = window != NULL && window->has_offset ? window->offset : 0;
+    int64_t end = has_limit ? add_saturating(first, window->limit) : INT64_MAX;
 
-    if (root->has_limit && root->limit < 0)
-        return refuse_range(planner->arena, "Limit should be greater than or equal to zero.");
-    if (!request->has_range)
+    planner->has_limit = has_limit;
+    if (has_limit && window->limit == 0 && first == 0)
         return NULL;
-    if (request->range_last < request->range_first)
+    if (request->has_range && request->range_last < request->range_first)
         return refuse_range(planner->arena, "The lower boundary must be lower than or equal to the "
                                             "upper boundary in the Range header.");
-    range_end = add_saturating(request->range_last, 1);
-    end = range_end < end ? range_end : end;
-    root->offset = request->range_first > root->offset ? request->range_first : root->offset;
-    root->has_limit = end < INT64_MAX;
-    root->limit = root->has_limit ? end - root->offset : 0;
-    if (root->has_limit && root->limit <= 0 && !(is_empty && root->limit == 0))
+    first = first < 0 ? 0 : first;
+    if (request->has_range) {
+        const int64_t range_end = add_saturating(request->range_last, 1);
+
+        first = request->range_first > first ? request->range_first : first;
+        end = range_end < end ? range_end : end;
+    }
+    planner->offset = first;
+    planner->has_limit = end < INT64_MAX;
+    planner->limit = planner->has_limit ? end - first : 0;
+    if (planner->has_limit && end <= first)
         return refuse_range(planner->arena, "Limit should be greater than or equal to zero.");
     return NULL;
 }
@@ -326,32 +394,32 @@ cap_children(const tn_plan_node *node, int64_t max_rows)
     }
 }
 
-const tn_error *
-tn_plan_windows(tn_planner *planner, tn_plan_node *root)
+static void
+take_windows(const tn_planner *planner, tn_plan_node *root)
 {
     const tn_data_query *query = planner->request->query;
-    tn_plan_node *node;
 
     for (size_t i = 0; i < query->window_count; i++) {
         const tn_window *window = &query->windows[i];
+        tn_plan_node *node = walk(root, &window->path);
 
-        TN_TRY(walk(planner, root, &window->path, &node));
         node->has_limit = window->has_limit;
         node->limit = window->has_limit ? window->limit : 0;
         node->offset = window->has_offset ? window->offset : 0;
     }
-    if (root->offset < 0)
-        root->offset = 0;
-    TN_TRY(intersect_range(planner, root));
+    root->has_limit = planner->has_limit;
+    root->limit = planner->limit;
+    root->offset = planner->offset;
     planner->plan->is_limited_by_client =
         root->has_limit || root->offset > 0 || planner->request->has_range;
-    if (is_read(planner)) {
-        cap(root, planner->plan->max_rows);
-    } else {
-        root->has_limit = false;
-        root->limit = root->offset = 0;
-        planner->plan->is_limited_by_client = false;
-    }
+    cap(root, planner->plan->max_rows);
+}
+
+/* A write returns all that it has written. */
+void
+tn_plan_windows(const tn_planner *planner, tn_plan_node *root)
+{
+    if (is_read(planner))
+        take_windows(planner, root);
     cap_children(root, planner->plan->max_rows);
-    return NULL;
 }

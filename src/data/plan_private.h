@@ -25,6 +25,8 @@ typedef struct tn_planner {
     const char *aliases[2 * TN_PLAN_NODES_MAX]; /* that are taken: of nodes and junctions */
     size_t alias_count;
     size_t node_count;
+    bool has_limit; /* of the root: see tn_plan_range() */
+    int64_t limit, offset;
 } tn_planner;
 
 /* A node and what is only needed while it grows. */
@@ -62,10 +64,14 @@ typedef struct tn_unrelated {
 const tn_error *tn_plan_refuse_unrelated(tn_arena *arena, const tn_snapshot *snapshot,
                                          const tn_unrelated *unrelated) TN_NEVER_NULL TN_MUST_CHECK;
 
-/* plan_filter.c: conditions, order and limits of the whole tree. */
+/* plan_filter.c: the page that limit and offset and the Range header let through: 416 PGRST103. */
+const tn_error *tn_plan_range(tn_planner *planner) TN_MUST_CHECK;
+/* Whether everything that conditions, orders and limits are about is selected: 400 PGRST108. */
+const tn_error *tn_plan_paths(const tn_planner *planner) TN_MUST_CHECK;
+/* Conditions, order and limits of the whole tree. */
 const tn_error *tn_plan_conditions(tn_planner *planner, tn_plan_node *root) TN_MUST_CHECK;
 const tn_error *tn_plan_orders(tn_planner *planner, tn_plan_node *root) TN_MUST_CHECK;
-const tn_error *tn_plan_windows(tn_planner *planner, tn_plan_node *root) TN_MUST_CHECK;
+void tn_plan_windows(const tn_planner *planner, tn_plan_node *root);
 
 /* `eq` of a whole column, by itself. */
 bool tn_filter_is_plain_eq(const tn_filter *filter);
