@@ -178,9 +178,12 @@ has_groups(const tn_plan_node *node)
     for (size_t i = 0; i < node->column_count; i++)
         if (node->columns[i].aggregate == TN_AGGREGATE_NONE)
             return true;
-    for (size_t i = 0; i < node->child_count; i++)
-        if (node->children[i]->is_spread && has_groups(node->children[i]))
+    for (size_t i = 0; i < node->child_count; i++) {
+        const tn_plan_node *child = node->children[i];
+
+        if (child->is_spread ? has_groups(child) : !child->is_hidden)
             return true;
+    }
     return false;
 }
 
@@ -331,6 +334,14 @@ add_embed(tn_sql_writer *writer, const tn_plan_node *node, const tn_plan_node *c
     tn_sql_add(writer, child->is_to_one ? ") as \"tenon.rows\")" : ") as \"tenon.rows\"), '[]')");
 }
 
+/* Rows can be grouped by jsonb, not by json, and in a line of CSV it has no line ends. */
+static void
+add_embed_cast(tn_sql_writer *writer, const struct list *list)
+{
+    if (list->groups != NULL || writer->plan->media.media == TN_MEDIA_CSV)
+        tn_sql_add(writer, "::jsonb");
+}
+
 /* The members of a spread child, and of those spread within it, by the name of the join.
  * `is_plain`: for the select of a spread node, whose aggregates are its parent's business. */
 static void
@@ -354,6 +365,7 @@ add_spread(tn_sql_writer *writer, const tn_plan_node *child, const char *alias, 
         } else if (!inner->is_hidden) {
             add_member_start(writer, list, true);
             tn_sql_names(writer, alias, inner->member);
+            add_embed_cast(writer, list);
             add_member_name(writer, inner->member);
         }
     }
@@ -368,8 +380,9 @@ add_children(tn_sql_writer *writer, const tn_plan_node *node, struct list *list)
         if (child->is_spread) {
             add_spread(writer, child, child->alias, list);
         } else if (!child->is_hidden) {
-            add_member_start(writer, list, false);
+            add_member_start(writer, list, true);
             add_embed(writer, node, child);
+            add_embed_cast(writer, list);
             add_member_name(writer, child->member);
         }
     }
