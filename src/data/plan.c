@@ -208,6 +208,19 @@ is_write(tn_plan_kind kind)
     return kind != TN_PLAN_READ && kind != TN_PLAN_CALL;
 }
 
+/* An estimate comes from statistics of the whole table: it would tell a tenant how often a value
+ * occurs among the rows of others. Behind walls rows are counted instead. */
+static tn_prefer_count
+choose_count(const tn_planner *planner)
+{
+    const tn_prefer_count count = planner->request->prefer->count;
+    const bool is_estimate = count == TN_COUNT_PLANNED || count == TN_COUNT_ESTIMATED;
+
+    if (is_estimate && planner->plan->kind == TN_PLAN_READ && !planner->request->tells_estimates)
+        return TN_COUNT_EXACT;
+    return count;
+}
+
 static void
 describe_answer(tn_planner *planner)
 {
@@ -218,7 +231,7 @@ describe_answer(tn_planner *planner)
     plan->media = request->media;
     plan->max_rows = request->max_rows;
     plan->aggregate_max_rows = request->aggregate_max_rows;
-    plan->count = request->prefer->count;
+    plan->count = choose_count(planner);
     plan->is_single = is_singular(request->media.media);
     plan->has_body = !is_head;
     if (is_write(plan->kind)) {

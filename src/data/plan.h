@@ -171,6 +171,7 @@ typedef struct tn_plan_request {
     const char *role;                /* database role, for privileges */
     const char *if_match;            /* or NULL */
     bool allows_aggregates;
+    bool tells_estimates; /* PostgreSQL's statistics, which are of all tenants, may be told */
     int64_t max_rows, aggregate_max_rows;
 } tn_plan_request;
 

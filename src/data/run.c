@@ -54,6 +54,7 @@ make_plan(const tn_data_request *r, tn_data_plan *plan)
         .role = r->role,
         .if_match = r->if_match,
         .allows_aggregates = r->c->config->data.aggregates,
+        .tells_estimates = !r->c->config->data.require_rls,
         .max_rows = max_rows(r),
         .aggregate_max_rows = r->c->config->data.aggregate_max_rows,
     };

@@ -34,7 +34,10 @@ select set_config('role', $1, true),
        set_config('idle_in_transaction_session_timeout', $12, true)
 
 -- name: context_more   as context, then $13 cookies, $14 search path or null for the login's
+-- What a function has said of its answer is taken back, also where it said so for the whole session.
 select set_config('search_path', $14, true),
+       set_config('response.headers', '', true),
+       set_config('response.status', '', true),
        set_config('request.cookies', $13, true),
        set_config('role', $1, true),
        set_config('tenon.tenant_id', $2, true),
@@ -54,6 +57,8 @@ select set_config('search_path', $14, true),
 select (select count(set_config(s.key, s.value, true)) from json_each_text($16::json) as s),
        case when $15::text is not null then set_config('TimeZone', $15, true) end,
        case when $14::text is not null then set_config('search_path', $14, true) end,
+       set_config('response.headers', '', true),
+       set_config('response.status', '', true),
        set_config('request.cookies', $13, true),
        set_config('role', $1, true),
        set_config('tenon.tenant_id', $2, true),

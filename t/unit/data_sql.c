@@ -175,6 +175,7 @@ plan_request(tn_arena *arena, const garden_request *row, tn_data_plan *plan)
         .role = row->role == NULL ? "tenon_unit_reader" : row->role,
         .if_match = row->if_match,
         .allows_aggregates = true,
+        .tells_estimates = true,
         .max_rows = row->max_rows,
         .aggregate_max_rows = row->aggregate_max_rows};
 
