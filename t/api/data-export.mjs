@@ -215,7 +215,7 @@ test('data.export_timeout_ms', async () => {
   s.configure({ 'data.export_timeout_ms': 700 });
   assert.equal((await s.tenon('reload')).code, 0);
   await delay(500);
-  const early = await get('drip?slept=eq.false', csv);
+  const early = await get('drip?slept=eq.never', csv);
   assert.deepEqual([early.status, early.json.code], [500, '57014'], early.text);
   const late = await open('drip', csv);
   assert.equal((await take(late)).broken, true);
