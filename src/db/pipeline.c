@@ -162,6 +162,7 @@ send_context(tn_pipeline *p)
         context->settings != NULL || context->time_zone != NULL    ? &tn_sql_context_all
         : context->cookies != NULL || context->search_path != NULL ? &tn_sql_context_more
                                                                    : &tn_sql_context;
+    const int64_t timeout_ms = statement_timeout_ms(p);
     char statement_timeout[24], lock_timeout[24];
     const char *parameters[] = {
         role_of(p),
@@ -185,8 +186,11 @@ send_context(tn_pipeline *p)
 
     static_assert(IDLE_LIMIT_MS == 10000, "the text above");
     assert((size_t)statement->parameters <= TN_COUNT(parameters));
-    (void)snprintf(statement_timeout, sizeof statement_timeout, "%lld",
-                   (long long)statement_timeout_ms(p));
+    if (timeout_ms == 0)
+        p->longest_timeout_ms = INT64_MAX;
+    else if (timeout_ms > p->longest_timeout_ms)
+        p->longest_timeout_ms = timeout_ms;
+    (void)snprintf(statement_timeout, sizeof statement_timeout, "%lld", (long long)timeout_ms);
     (void)snprintf(lock_timeout, sizeof lock_timeout, "%lld",
                    (long long)(context->lock_timeout_ms > 0
                                    ? context->lock_timeout_ms
@@ -217,10 +221,16 @@ bool
 tn_pipeline_queries(tn_pipeline *p, const tn_query *queries, size_t count)
 {
     assert(count <= TN_QUERIES_MAX);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        if (p->contexts != NULL && p->contexts[i] != NULL) {
+            p->context = p->contexts[i];
+            if (!send_context(p))
+                return false;
+        }
         if (!send_statement(p, role_of(p), &queries[i],
                             (tn_step){.kind = TN_STEP_QUERY, .query = i}))
             return false;
+    }
     if (p->stream != NULL)
         p->stream_at = p->count - 1;
     return true;
@@ -243,9 +253,11 @@ tn_pipeline_end(tn_pipeline *p, bool rolls_back)
 static int64_t
 answer_deadline_ms(const tn_pipeline *p)
 {
-    const int64_t timeout_ms = statement_timeout_ms(p);
+    const int64_t last_ms = statement_timeout_ms(p);
+    const int64_t timeout_ms = last_ms > p->longest_timeout_ms ? last_ms : p->longest_timeout_ms;
 
-    return timeout_ms == 0 ? INT64_MAX / 2 : tn_clock_ms() + timeout_ms + ANSWER_MARGIN_MS;
+    return last_ms == 0 || timeout_ms == INT64_MAX ? INT64_MAX / 2
+                                                   : tn_clock_ms() + timeout_ms + ANSWER_MARGIN_MS;
 }
 
 /* Sends what is left to send and reads until the next result is there whole. false: broken, or too

@@ -10,8 +10,9 @@
 
 #include "db/pool_private.h"
 
-/* Frame and queries, each with two more: what is forgotten for it, and its preparation. */
-#define TN_PIPELINE_STEPS_MAX (3 * TN_QUERIES_MAX + 2 * 6)
+/* Frame and queries, each with two more: what is forgotten for it, and its preparation. Before each
+ * query another context may come. */
+#define TN_PIPELINE_STEPS_MAX (4 * TN_QUERIES_MAX + 2 * 6 + 3)
 
 /* What was sent, in order; answers come in the same order. */
 typedef struct tn_step {
@@ -34,6 +35,8 @@ typedef struct tn_pipeline {
     tn_arena *arena;
     tn_connection *connection;
     const tn_db_context *context; /* whose role and search path the statements belong to */
+    const tn_db_context *const *contexts; /* beside each query; NULL: the same for all */
+    int64_t longest_timeout_ms;           /* of the contexts sent; INT64_MAX: one has none */
     bool is_nameless;             /* no statement is prepared or taken from those that are */
     const tn_rows **results;
     tn_stream *stream; /* takes the rows of the step `stream_at`; or NULL */

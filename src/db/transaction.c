@@ -37,6 +37,7 @@ tn_db_begin(tn_db *db, tn_arena *arena, const tn_db_work *work, tn_transaction *
 
 /* What one call sends. */
 struct part {
+    const tn_db_context *const *contexts; /* NULL: the one there is */
     const tn_query *queries;
     size_t count;
     const tn_rows **results;
@@ -60,6 +61,7 @@ run_part(tn_transaction *t, const struct part *part, int tried, bool *again)
                      .arena = t->arena,
                      .connection = t->connection,
                      .context = t->work.context,
+                     .contexts = part->contexts,
                      .is_nameless = t->is_nameless,
                      .results = part->results};
     tn_outcome outcome;
@@ -74,6 +76,7 @@ run_part(tn_transaction *t, const struct part *part, int tried, bool *again)
     outcome = tn_outcome_of_run(&p, &t->work, fill(&p, t, part, is_first));
     if (outcome == TN_OPEN) {
         t->connection = p.connection;
+        t->work.context = p.context;
         return NULL;
     }
     tn_outcome_give_back(&p, outcome);
@@ -104,14 +107,26 @@ const tn_error *
 tn_transaction_run(tn_transaction *transaction, const tn_query *queries, size_t count,
                    const tn_rows **results)
 {
-    return run(transaction, &(struct part){queries, count, results, false});
+    return run(transaction,
+               &(struct part){.queries = queries, .count = count, .results = results});
+}
+
+const tn_error *
+tn_transaction_run_as(tn_transaction *transaction, const tn_db_context *const *contexts,
+                      const tn_query *queries, size_t count, const tn_rows **results)
+{
+    return run(transaction,
+               &(struct part){
+                   .contexts = contexts, .queries = queries, .count = count, .results = results});
 }
 
 const tn_error *
 tn_transaction_run_last(tn_transaction *transaction, const tn_query *queries, size_t count,
                         const tn_rows **results)
 {
-    return run(transaction, &(struct part){queries, count, results, true});
+    return run(
+        transaction,
+        &(struct part){.queries = queries, .count = count, .results = results, .is_last = true});
 }
 
 const tn_error *
