@@ -1,8 +1,9 @@
 -- 0005: what the data API asks of the database
 --
 -- The data API runs its statements as whatever role the request has, also roles that the operator has made and granted to
--- tenon_authenticator, of which no migration knows. One function of ours is therefore for everybody: tenon.fail(), which reads nothing,
--- writes nothing, and can do no more than `select 1/0`. The schema's name is open for it; everything else in there has its own grants.
+-- tenon_authenticator, of which no migration knows. Three functions of ours are therefore for everybody: tenon.fail(), which reads nothing,
+-- writes nothing, and can do no more than `select 1/0`, and the two by which a caller claims an Idempotency-Key and keeps the answer, which
+-- show nobody another's. The schema's name is open for them; everything else in there has its own grants.
 
 -- Ends the transaction with an error that the data API gives out as it is: HTTP status, code, message, details and hint, the last two
 -- only where they are not null. The code travels as the name of a constraint, which is what errors have for being told apart;
@@ -440,5 +441,5 @@ grant usage on schema tenon to public;
 revoke execute on all functions in schema tenon from public;
 grant execute on function tenon.fail(integer, text, text, text, text) to public;
 grant execute on function tenon.claim_request(text, bytea, interval), tenon.keep_answer(text, integer, jsonb, text)
-    to anon, authenticated, agent, service_role, tenon_worker;
+    to public; -- also the operator's own roles send keys; who may call this is told nothing that is not their own
 grant execute on function tenon.sweep_request_answers() to tenon_worker;

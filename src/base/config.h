@@ -113,6 +113,8 @@ typedef struct tn_config {
         int64_t aggregate_max_rows, aggregate_timeout_ms; /* 0: any */
         tn_openapi_mode openapi;
         int64_t export_timeout_ms;     /* 0: as database.* says */
+        int64_t batch_max, batch_result_max; /* operations, and bytes of their results together */
+        int64_t idempotency_body_max; /* bytes of an answer that are kept for replays */
         const char *pre_request;       /* function, "schema.name"; empty: none */
         const char *extra_search_path; /* comma-separated, behind the request's schema */
     } data;

@@ -52,7 +52,7 @@ leave_unread(tn_arena *arena, const tn_body_source *source, tn_payload *payload)
 static const tn_error *
 read_json(tn_arena *arena, const tn_body_source *source, tn_payload *payload)
 {
-    tn_json_text text;
+    tn_json_shape text;
 
     switch (tn_json_text_read(arena, source->text, source->length, source->depth, &text)) {
     case TN_JSON_GOOD:

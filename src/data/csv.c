@@ -180,7 +180,7 @@ read_rows(struct csv *csv, PQExpBuffer out, tn_payload *payload)
 static const tn_error *
 take_keys(tn_arena *arena, PQExpBuffer out, tn_payload *payload)
 {
-    tn_json_text text;
+    tn_json_shape text;
 
     payload->json = tn_buffer_text(out);
     payload->length = out->len;

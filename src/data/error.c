@@ -195,9 +195,8 @@ tn_data_unauthorized(tn_arena *arena, const tn_error *error, const char *problem
 
 /* --- the form --------------------------------------------------------------------------------- */
 
-/* What the router, the dispatcher and the pool say, in the words of this dialect. */
-static tn_error
-in_our_words(const tn_request *request, const tn_error *error, tn_arena *arena)
+tn_error
+tn_data_error_told(tn_arena *arena, const tn_request *request, const tn_error *error)
 {
     tn_error ours = *error;
     const size_t length = strlen(request->path);
@@ -222,7 +221,8 @@ in_our_words(const tn_request *request, const tn_error *error, tn_arena *arena)
     return ours;
 }
 
-/* Details that are no text (PGRST201 lists relationships) come as the member of that name. */
+/* Details that are no text (PGRST201 lists relationships) come as the member of that name; others
+ * (of a batch) may stand behind it. */
 static void
 append_details(PQExpBuffer body, const tn_error *error)
 {
@@ -235,22 +235,28 @@ append_details(PQExpBuffer body, const tn_error *error)
 }
 
 void
+tn_data_error_append(PQExpBuffer json, const tn_error *error)
+{
+    appendPQExpBufferStr(json, "{\"code\":");
+    tn_buffer_json_string(json, error->code);
+    appendPQExpBufferStr(json, ",\"details\":");
+    append_details(json, error);
+    appendPQExpBufferStr(json, ",\"hint\":");
+    tn_buffer_json_string(json, error->hint);
+    appendPQExpBufferStr(json, ",\"message\":");
+    tn_buffer_json_string(json, error->message);
+    appendPQExpBufferChar(json, '}');
+}
+
+void
 tn_data_render_error(const tn_request *request, const tn_error *error, tn_arena *arena,
                      tn_response *response)
 {
-    const tn_error ours = in_our_words(request, error, arena);
+    const tn_error told = tn_data_error_told(arena, request, error);
     PQExpBuffer body = tn_arena_buffer(arena);
 
-    appendPQExpBufferStr(body, "{\"code\":");
-    tn_buffer_json_string(body, ours.code);
-    appendPQExpBufferStr(body, ",\"details\":");
-    append_details(body, &ours);
-    appendPQExpBufferStr(body, ",\"hint\":");
-    tn_buffer_json_string(body, ours.hint);
-    appendPQExpBufferStr(body, ",\"message\":");
-    tn_buffer_json_string(body, ours.message);
-    appendPQExpBufferChar(body, '}');
-    tn_response_json(response, ours.status, tn_buffer_text(body));
-    if (ours.status == 401 && ours.headers == NULL)
+    tn_data_error_append(body, &told);
+    tn_response_json(response, told.status, tn_buffer_text(body));
+    if (told.status == 401 && told.headers == NULL)
         tn_response_header(response, "WWW-Authenticate", "Bearer");
 }

@@ -26,6 +26,12 @@ const tn_error *tn_data_translate_guarded(tn_arena *arena,
 const tn_error *tn_data_unauthorized(tn_arena *arena, const tn_error *error,
                                      const char *problem) TN_NEVER_NULL TN_MUST_CHECK;
 
+/* What the router, the dispatcher and the pool say, in the words of this dialect. */
+tn_error tn_data_error_told(tn_arena *arena, const tn_request *request,
+                            const tn_error *error) TN_MUST_CHECK;
+/* The form. Of the members of the error that counts which begins with "details":, in its place. */
+void tn_data_error_append(PQExpBuffer json, const tn_error *error);
+
 void tn_data_render_error(const tn_request *request, const tn_error *error, tn_arena *arena,
                           tn_response *response);
 

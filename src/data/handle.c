@@ -2,16 +2,46 @@
 #include <string.h>
 
 #include "data/export.h"
+#include "data/idempotency.h"
+
+/* With an Idempotency-Key: claimed before, kept after, in the transaction of the write. */
+static const tn_error *
+perform_once(tn_data_request *r, const tn_data_plan *plan, tn_idempotency *once)
+{
+    const tn_rows *results[TN_DATA_QUERIES_MAX] = {NULL};
+    tn_transaction *transaction;
+    tn_data_answer answer;
+    tn_data_queries all;
+    tn_db_context context;
+    tn_db_work work;
+    bool is_answered;
+
+    tn_data_work_of(r, plan, &context, &work);
+    tn_data_queries_of(r, plan, &all);
+    work.access = TN_READ_WRITE;
+    TN_TRY(tn_db_begin(r->c->process->db, r->c->arena, &work, &transaction));
+    TN_TRY(tn_idempotency_claim(r->c, once, transaction, &is_answered));
+    if (is_answered)
+        return NULL;
+    TN_TRY(tn_transaction_run(transaction, all.queries, all.count, results));
+    answer = tn_data_answer_of(&all, results);
+    TN_TRY(tn_data_respond(r, plan, &answer));
+    return tn_idempotency_keep(r->c, once, transaction);
+}
 
 static const tn_error *
 perform(tn_data_request *r)
 {
     tn_data_plan plan;
     tn_data_answer answer;
+    tn_idempotency once;
 
+    TN_TRY(tn_idempotency_read(r->c, &once));
     TN_TRY(tn_data_plan_of(r, &plan));
     if (tn_data_is_export(r, &plan))
         return tn_data_export(r, &plan);
+    if (once.key != NULL && !r->rolls_back)
+        return perform_once(r, &plan, &once);
     TN_TRY(tn_data_run(r, &plan, &answer));
     return tn_data_respond(r, &plan, &answer);
 }
@@ -26,9 +56,8 @@ tn_data_relation(tn_ctx *c)
     return tn_data_error_for(&r, perform(&r));
 }
 
-/* An agent calls what its key names; what it reads and writes there is row security's to say. */
-static const tn_error *
-check_scope(const tn_data_request *r)
+const tn_error *
+tn_data_check_scope(const tn_data_request *r)
 {
     const char *scope = tn_arena_printf(r->c->arena, "data:%s:call", r->name);
 
@@ -46,7 +75,7 @@ tn_data_call(tn_ctx *c)
     tn_data_request r = {
         .c = c, .http = c->request, .name = tn_path_text(c, "function"), .is_call = true};
 
-    TN_TRY(check_scope(&r));
+    TN_TRY(tn_data_check_scope(&r));
     TN_TRY(tn_data_read(&r));
     return tn_data_error_for(&r, perform(&r));
 }

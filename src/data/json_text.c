@@ -432,7 +432,7 @@ skip_value(struct scan *scan, int64_t level)
 }
 
 static bool
-skip_text(struct scan *scan, tn_json_text *result)
+skip_text(struct scan *scan, tn_json_shape *result)
 {
     bool is_good;
 
@@ -453,12 +453,12 @@ skip_text(struct scan *scan, tn_json_text *result)
 
 tn_json_verdict
 tn_json_text_read(tn_arena *arena, const char *text, size_t length, int64_t depth,
-                  tn_json_text *result)
+                  tn_json_shape *result)
 {
     struct scan scan = {.arena = arena, .at = text, .end = text + length, .depth = depth};
     const char **keys;
 
-    *result = (tn_json_text){0};
+    *result = (tn_json_shape){0};
     if (!skip_text(&scan, result))
         return scan.is_too_deep ? TN_JSON_TOO_DEEP : TN_JSON_BAD;
     if (scan.is_uneven)

@@ -22,15 +22,15 @@ typedef enum tn_json_verdict {
     TN_JSON_UNEVEN    /* an array of which something is no object, or has other keys */
 } tn_json_verdict;
 
-typedef struct tn_json_text {
+typedef struct tn_json_shape {
     bool is_array, is_object;
     const char *const *keys; /* of the object, or of each object of the array; each once */
     size_t key_count;
     size_t row_count; /* items of the array */
-} tn_json_text;
+} tn_json_shape;
 
 /* Reads the whole text; what is bad in it counts for more than what is uneven. */
 tn_json_verdict tn_json_text_read(tn_arena *arena, const char *text, size_t length, int64_t depth,
-                                  tn_json_text *result) TN_MUST_CHECK;
+                                  tn_json_shape *result) TN_MUST_CHECK;
 
 #endif

@@ -97,8 +97,8 @@ check_time_zone(tn_data_request *r)
     prefer->time_zone = NULL;
 }
 
-static const tn_error *
-read_prefer(tn_data_request *r)
+const tn_error *
+tn_data_read_prefer(tn_data_request *r)
 {
     const tn_tx_end end = r->c->config->data.tx_end;
     const bool may_choose = end == TN_TX_END_COMMIT_OVERRIDE || end == TN_TX_END_ROLLBACK_OVERRIDE;
@@ -245,11 +245,13 @@ tn_data_read(tn_data_request *r)
     r->is_plain = r->c->match->area == &tn_data_plain_area;
     r->is_head = is_method(r, "HEAD");
     r->is_get = r->is_head || is_method(r, "GET");
-    TN_TRY(tn_data_caller(r));
-    TN_TRY(tn_catalog_take(r->c->process->catalog, r->c->arena, &r->snapshot));
+    if (r->snapshot == NULL) {
+        TN_TRY(tn_data_caller(r));
+        TN_TRY(tn_catalog_take(r->c->process->catalog, r->c->arena, &r->snapshot));
+    }
     TN_TRY(read_query(r));
     TN_TRY(read_schema(r));
-    TN_TRY(read_prefer(r));
+    TN_TRY(tn_data_read_prefer(r));
     TN_TRY(read_accept(r));
     TN_TRY(read_if_match(r));
     r->if_none_match = joined_header(r, "if-none-match");

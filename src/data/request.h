@@ -58,6 +58,7 @@ typedef struct tn_data_request {
     const char *if_match, *if_none_match; /* if_match: version without quotes, "*", or NULL */
     bool rolls_back;
     const tn_snapshot *snapshot;
+    bool is_under_way; /* its transaction holds a connection: nothing may wait for another one */
 } tn_data_request;
 
 /* What the transaction gave. */
@@ -71,8 +72,10 @@ typedef struct tn_data_answer {
 const tn_error *tn_data_caller(tn_data_request *r) TN_MUST_CHECK;
 
 /* read.c: everything of the request, in the order in which PostgREST finds faults. The members c,
- * http, name and is_call are given. */
+ * http, name and is_call are given; who asks and the snapshot may be, together. */
 const tn_error *tn_data_read(tn_data_request *r) TN_MUST_CHECK;
+/* Its Prefer alone, for which c, http and the snapshot are needed. */
+const tn_error *tn_data_read_prefer(tn_data_request *r) TN_MUST_CHECK;
 
 /* run.c: the plan, once more with a fresh catalog when something was not found. */
 const tn_error *tn_data_plan_of(tn_data_request *r, tn_data_plan *plan) TN_MUST_CHECK;
@@ -88,6 +91,16 @@ typedef struct tn_data_statement {
     tn_statement statement;
 } tn_data_statement;
 tn_query tn_data_query_of(tn_data_statement *statement, const char *name);
+/* What a plan sends: pre-request, the statement, the estimate. The queries point into it, so it
+ * stays where it is. */
+#define TN_DATA_QUERIES_MAX 3
+typedef struct tn_data_queries {
+    tn_data_statement statements[TN_DATA_QUERIES_MAX];
+    tn_query queries[TN_DATA_QUERIES_MAX];
+    size_t count, main; /* main: the place of the statement */
+} tn_data_queries;
+void tn_data_queries_of(const tn_data_request *r, const tn_data_plan *plan, tn_data_queries *all);
+tn_data_answer tn_data_answer_of(const tn_data_queries *all, const tn_rows *const *results);
 /* The error for this caller: what anon may not do is 401. */
 const tn_error *tn_data_error_for(const tn_data_request *r, const tn_error *error) TN_MUST_CHECK;
 
@@ -119,6 +132,10 @@ const tn_error *tn_data_refuse_range(const tn_data_request *r, const tn_data_pla
 int tn_page_status(const tn_page *page);
 /* `Range: 0-9` (RFC 7233 with rows as the unit, which is not named); false: there is none. */
 bool tn_range_parse(const char *header, int64_t *first, int64_t *last);
+
+/* handle.c: an agent calls what its key names; what it reads and writes there is row security's to
+ * say. 403 scope_missing. */
+const tn_error *tn_data_check_scope(const tn_data_request *r) TN_MUST_CHECK;
 
 /* handlers */
 const tn_error *tn_data_relation(tn_ctx *c);

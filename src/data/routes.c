@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "data/batch.h"
 #include "data/data.h"
 #include "data/error.h"
 #include "data/request.h"
@@ -48,6 +49,8 @@ static const tn_route plain_routes[] = {
      .summary = "Insert or replace the row with this key"},
     {"DELETE", "/api/db/{relation}", tn_data_relation, .limit = TN_LIMIT_WRITE, .roles = CALLERS,
      .summary = "Delete the rows that match"},
+    {"POST", "/api/db/batch", tn_data_batch, .limit = TN_LIMIT_WRITE, .roles = CALLERS,
+     .summary = "Several operations in one transaction"},
     {"OPTIONS", "/api/db/{relation}", tn_data_options, .limit = TN_LIMIT_READ, .roles = CALLERS,
      .summary = "What can be done with a table or view"},
     {"GET", "/api/db/rpc/{function}", tn_data_call, .limit = TN_LIMIT_READ, .roles = CALLERS,

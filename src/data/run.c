@@ -7,8 +7,6 @@
 #include "data/request.h"
 #include "data/sql_pre_request.h"
 
-#define STATEMENTS_MAX 3 /* pre-request, the statement, the estimate */
-
 /* --- plan ------------------------------------------------------------------------------------- */
 
 /* What is only missing because the catalog is older than the table may be there in a fresh one. */
@@ -69,7 +67,7 @@ tn_data_plan_of(tn_data_request *r, tn_data_plan *plan)
     const tn_error *error = make_plan(r, plan);
     const tn_snapshot *fresh;
 
-    if (!is_missing(error))
+    if (r->is_under_way || !is_missing(error))
         return error;
     TN_TRY(tn_catalog_take_fresh(r->c->process->catalog, r->c->arena, r->snapshot, &fresh));
     if (fresh == r->snapshot)
@@ -277,38 +275,53 @@ statement_name(const tn_data_plan *plan)
     return names[plan->kind];
 }
 
+void
+tn_data_queries_of(const tn_data_request *r, const tn_data_plan *plan, tn_data_queries *all)
+{
+    const tn_data_state *state = tn_data_state_of(r->c);
+
+    *all = (tn_data_queries){0};
+    if (state->pre_request_name != NULL) {
+        tn_data_sql_pre_request(r->c->arena, state->pre_request_schema, state->pre_request_name,
+                                &all->statements[0].sql);
+        all->queries[0] = tn_data_query_of(&all->statements[0], "data_pre_request");
+        all->count = 1;
+    }
+    all->main = all->count++;
+    write_main(r, plan, &all->statements[all->main].sql);
+    all->queries[all->main] = tn_data_query_of(&all->statements[all->main], statement_name(plan));
+    if (wants_estimate(plan)) {
+        tn_data_sql_estimate(r->c->arena, plan, &all->statements[all->count].sql);
+        all->queries[all->count] =
+            tn_data_query_of(&all->statements[all->count], "data_estimate");
+        all->count++;
+    }
+}
+
+tn_data_answer
+tn_data_answer_of(const tn_data_queries *all, const tn_rows *const *results)
+{
+    const size_t main = all->main;
+
+    return (tn_data_answer){.rows = results[main],
+                            .estimate = all->count > main + 1 ? results[main + 1] : NULL};
+}
+
 const tn_error *
 tn_data_run(tn_data_request *r, const tn_data_plan *plan, tn_data_answer *answer)
 {
-    const tn_data_state *state = tn_data_state_of(r->c);
-    tn_data_statement statements[STATEMENTS_MAX] = {0};
-    tn_query queries[STATEMENTS_MAX];
-    const tn_rows *results[STATEMENTS_MAX] = {NULL};
-    size_t count = 0, main;
+    tn_data_queries all;
+    const tn_rows *results[TN_DATA_QUERIES_MAX] = {NULL};
     tn_db_context context;
     tn_db_work work;
 
     tn_data_work_of(r, plan, &context, &work);
-    if (state->pre_request_name != NULL) {
-        tn_data_sql_pre_request(r->c->arena, state->pre_request_schema, state->pre_request_name,
-                                &statements[count].sql);
-        queries[count] = tn_data_query_of(&statements[count], "data_pre_request");
-        count++;
-    }
-    main = count++;
-    write_main(r, plan, &statements[main].sql);
-    queries[main] = tn_data_query_of(&statements[main], statement_name(plan));
-    if (wants_estimate(plan)) {
-        tn_data_sql_estimate(r->c->arena, plan, &statements[count].sql);
-        queries[count] = tn_data_query_of(&statements[count], "data_estimate");
-        count++;
-    }
-    work.queries = queries;
-    work.count = count;
+    tn_data_queries_of(r, plan, &all);
+    work.queries = all.queries;
+    work.count = all.count;
     work.results = results;
     TN_TRY(tn_db_transact(r->c->process->db, r->c->arena, &work));
-    *answer = (tn_data_answer){.rows = results[main],
-                               .estimate = count > main + 1 ? results[main + 1] : NULL};
+    *answer = tn_data_answer_of(&all, results);
     return NULL;
 }
 
