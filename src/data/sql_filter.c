@@ -54,13 +54,75 @@ tn_sql_field(tn_sql_writer *writer, const char *alias, const tn_plan_field *fiel
     }
 }
 
+/* A domain may say how it looks: see docs/compatibility.md. A path into it is one into its base. */
+static const tn_attribute *
+represented(const tn_plan_field *field)
+{
+    return field->step_count == 0 ? field->attribute : NULL;
+}
+
+void
+tn_sql_shown_field(tn_sql_writer *writer, const char *alias, const tn_plan_field *field)
+{
+    const tn_attribute *attribute = represented(field);
+
+    if (attribute == NULL || attribute->to_json == NULL) {
+        tn_sql_field(writer, alias, field);
+        return;
+    }
+    tn_sql_add(writer, attribute->to_json);
+    tn_sql_add(writer, "(");
+    tn_sql_field(writer, alias, field);
+    tn_sql_add(writer, ")");
+}
+
+/* The function that reads a value of the field, or NULL. */
+static const char *
+reader_of(const tn_plan_logic *logic)
+{
+    const tn_attribute *attribute = represented(&logic->field);
+
+    return attribute != NULL && logic->filter->op != TN_OP_IS_DISTINCT ? attribute->from_text
+                                                                       : NULL;
+}
+
+static void
+add_read_value(tn_sql_writer *writer, const char *reader, const char *value)
+{
+    if (reader == NULL) {
+        tn_sql_value(writer, value, NULL);
+        return;
+    }
+    tn_sql_add(writer, reader);
+    tn_sql_add(writer, "(");
+    tn_sql_value(writer, value, "text");
+    tn_sql_add(writer, ")");
+}
+
+/* The right side of `in`. */
+static void
+add_list(tn_sql_writer *writer, const char *reader, const tn_filter *filter)
+{
+    tn_sql_add(writer, "(");
+    if (reader == NULL || filter->value_count == 0) {
+        tn_sql_array(writer, filter->values, filter->value_count, NULL);
+    } else {
+        tn_sql_add(writer, "array(select ");
+        tn_sql_add(writer, reader);
+        tn_sql_add(writer, "(\"tenon.value\") from unnest(");
+        tn_sql_array(writer, filter->values, filter->value_count, "text[]");
+        tn_sql_add(writer, ") as \"tenon.values\"(\"tenon.value\"))");
+    }
+    tn_sql_add(writer, ")");
+}
+
 /* The right side of operators that take one value. */
 static void
-add_operand(tn_sql_writer *writer, const tn_filter *filter)
+add_operand(tn_sql_writer *writer, const char *reader, const tn_filter *filter)
 {
     switch (filter->quantifier) {
     case TN_QUANTIFIER_NONE:
-        tn_sql_value(writer, filter->value, NULL);
+        add_read_value(writer, reader, filter->value);
         return;
     case TN_QUANTIFIER_ANY:
         tn_sql_add(writer, "any (");
@@ -74,8 +136,11 @@ add_operand(tn_sql_writer *writer, const tn_filter *filter)
 }
 
 static void
-add_comparison(tn_sql_writer *writer, const tn_filter *filter)
+add_comparison(tn_sql_writer *writer, const tn_plan_logic *logic)
 {
+    const tn_filter *filter = logic->filter;
+    const char *reader = reader_of(logic);
+
     if (filter->op == TN_OP_IS) {
         tn_sql_add(writer, truths[filter->is]);
         return;
@@ -83,9 +148,7 @@ add_comparison(tn_sql_writer *writer, const tn_filter *filter)
     tn_sql_add(writer, operators[filter->op]);
     switch (filter->op) {
     case TN_OP_IN:
-        tn_sql_add(writer, "(");
-        tn_sql_array(writer, filter->values, filter->value_count, NULL);
-        tn_sql_add(writer, ")");
+        add_list(writer, reader, filter);
         break;
     case TN_OP_FTS:
     case TN_OP_PLFTS:
@@ -99,7 +162,7 @@ add_comparison(tn_sql_writer *writer, const tn_filter *filter)
         tn_sql_add(writer, ")");
         break;
     default:
-        add_operand(writer, filter);
+        add_operand(writer, reader, filter);
     }
 }
 
@@ -136,7 +199,7 @@ add_logic(tn_sql_writer *writer, const struct subject *subject, const tn_plan_lo
     case TN_PLAN_FILTER:
         tn_sql_add(writer, "(");
         tn_sql_field(writer, subject->alias, &logic->field);
-        add_comparison(writer, logic->filter);
+        add_comparison(writer, logic);
         tn_sql_add(writer, ")");
         break;
     case TN_PLAN_AND:

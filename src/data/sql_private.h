@@ -19,7 +19,8 @@
 
 #include "data/sql.h"
 
-#define TN_SQL_SCALAR "pgrst_scalar" /* the column of values that are no rows, as PostgREST has it */
+#define TN_SQL_SCALAR \
+    "pgrst_scalar"     /* the column of values that are no rows, as PostgREST has it */
 #define TN_SQL_KEYS 32 /* JSON keys that are remembered: see tn_sql_key() */
 
 /* Where the rows of the root come from. */
@@ -97,6 +98,9 @@ void tn_sql_and(tn_sql_writer *writer, bool *has_where);
 
 /* The field of the row that `alias` names, with its JSON steps. */
 void tn_sql_field(tn_sql_writer *writer, const char *alias, const tn_plan_field *field);
+
+/* The same as it is shown: a domain may have a function for that. */
+void tn_sql_shown_field(tn_sql_writer *writer, const char *alias, const tn_plan_field *field);
 
 /* All conditions of the node; `alias` names its rows. */
 void tn_sql_conditions(tn_sql_writer *writer, const tn_plan_node *node, const char *alias,

@@ -274,7 +274,7 @@ add_plain(tn_sql_writer *writer, const char *alias, const tn_plan_column *column
         return;
     }
     add_cast_start(writer, column->cast);
-    tn_sql_field(writer, alias, &column->field);
+    tn_sql_shown_field(writer, alias, &column->field);
     add_cast_end(writer, column->cast);
 }
 

@@ -46,7 +46,9 @@ add_body_columns(tn_sql_writer *writer)
         tn_sql_add(writer, i == 0 ? "" : ", ");
         tn_sql_name(writer, writer->plan->columns[i]->name);
         tn_sql_add(writer, " ");
-        tn_sql_add(writer, writer->plan->columns[i]->type);
+        tn_sql_add(writer, writer->plan->columns[i]->from_json != NULL
+                               ? "json"
+                               : writer->plan->columns[i]->type);
     }
     tn_sql_add(writer, ")");
 }
@@ -127,7 +129,12 @@ add_body_value(tn_sql_writer *writer, const tn_attribute *column)
         tn_sql_add(writer, column->type);
         tn_sql_add(writer, ") else ");
     }
+    if (column->from_json != NULL) {
+        tn_sql_add(writer, column->from_json);
+        tn_sql_add(writer, "(");
+    }
     tn_sql_names(writer, "tenon.body", column->name);
+    tn_sql_add(writer, column->from_json != NULL ? ")" : "");
     tn_sql_add(writer, may_miss ? " end" : "");
 }
 

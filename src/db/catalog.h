@@ -67,10 +67,12 @@ typedef struct tn_attribute {
     int32_t max_length; /* of character types; 0: none */
     int16_t number;     /* attnum */
     const char *type_schema,
-        *type_name;         /* pg_type of the base type, of an array: of its elements */
-    char type_kind;         /* of that type: 'b'ase, 'c'omposite, 'e'num, 'r'ange, 'm'ultirange,
-                               'p'seudo; arrays: is_array */
-    bool is_array, is_json; /* json, jsonb */
+        *type_name; /* pg_type of the base type, of an array: of its elements */
+    char type_kind; /* of that type: 'b'ase, 'c'omposite, 'e'num, 'r'ange, 'm'ultirange,
+                       'p'seudo; arrays: is_array */
+    const char *to_json, *from_json, *from_text; /* functions, as SQL names them, of a domain's
+                                                    implicit casts; or NULL */
+    bool is_array, is_json;                      /* json, jsonb */
     bool is_domain;
     bool is_not_null;
     bool has_default;  /* identity included */

@@ -191,6 +191,9 @@ read_type(struct reading *r, json_object *object, size_t row, void *item)
         .type_kind = read_char(object, "kind"),
         .is_array = tn_json_bool(object, "array", false),
         .is_domain = tn_json_bool(object, "domain", false),
+        .to_json = keep(r, object, "to_json"),
+        .from_json = keep(r, object, "from_json"),
+        .from_text = keep(r, object, "from_text"),
     };
     as->is_json = strcmp(as->base_type, "json") == 0 || strcmp(as->base_type, "jsonb") == 0;
 }

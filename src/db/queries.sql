@@ -258,7 +258,7 @@ select 'type' as kind, json_build_object(
            'oid', b.oid::bigint, 'text', format_type(b.oid, null), 'base', format_type(b.base, null), 'modifier', b.modifier, 'base_oid', b.base::bigint,
            'domain', b.oid <> b.base, 'default', o.typdefault, 'not_null', o.typnotnull, 'relation', t.typrelid::bigint,
            'array', e.oid is not null, 'kind', coalesce(e.typtype, t.typtype), 'schema', coalesce(en.nspname, tn.nspname),
-           'name', coalesce(e.typname, t.typname),
+           'name', coalesce(e.typname, t.typname), 'to_json', f.to_json, 'from_json', f.from_json, 'from_text', f.from_text,
            'labels', (select json_agg(l.enumlabel order by l.enumsortorder) from pg_enum l where l.enumtypid = coalesce(e.oid, t.oid))) as json,
        null::text as tree
   from bases b
@@ -267,6 +267,12 @@ select 'type' as kind, json_build_object(
   join pg_namespace tn on tn.oid = t.typnamespace
   left join pg_type e on e.oid = t.typelem and t.typlen = -1 and t.typcategory = 'A'
   left join pg_namespace en on en.oid = e.typnamespace
+  left join lateral ( -- implicit casts of a domain, which PostgreSQL itself never takes
+           select max(c.castfunc::regproc::text) filter (where c.castsource = b.oid and c.casttarget = 'json'::regtype) as to_json,
+                  max(c.castfunc::regproc::text) filter (where c.casttarget = b.oid and c.castsource = 'json'::regtype) as from_json,
+                  max(c.castfunc::regproc::text) filter (where c.casttarget = b.oid and c.castsource = 'text'::regtype) as from_text
+             from pg_cast c
+            where (c.castsource = b.oid or c.casttarget = b.oid) and c.castcontext = 'i' and c.castmethod = 'f') f on b.oid <> b.base
 union all
 select 'grants', json_build_object('number', g.number, 'roles', (
            select json_agg(json_build_array(
