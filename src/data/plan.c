@@ -300,6 +300,8 @@ tn_data_plan_make(tn_arena *arena, const tn_snapshot *snapshot, const tn_plan_re
     tn_plan_windows(&planner, plan->root);
     TN_TRY(tn_plan_conditions(&planner, plan->root));
     TN_TRY(tn_plan_orders(&planner, plan->root));
+    if (planner.spread_error != NULL)
+        return planner.spread_error;
     name_call(&planner);
     if (is_write(plan->kind))
         TN_TRY(tn_plan_write(&planner));

@@ -74,10 +74,12 @@ typedef struct tn_plan_order {
 /* The rows of one relation (or function) at one place of the answer. */
 struct tn_plan_node {
     const tn_relation *relation; /* NULL: rows of a function that are no relation's */
-    const char *alias;  /* in SQL, unique within the statement; the root's is the name of its
-                           relation, so that errors of PostgreSQL read as PostgREST's do */
-    const char *target; /* what the request calls it; NULL: the root */
-    const char *member; /* in the answer: alias or target; NULL: the root */
+    const char *alias;        /* in SQL, unique within the statement; the root's is the name of its
+                                 relation, so that errors of PostgreSQL read as PostgREST's do */
+    const char *joined_alias; /* of its rows where they are joined to the parent's, unique too;
+                                 NULL: the root */
+    const char *target;       /* what the request calls it; NULL: the root */
+    const char *member;       /* in the answer: alias or target; NULL: the root */
     const tn_relationship *via; /* how it hangs at its parent; NULL: the root */
     const char *junction_alias; /* many-to-many: of the table between, unique too */
     bool is_inner;              /* parents without it are left out */

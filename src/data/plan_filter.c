@@ -193,6 +193,21 @@ next_condition(const tn_planner *planner, tn_plan_node *node)
     return &place->conditions[node->condition_count++];
 }
 
+static const tn_error *
+hang_conditions(const tn_planner *planner, tn_plan_node *const *nodes, bool of_trees)
+{
+    const tn_data_query *query = planner->request->query;
+
+    for (size_t i = 0; i < query->condition_count; i++) {
+        const tn_logic *logic = &query->conditions[i].logic;
+
+        if (nodes[i] != NULL && (logic->kind != TN_LOGIC_FILTER) == of_trees)
+            TN_TRY(plan_logic(planner, nodes[i], logic, 0, next_condition(planner, nodes[i])));
+    }
+    return NULL;
+}
+
+/* Trees come first: of several faults PostgreSQL tells the first, as it does PostgREST. */
 const tn_error *
 tn_plan_conditions(tn_planner *planner, tn_plan_node *root)
 {
@@ -207,11 +222,8 @@ tn_plan_conditions(tn_planner *planner, tn_plan_node *root)
         else
             nodes[i]->condition_count++;
     }
-    for (size_t i = 0; i < query->condition_count; i++)
-        if (nodes[i] != NULL)
-            TN_TRY(plan_logic(planner, nodes[i], &query->conditions[i].logic, 0,
-                              next_condition(planner, nodes[i])));
-    return NULL;
+    TN_TRY(hang_conditions(planner, nodes, true));
+    return hang_conditions(planner, nodes, false);
 }
 
 /* --- order ------------------------------------------------------------------------------------ */
@@ -233,32 +245,6 @@ refuse_related_order(const tn_planner *planner, const tn_plan_node *node, const 
                        origin, name)});
 }
 
-static bool has_member(const tn_plan_node *embed, const char *name);
-
-static bool
-has_child_member(const tn_plan_node *embed, const char *name)
-{
-    for (size_t i = 0; i < embed->child_count; i++) {
-        const tn_plan_node *child = embed->children[i];
-
-        if (child->is_hidden)
-            continue;
-        if (child->is_spread ? has_member(child, name) : strcmp(child->member, name) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* Rows are ordered by members of the embedded object, which has only those that were selected. */
-static bool
-has_member(const tn_plan_node *embed, const char *name)
-{
-    for (size_t i = 0; i < embed->column_count; i++)
-        if (strcmp(embed->columns[i].member, name) == 0)
-            return true;
-    return has_child_member(embed, name);
-}
-
 static const tn_error *
 plan_related_order(const tn_planner *planner, const tn_plan_node *node, const tn_order_term *term,
                    tn_plan_order *planned)
@@ -270,13 +256,6 @@ plan_related_order(const tn_planner *planner, const tn_plan_node *node, const tn
         return refuse_name(arena, term->embed);
     if (!embed->is_to_one)
         return refuse_related_order(planner, node, term->embed);
-    if (!embed->is_hidden && !has_member(embed, term->field.name))
-        return tn_plan_refuse(
-            arena, (tn_error){.status = 400,
-                              .code = "42703",
-                              .message = tn_arena_printf(arena, "column %s.%s does not exist",
-                                                         tn_plan_joined_name(arena, node, embed),
-                                                         term->field.name)});
     planned->embed = embed;
     tn_plan_field_find(planner, embed, &term->field, &planned->field);
     if (!embed->is_hidden)

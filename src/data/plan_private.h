@@ -22,10 +22,11 @@ typedef struct tn_planner {
     const tn_snapshot *snapshot;
     const tn_plan_request *request;
     tn_data_plan *plan;
-    const char *aliases[2 * TN_PLAN_NODES_MAX]; /* that are taken: of nodes and junctions */
+    const char *aliases[3 * TN_PLAN_NODES_MAX]; /* that are taken: of nodes, joins and junctions */
     size_t alias_count;
     size_t node_count;
-    bool has_limit; /* of the root: see tn_plan_range() */
+    const tn_error *spread_error; /* of the first spread that is not to one; told at the end */
+    bool has_limit;               /* of the root: see tn_plan_range() */
     int64_t limit, offset;
 } tn_planner;
 

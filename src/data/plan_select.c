@@ -73,6 +73,29 @@ name_member(const tn_select_item *item)
     return item->field.name;
 }
 
+/* PostgreSQL takes the name of a function that a whole row can be given to for a column, which is
+ * what makes computed fields. Of its own aggregates these would put any number of rows into one, so
+ * that neither data.max_rows nor data.aggregates would hold. `count` stays: Supabase documents it.
+ */
+static const tn_error *
+check_no_collector(const struct branch *branch, const tn_plan_field *field)
+{
+    static const char *const names[] = {"array_agg", "json_agg", "json_agg_strict", "jsonb_agg",
+                                        "jsonb_agg_strict"};
+    tn_arena *arena = branch->planner->arena;
+
+    if (field->name == NULL || field->attribute != NULL)
+        return NULL;
+    for (size_t i = 0; i < TN_COUNT(names); i++)
+        if (strcmp(names[i], field->name) == 0)
+            return tn_plan_refuse(
+                arena, (tn_error){.status = 400,
+                                  .code = "42703",
+                                  .message = tn_arena_printf(arena, "column %s.%s does not exist",
+                                                             branch->node->alias, field->name)});
+    return NULL;
+}
+
 static const tn_error *
 add_field(struct branch *branch, const tn_select_item *item)
 {
@@ -93,7 +116,7 @@ add_field(struct branch *branch, const tn_select_item *item)
                                .aggregate_cast = item->aggregate_cast,
                                .member = name_member(item)};
     tn_plan_field_find(planner, branch->node, &item->field, &column->field);
-    return NULL;
+    return check_no_collector(branch, &column->field);
 }
 
 /* --- embeds ----------------------------------------------------------------------------------- */
@@ -175,8 +198,8 @@ add_child(struct branch *branch, const tn_select_item *item)
         return refuse_origin(branch, item);
     TN_TRY(tn_plan_relate(branch->planner->arena, branch->planner->snapshot, branch->node->relation,
                           item, &via));
-    if (item->kind == TN_SELECT_SPREAD && !via->is_to_one)
-        return refuse_spread(branch, item);
+    if (item->kind == TN_SELECT_SPREAD && !via->is_to_one && branch->planner->spread_error == NULL)
+        branch->planner->spread_error = refuse_spread(branch, item);
     child = tn_plan_node_new(branch->planner, via->to->name, branch->depth);
     if (child == NULL)
         return refuse_many(branch->planner, "embedded resources", TN_PLAN_NODES_MAX);
@@ -191,6 +214,11 @@ add_child(struct branch *branch, const tn_select_item *item)
     if (via->junction != NULL)
         child->junction_alias = tn_plan_alias(branch->planner, via->junction->name, branch->depth);
     TN_TRY(check_member(branch, child));
+    child->joined_alias =
+        tn_plan_alias(branch->planner,
+                      tn_arena_printf(branch->planner->arena, "%s_%s", branch->node->relation->name,
+                                      child->member),
+                      branch->depth);
     branch->children[branch->node->child_count++] = child;
     return grow(branch->planner, child, child->is_spread ? branch->owner : child, &item->children,
                 branch->depth + 1);

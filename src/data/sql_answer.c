@@ -231,15 +231,20 @@ add_body(tn_sql_writer *writer, const tn_sql_answer *answer)
 /* --- the rest ----------------------------------------------------------------------------------
  */
 
-/* Rows that were there before have been counted by the statement: see sql_write.c. */
+/* Rows that were there before have been counted by the statement: see sql_write.c. Inner embeds
+ * leave rows out of the answer, not out of what was written. */
 static void
 add_inserted(tn_sql_writer *writer, const tn_sql_answer *answer)
 {
+    if (!answer->counts_inserted) {
+        tn_sql_add(writer, "null::bigint");
+        return;
+    }
+    tn_sql_add(writer, answer->counts_updated ? "greatest(0, " : "");
+    tn_sql_add(writer, answer->has_source ? "(select count(*) from \"tenon.source\")" : "count(*)");
     if (answer->counts_updated)
-        tn_sql_add(writer, "greatest(0, count(*) - coalesce(nullif(current_setting("
-                           "'tenon.updated', true), ''), '0')::bigint)");
-    else
-        tn_sql_add(writer, answer->counts_inserted ? "count(*)" : "null::bigint");
+        tn_sql_add(writer, " - coalesce(nullif(current_setting('tenon.updated', true), ''), "
+                           "'0')::bigint)");
 }
 
 static void

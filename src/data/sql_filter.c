@@ -234,7 +234,7 @@ add_ordered_field(tn_sql_writer *writer, const tn_plan_node *node, const tn_plan
 
     if (order->embed != NULL)
         field.attribute = NULL;
-    tn_sql_field(writer, order->embed != NULL ? order->embed->alias : node->alias, &field);
+    tn_sql_field(writer, order->embed != NULL ? order->embed->joined_alias : node->alias, &field);
 }
 
 void

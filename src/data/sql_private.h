@@ -144,6 +144,7 @@ typedef struct tn_sql_answer {
     bool has_version;  /* the rows have "tenon.version", and "tenon.row" where there is a body */
     bool has_location; /* the rows have the columns of the key as texts */
     bool is_checked;   /* is_single is to be enforced */
+    bool has_source;   /* "tenon.source" has all that was written */
     bool counts_inserted;
     bool counts_updated; /* inserted = rows - those that do_update() has counted */
 } tn_sql_answer;

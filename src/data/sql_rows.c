@@ -324,7 +324,7 @@ add_embed(tn_sql_writer *writer, const tn_plan_node *node, const tn_plan_node *c
 
     if (tn_sql_is_joined(node, child)) {
         tn_sql_add(writer, "row_to_json(");
-        tn_sql_name(writer, child->alias);
+        tn_sql_name(writer, child->joined_alias);
         tn_sql_add(writer, ".*)");
         return;
     }
@@ -378,7 +378,7 @@ add_children(tn_sql_writer *writer, const tn_plan_node *node, struct list *list)
         const tn_plan_node *child = node->children[i];
 
         if (child->is_spread) {
-            add_spread(writer, child, child->alias, list);
+            add_spread(writer, child, child->joined_alias, list);
         } else if (!child->is_hidden) {
             add_member_start(writer, list, true);
             add_embed(writer, node, child);
@@ -410,6 +410,8 @@ add_list(tn_sql_writer *writer, const tn_plan_node *node, struct list *list)
     add_children(writer, node, list);
 }
 
+/* Conditions on what is neither shown nor asked for choose nothing, and must make sense all the
+ * same: no row is read. */
 static void
 add_joins(tn_sql_writer *writer, const tn_plan_node *node)
 {
@@ -417,12 +419,19 @@ add_joins(tn_sql_writer *writer, const tn_plan_node *node)
         const tn_plan_node *child = node->children[i];
         const tn_sql_select select = {.node = child, .parent = node};
 
-        if (!tn_sql_is_joined(node, child))
+        if (tn_sql_is_joined(node, child)) {
+            tn_sql_add(writer, child->is_inner ? " join lateral (" : " left join lateral (");
+            tn_sql_rows(writer, &select);
+        } else if (child->is_hidden && !child->is_inner && child->condition_count > 0) {
+            tn_sql_add(writer, " left join lateral (select");
+            add_from(writer, &select);
+            add_where(writer, &select, false);
+            tn_sql_limit(writer, 0);
+        } else {
             continue;
-        tn_sql_add(writer, child->is_inner ? " join lateral (" : " left join lateral (");
-        tn_sql_rows(writer, &select);
+        }
         tn_sql_add(writer, ") as ");
-        tn_sql_name(writer, child->alias);
+        tn_sql_name(writer, child->joined_alias);
         tn_sql_add(writer, " on true");
     }
 }

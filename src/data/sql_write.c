@@ -316,8 +316,9 @@ add_version(tn_sql_writer *writer, bool *has_where)
         return;
     tn_sql_and(writer, has_where);
     tn_sql_names(writer, plan->root->alias, "xmin");
-    tn_sql_add(writer, "::text = ");
+    tn_sql_add(writer, "::text = any (string_to_array(");
     tn_sql_value(writer, plan->if_match, "text");
+    tn_sql_add(writer, ", ','))");
 }
 
 static void
@@ -391,6 +392,7 @@ answer_of(const tn_data_plan *plan)
         .has_version = plan->has_etag && does_anything,
         .has_location = has_location(plan) && does_anything,
         .is_checked = plan->is_single,
+        .has_source = does_anything,
         .counts_inserted = is_insert,
         .counts_updated = is_insert && is_merge(plan),
     };
