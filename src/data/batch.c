@@ -185,7 +185,7 @@ fail_at(struct batch *batch, tn_batch_step *step, const tn_error *error)
 {
     tn_error *told = tn_arena_alloc(batch->c->arena, 1, sizeof(*told));
 
-    error = tn_data_error_for(&batch->r, error);
+    error = tn_data_error_for(step->r.role != NULL ? &step->r : &batch->r, error);
     *told = tn_data_error_told(batch->c->arena, &step->http, error);
     step->result = (tn_step_result){.state = TN_STEP_FAILED, .error = told};
     return fail(batch, step->id, told);

@@ -36,6 +36,7 @@ perform(tn_data_request *r)
     tn_data_answer answer;
     tn_idempotency once;
 
+    TN_TRY(tn_data_read(r));
     TN_TRY(tn_idempotency_read(r->c, &once));
     TN_TRY(tn_data_plan_of(r, &plan));
     if (tn_data_is_export(r, &plan))
@@ -52,7 +53,6 @@ tn_data_relation(tn_ctx *c)
 {
     tn_data_request r = {.c = c, .http = c->request, .name = tn_path_text(c, "relation")};
 
-    TN_TRY(tn_data_read(&r));
     return tn_data_error_for(&r, perform(&r));
 }
 
@@ -76,6 +76,5 @@ tn_data_call(tn_ctx *c)
         .c = c, .http = c->request, .name = tn_path_text(c, "function"), .is_call = true};
 
     TN_TRY(tn_data_check_scope(&r));
-    TN_TRY(tn_data_read(&r));
     return tn_data_error_for(&r, perform(&r));
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "data/advice.h"
 #include "data/error.h"
 #include "data/request.h"
 #include "data/sql_pre_request.h"
@@ -328,6 +329,7 @@ tn_data_run(tn_data_request *r, const tn_data_plan *plan, tn_data_answer *answer
 const tn_error *
 tn_data_error_for(const tn_data_request *r, const tn_error *error)
 {
+    error = tn_data_advise(r, error);
     if (error != NULL && error->status == 403 && r->is_anonymous &&
         strcmp(error->code, "42501") == 0)
         return tn_data_unauthorized(r->c->arena, error, NULL);
