@@ -675,7 +675,8 @@ find_gap_below(const tn_tables *tables, const tn_table *view, bool as_owner, int
 }
 
 /* A view: by whose rights it reads, and whether what it rests on has walls. One that itself asks
- * for the tenant says so on purpose. Views may share what they rest on, so answers are kept. */
+ * for the tenant, behind a barrier, says so on purpose. Views may share what they rest on, so
+ * answers are kept. */
 static const char *
 find_view_gap(const tn_tables *tables, tn_table *view, bool as_owner, int depth)
 {
@@ -707,12 +708,16 @@ find_opening(const tn_tables *tables, const tn_table *table)
         return tn_arena_printf(
             tables->arena,
             "alter view %s set (security_invoker = true), and protect the tables "
-            "that it reads; or let its query ask for tenon.tenant_id(); %s",
+            "that it reads; or let its query ask for tenon.tenant_id(), and set "
+            "(security_barrier = true); %s",
             table->quoted, or_all);
     case 'm':
     case 'f':
         return tn_arena_printf(
-            tables->arena, "put a view over it whose query asks for tenon.tenant_id(); %s", or_all);
+            tables->arena,
+            "put a view over it with (security_barrier = true) whose query asks for "
+            "tenon.tenant_id(); %s",
+            or_all);
     default:
         return tn_arena_printf(tables->arena, "select tenon.protect('%s'); %s", table->quoted,
                                or_all);

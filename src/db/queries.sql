@@ -53,8 +53,10 @@ select set_config('search_path', $14, true),
        set_config('idle_in_transaction_session_timeout', $12, true)
 
 -- name: context_all   as context_more, then $15 time zone or null, $16 settings as JSON or null
--- Columns are computed from left to right, so the settings come first, with the rights of the login.
-select (select count(set_config(s.key, s.value, true)) from json_each_text($16::json) as s),
+-- Columns are computed from left to right, so the settings come first, with the rights of the login, also where the transaction has
+-- had a role before.
+select set_config('role', 'none', true),
+       (select count(set_config(s.key, s.value, true)) from json_each_text($16::json) as s),
        case when $15::text is not null then set_config('TimeZone', $15, true) end,
        case when $14::text is not null then set_config('search_path', $14, true) end,
        set_config('response.headers', '', true),
@@ -177,7 +179,8 @@ relations as materialized (
 roles as materialized (
     select r.oid, r.rolname from pg_roles r where pg_has_role(session_user, r.oid, 'member') and r.rolname !~ '^pg_'
 ),
--- A view that says tenon.tenant_id() keeps its tenants apart itself.
+-- A view that says tenon.tenant_id() keeps its tenants apart itself, if it is a security barrier: else PostgreSQL may look at a filter of
+-- the request before it looks at the tenant, and what fails on another's row tells of it (`like` with a \ at its end).
 asking as materialized (
     select p.oid from pg_proc p join pg_namespace n on n.oid = p.pronamespace
      where n.nspname = 'tenon' and p.proname = 'tenant_id' and p.pronargs = 0
@@ -314,7 +317,9 @@ select 'relation', json_build_object(
                          from pg_rewrite w
                          join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = w.oid and d.refclassid = 'pg_class'::regclass
                         where w.ev_class = r.oid and w.rulename = '_RETURN' and d.refobjid <> r.oid) end,
-           'asks_tenant', r.relkind in ('v', 'm') and exists (
+           'asks_tenant', r.relkind = 'v'
+                       and coalesce((select i.option_value::boolean from pg_options_to_table(r.reloptions) i where i.option_name = 'security_barrier'), false)
+                       and exists (
                        select from pg_rewrite w
                          join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = w.oid and d.refclassid = 'pg_proc'::regclass
                         where w.ev_class = r.oid and d.refobjid in (select a.oid from asking a))), null

@@ -111,7 +111,9 @@ static const char schema_sql[] =
     "create view app.invoker_of_open with (security_invoker = true) as select * from app.plain;"
     "create view app.of_superuser as select * from app.people;"
     "create view app.of_constant as select 1 as one;"
-    "create view app.deliberate as select * from app.plain where tenon.tenant_id() is not null;"
+    "create view app.deliberate with (security_barrier) as select * from app.plain where "
+    "tenon.tenant_id() is not null;"
+    "create view app.leaky as select * from app.plain where tenon.tenant_id() is not null;"
     "create view app.over_list with (security_invoker = true) as select * from app.garden_list;"
     "create view app.as_owner as select * from app.people; create view app.as_owner_unforced as "
     "select * from app.unforced;"
@@ -637,6 +639,8 @@ test_walls(void **state)
         {"all_posts", NULL},
         {"of_constant", NULL},
         {"deliberate", NULL},
+        {"leaky",
+         "app.leaky reads with the rights of its owner postgres, whom row security does not bind"},
         {"as_owner", NULL},
         {"gardens", "app.gardens has no row security"},
         {"half", "app.half has no policy that keeps its tenants apart"},
