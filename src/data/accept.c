@@ -136,6 +136,8 @@ read_parameter(tn_arena *arena, struct candidate *candidate, const char *paramet
 
     if (strncmp(parameter, "q=", 2) == 0) {
         candidate->quality = strtod(parameter + 2, NULL);
+        if (!(candidate->quality >= 0)) /* nan has no place in an order */
+            candidate->quality = 0;
         return;
     }
     candidate->parameters++;

@@ -121,11 +121,16 @@ refuse(const tn_data_request *r)
 static const tn_error *
 begin_stream(struct export *e)
 {
+    const tn_error *error;
+
     if (!enter(e->r))
         return refuse(e->r);
-    TN_TRY(set_head(e, false));
-    (void)tn_response_open(e->r->c->response);
-    return NULL;
+    error = set_head(e, false);
+    if (error == NULL)
+        (void)tn_response_open(e->r->c->response);
+    else
+        leave(e->r);
+    return error;
 }
 
 static bool
