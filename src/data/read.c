@@ -146,6 +146,8 @@ returns_media(const tn_data_request *r, const char *media)
 static bool
 can_be_made(const tn_data_request *r, const tn_accepted *accepted)
 {
+    if (r->is_root)
+        return accepted->media == TN_MEDIA_JSON || accepted->media == TN_MEDIA_OPENAPI;
     switch (accepted->media) {
     case TN_MEDIA_JSON:
     case TN_MEDIA_OBJECT:
@@ -249,7 +251,8 @@ tn_data_read(tn_data_request *r)
         TN_TRY(tn_data_caller(r));
         TN_TRY(tn_catalog_take(r->c->process->catalog, r->c->arena, &r->snapshot));
     }
-    TN_TRY(read_query(r));
+    if (!r->is_root)
+        TN_TRY(read_query(r));
     TN_TRY(read_schema(r));
     TN_TRY(tn_data_read_prefer(r));
     TN_TRY(read_accept(r));

@@ -37,6 +37,7 @@ typedef struct tn_data_request {
     const tn_request *http; /* the client's, or one made for a step of a batch */
     bool is_plain;          /* /api/db: `column=value` is equality */
     bool is_call;           /* of a function */
+    bool is_root;           /* the description of it all */
     bool is_get, is_head;   /* is_get: HEAD as well */
     const char *name;       /* of the relation or function */
     const char *path;       /* "/stock", "/rpc/add": still encoded, without the area's prefix */

@@ -10,6 +10,7 @@
 #include "data/batch.h"
 #include "data/data.h"
 #include "data/error.h"
+#include "data/openapi.h"
 #include "data/request.h"
 
 #define CALLERS (TN_ANYBODY | TN_ROLE_CUSTOM)
@@ -33,6 +34,10 @@ static const tn_route routes[] = {
      .summary = "Call a function"},
     {"OPTIONS", "/rest/v1/rpc/{function}", tn_data_call_options, .limit = TN_LIMIT_READ,
      .roles = CALLERS, .summary = "How a function can be called"},
+    {"GET", "/rest/v1", tn_data_openapi, .limit = TN_LIMIT_READ, .roles = CALLERS,
+     .summary = "The same as with the slash"},
+    {"GET", "/rest/v1/", tn_data_openapi, .limit = TN_LIMIT_READ, .roles = CALLERS,
+     .summary = "The data API as a Swagger 2.0 document: what the caller may use"},
     {"OPTIONS", "/rest/v1/", tn_data_root_options, .limit = TN_LIMIT_READ, .roles = CALLERS,
      .summary = "How the description of the data API can be asked for"},
     {.method = NULL},
