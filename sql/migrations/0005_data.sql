@@ -1,9 +1,8 @@
 -- 0005: what the data API asks of the database
 --
 -- The data API runs its statements as whatever role the request has, also roles that the operator has made and granted to
--- tenon_authenticator, of which no migration knows. Three functions of ours are therefore for everybody: tenon.fail(), which reads nothing,
--- writes nothing, and can do no more than `select 1/0`, and the two by which a caller claims an Idempotency-Key and keeps the answer, which
--- show nobody another's. The schema's name is open for them; everything else in there has its own grants.
+-- tenon_authenticator, of which no migration knows. One function of ours is therefore for everybody: tenon.fail(), which reads nothing,
+-- writes nothing, and can do no more than `select 1/0`. The schema's name is open for it; everything else in there has its own grants.
 
 -- Ends the transaction with an error that the data API gives out as it is: HTTP status, code, message, details and hint, the last two
 -- only where they are not null. The code travels as the name of a constraint, which is what errors have for being told apart;
@@ -72,19 +71,20 @@ create index request_answers_by_end on tenon.request_answers (expires_at);
 select tenon.isolate('tenon.request_answers');
 
 -- Who is asking, as far as one may see another's answer: the role, the person, and the key where there is no person or an agent acts
--- for one. The claims are read as text, because a bare PostgREST's tokens have subjects that are no uuid.
+-- for one. The role is that of the claims, since it is the worker who claims keys for everybody, whatever roles the operator has made.
+-- The claims are read as text, because a bare PostgREST's tokens have subjects that are no uuid.
 create function tenon.caller_hash() returns text
     language sql stable set search_path = ''
 as $$
     select encode(sha256(convert_to(jsonb_build_array(
-               current_setting('role'), c.subject,
-               case when c.subject is null or current_setting('role') = 'agent' then tenon.key_id() end)::text, 'UTF8')), 'hex')
-      from (select auth.jwt() ->> 'sub') as c (subject)
+               c.role, c.subject, case when c.subject is null or c.role = 'agent' then tenon.key_id() end)::text, 'UTF8')), 'hex')
+      from (select auth.jwt() ->> 'role', auth.jwt() ->> 'sub') as c (role, subject)
 $$;
 comment on function tenon.caller_hash() is 'Tells callers of a tenant apart, role, person and key in one.';
 
--- The first statement of a write with an Idempotency-Key. `hash` is the SHA-256 of what makes the request what it is. Whoever comes with the
--- same key while another does the work waits until that has committed or rolled back, no longer than lock_timeout (55P03).
+-- The first statement of a write with an Idempotency-Key, as tenon_worker with the caller's tenant, claims and key. `hash` is the SHA-256 of
+-- what makes the request what it is. Whoever comes with the same key while another does the work waits until that has committed or rolled
+-- back, no longer than lock_timeout (55P03).
 --   claimed    do it now, and call tenon.keep_answer() before the end of this transaction
 --   answered   done before: status, headers and body are the answer
 --   conflict   done before, and it was another request
@@ -441,5 +441,5 @@ grant usage on schema tenon to public;
 revoke execute on all functions in schema tenon from public;
 grant execute on function tenon.fail(integer, text, text, text, text) to public;
 grant execute on function tenon.claim_request(text, bytea, interval), tenon.keep_answer(text, integer, jsonb, text)
-    to public; -- also the operator's own roles send keys; who may call this is told nothing that is not their own
+    to tenon_worker;
 grant execute on function tenon.sweep_request_answers() to tenon_worker;

@@ -359,16 +359,19 @@ respond(struct batch *batch)
 }
 
 static const tn_error *
-run(struct batch *batch, const tn_idempotency *once)
+run(struct batch *batch, tn_idempotency *once)
 {
     const bool is_once = once->key != NULL && !batch->r.rolls_back;
     const tn_error *error;
     bool is_answered = false;
 
     batch->work.context = &batch->steps[0].context;
-    TN_TRY(tn_db_begin(batch->c->process->db, batch->c->arena, &batch->work, &batch->transaction));
-    if (is_once)
-        TN_TRY(tn_idempotency_claim(batch->c, once, batch->transaction, &is_answered));
+    error = is_once ? tn_idempotency_begin(batch->c, once, &batch->work, &batch->transaction,
+                                           &is_answered)
+                    : tn_db_begin(batch->c->process->db, batch->c->arena, &batch->work,
+                                  &batch->transaction);
+    if (error != NULL)
+        return tn_data_error_for(&batch->r, error);
     if (is_answered)
         return NULL;
     TN_TRY(run_steps(batch));

@@ -9,6 +9,7 @@ static const tn_error *
 perform_once(tn_data_request *r, const tn_data_plan *plan, tn_idempotency *once)
 {
     const tn_rows *results[TN_DATA_QUERIES_MAX] = {NULL};
+    const tn_db_context *contexts[TN_DATA_QUERIES_MAX] = {NULL};
     tn_transaction *transaction;
     tn_data_answer answer;
     tn_data_queries all;
@@ -19,11 +20,11 @@ perform_once(tn_data_request *r, const tn_data_plan *plan, tn_idempotency *once)
     tn_data_work_of(r, plan, &context, &work);
     tn_data_queries_of(r, plan, &all);
     work.access = TN_READ_WRITE;
-    TN_TRY(tn_db_begin(r->c->process->db, r->c->arena, &work, &transaction));
-    TN_TRY(tn_idempotency_claim(r->c, once, transaction, &is_answered));
+    TN_TRY(tn_idempotency_begin(r->c, once, &work, &transaction, &is_answered));
     if (is_answered)
         return NULL;
-    TN_TRY(tn_transaction_run(transaction, all.queries, all.count, results));
+    contexts[0] = &context;
+    TN_TRY(tn_transaction_run_as(transaction, contexts, all.queries, all.count, results));
     answer = tn_data_answer_of(&all, results);
     TN_TRY(tn_data_respond(r, plan, &answer));
     return tn_idempotency_keep(r->c, once, transaction);

@@ -114,25 +114,10 @@ replay(tn_ctx *c, const tn_rows *rows)
     return NULL;
 }
 
-const tn_error *
-tn_idempotency_claim(tn_ctx *c, const tn_idempotency *once, tn_transaction *transaction,
-                     bool *is_answered)
+/* What has come of the claim, if it is not ours. */
+static const tn_error *
+answer_of(tn_ctx *c, const char *outcome, const tn_rows *rows)
 {
-    const tn_query query = {.statement = &tn_sql_claim_request,
-                            .parameters = (const char *const[]){once->key, once->hash},
-                            .parameter_count = 2};
-    const tn_error *error;
-    const tn_rows *rows;
-    const char *outcome;
-
-    error = tn_transaction_run(transaction, &query, 1, &rows);
-    if (error != NULL)
-        return in_progress(c, error);
-    outcome = tn_rows_text(rows, 0, 0);
-    *is_answered = strcmp(outcome, "claimed") != 0;
-    if (!*is_answered)
-        return NULL;
-    tn_transaction_roll_back(transaction);
     if (strcmp(outcome, "answered") == 0)
         return replay(c, rows);
     if (strcmp(outcome, "conflict") == 0)
@@ -142,6 +127,33 @@ tn_idempotency_claim(tn_ctx *c, const tn_idempotency *once, tn_transaction *tran
     return tn_error_new(c->arena, 409, "answer_not_kept",
                         "It has been done; ask for what you need to know of it.",
                         "this request has been done before, and its answer was too large to keep");
+}
+
+const tn_error *
+tn_idempotency_begin(tn_ctx *c, tn_idempotency *once, const tn_db_work *work,
+                     tn_transaction **transaction, bool *is_answered)
+{
+    const tn_query query = {.statement = &tn_sql_claim_request,
+                            .parameters = (const char *const[]){once->key, once->hash},
+                            .parameter_count = 2};
+    tn_db_work claim = *work;
+    const tn_error *error;
+    const tn_rows *rows;
+    const char *outcome;
+
+    once->worker = *work->context;
+    once->worker.role = "tenon_worker";
+    claim.context = &once->worker;
+    TN_TRY(tn_db_begin(c->process->db, c->arena, &claim, transaction));
+    error = tn_transaction_run(*transaction, &query, 1, &rows);
+    if (error != NULL)
+        return in_progress(c, error);
+    outcome = tn_rows_text(rows, 0, 0);
+    *is_answered = strcmp(outcome, "claimed") != 0;
+    if (!*is_answered)
+        return NULL;
+    tn_transaction_roll_back(*transaction);
+    return answer_of(c, outcome, rows);
 }
 
 /* --- the answer ------------------------------------------------------------------------------- */
@@ -187,7 +199,8 @@ tn_idempotency_keep(tn_ctx *c, const tn_idempotency *once, tn_transaction *trans
     const tn_rows *rows;
 
     if (can_keep(c))
-        return tn_transaction_run_last(transaction, &query, 1, &rows);
+        return tn_transaction_run_last_as(
+            transaction, (const tn_db_context *const[]){&once->worker}, &query, 1, &rows);
     tn_response_header(c->response, "Idempotency-Kept", "false");
     return tn_transaction_commit(transaction);
 }

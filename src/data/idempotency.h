@@ -17,19 +17,22 @@
 #define TN_DATA_IDEMPOTENCY_H
 
 #include "base/crypto.h"
+#include "db/database.h"
 #include "identity/ctx.h"
 
 typedef struct tn_idempotency {
     const char *key;          /* NULL: none, or the request only reads */
     char hash[TN_SHA256_HEX]; /* of all that makes the request what it is */
+    tn_db_context worker;     /* who claims for the caller, whatever the caller's role may */
 } tn_idempotency;
 
 const tn_error *tn_idempotency_read(const tn_ctx *c, tn_idempotency *once) TN_MUST_CHECK;
 
-/* As the first thing in the transaction. `is_answered`: the response is the one of then, and the
- * transaction has ended. */
-const tn_error *tn_idempotency_claim(tn_ctx *c, const tn_idempotency *once,
-                                     tn_transaction *transaction, bool *is_answered) TN_MUST_CHECK;
+/* Begins the transaction of this work, whose context must live as long, and claims the key; then
+ * the queries are run with tn_transaction_run_as(), as the context of the work or others.
+ * `is_answered`: the response is the one of then, and the transaction has ended. */
+const tn_error *tn_idempotency_begin(tn_ctx *c, tn_idempotency *once, const tn_db_work *work,
+                                     tn_transaction **transaction, bool *is_answered) TN_MUST_CHECK;
 
 /* As the last thing: keeps the response as it is now, and commits. */
 const tn_error *tn_idempotency_keep(tn_ctx *c, const tn_idempotency *once,

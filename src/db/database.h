@@ -178,13 +178,18 @@ const tn_error *tn_db_begin(tn_db *db, tn_arena *arena, const tn_db_work *work,
 /* Runs queries in one round trip, as tn_db_run() does. */
 const tn_error *tn_transaction_run(tn_transaction *transaction, const tn_query *queries,
                                    size_t count, const tn_rows **results) TN_MUST_CHECK;
-/* The same, and before queries[i] the transaction takes on contexts[i], unless that is NULL, with
- * what is in it, as at the beginning (its role is the one that the transaction has begun with). A
- * query's result is NULL when it has not been run, or has failed. */
+/* The same, and before queries[i] the transaction takes on contexts[i] with all that is in it,
+ * another role too, unless that is NULL or the one that it has. A query's result is NULL when it
+ * has not been run, or has failed. The contexts live as long as the transaction. */
 const tn_error *tn_transaction_run_as(tn_transaction *transaction,
                                       const tn_db_context *const *contexts, const tn_query *queries,
                                       size_t count, const tn_rows **results) TN_MUST_CHECK;
-/* As tn_transaction_run(), and commits in the same round trip (with rolls_back: checks, and rolls back). */
+const tn_error *tn_transaction_run_last_as(tn_transaction *transaction,
+                                           const tn_db_context *const *contexts,
+                                           const tn_query *queries, size_t count,
+                                           const tn_rows **results) TN_MUST_CHECK;
+/* As tn_transaction_run(), and commits in the same round trip (with rolls_back: checks, and rolls
+ * back). */
 const tn_error *tn_transaction_run_last(tn_transaction *transaction, const tn_query *queries,
                                         size_t count, const tn_rows **results) TN_MUST_CHECK;
 /* The same without queries. Of a transaction that has run nothing, nothing is sent. */

@@ -222,7 +222,7 @@ tn_pipeline_queries(tn_pipeline *p, const tn_query *queries, size_t count)
 {
     assert(count <= TN_QUERIES_MAX);
     for (size_t i = 0; i < count; i++) {
-        if (p->contexts != NULL && p->contexts[i] != NULL) {
+        if (p->contexts != NULL && p->contexts[i] != NULL && p->contexts[i] != p->context) {
             p->context = p->contexts[i];
             if (!send_context(p))
                 return false;

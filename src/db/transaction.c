@@ -107,17 +107,43 @@ const tn_error *
 tn_transaction_run(tn_transaction *transaction, const tn_query *queries, size_t count,
                    const tn_rows **results)
 {
-    return run(transaction,
-               &(struct part){.queries = queries, .count = count, .results = results});
+    return run(transaction, &(struct part){.queries = queries, .count = count, .results = results});
+}
+
+/* Who a transaction may become is checked as who it begins as. */
+static const tn_error *
+run_as(tn_transaction *t, const struct part *part)
+{
+    for (size_t i = 0; i < part->count && t->error == NULL; i++) {
+        tn_db_work work = t->work;
+
+        work.context = part->contexts[i] != NULL ? part->contexts[i] : work.context;
+        t->error = tn_db_work_check(t->arena, &work);
+    }
+    if (t->error != NULL)
+        tn_transaction_roll_back(t);
+    return run(t, part);
 }
 
 const tn_error *
 tn_transaction_run_as(tn_transaction *transaction, const tn_db_context *const *contexts,
                       const tn_query *queries, size_t count, const tn_rows **results)
 {
-    return run(transaction,
-               &(struct part){
-                   .contexts = contexts, .queries = queries, .count = count, .results = results});
+    return run_as(transaction, &(struct part){.contexts = contexts,
+                                              .queries = queries,
+                                              .count = count,
+                                              .results = results});
+}
+
+const tn_error *
+tn_transaction_run_last_as(tn_transaction *transaction, const tn_db_context *const *contexts,
+                           const tn_query *queries, size_t count, const tn_rows **results)
+{
+    return run_as(transaction, &(struct part){.contexts = contexts,
+                                              .queries = queries,
+                                              .count = count,
+                                              .results = results,
+                                              .is_last = true});
 }
 
 const tn_error *

@@ -25,9 +25,9 @@ await s.sql(`
     insert into public.events (label) values (label); select set_config('request.jwt.claims', '{}', true) $$;
   create function public.sleepy(label text) returns text language plpgsql as $$ begin insert into public.events (label) values (label); perform pg_sleep(4); return label; end $$;
   create function public.trusted(label text) returns json language sql security definer as $$ insert into public.events (label) values (label) returning json_build_array(json_build_object('id', id)) $$;
-  create role gardener nologin; grant gardener to tenon_authenticator;
-  create role baker nologin; grant baker to tenon_authenticator; grant authenticated to baker;
-  alter role baker set default_transaction_isolation = 'serializable';`);
+  create role idem_plain nologin; grant idem_plain to tenon_authenticator;
+  create role idem_serial nologin; grant idem_serial to tenon_authenticator; grant authenticated to idem_serial;
+  alter role idem_serial set default_transaction_isolation = 'serializable';`);
 
 const send = (method, path, body, key, client = anon, headers = {}) => client.request(method, path, body, { headers: { prefer: 'return=representation', 'idempotency-key': key, ...headers } });
 const number = async (label) => Number((await s.rows(`select count(*) from public.events where label = '${label}'`))[0].count);
@@ -130,7 +130,7 @@ test('the answer of then, whatever has become of the row', async () => {
 test('a key is of the one who sends it', async () => {
   const key = randomUUID();
   const token = (claims) => s.client({ authorization: `Bearer ${hs256(claims, s.settings['auth.jwt_secret'])}` });
-  const callers = [anon, alice, bob, service, s.b.anon, s.b.service, token({ role: 'gardener' }), token({ role: 'baker' }), token({ role: 'gardener', sub: 'not a uuid' }), s.client()];
+  const callers = [anon, alice, bob, service, s.b.anon, s.b.service, token({ role: 'idem_plain' }), token({ role: 'idem_serial' }), token({ role: 'idem_plain', sub: 'not a uuid' }), s.client()];
   const ids = new Set();
   for (const client of callers) {
     const first = await send('POST', '/rest/v1/rpc/trusted', { label: 'whose' }, key, client);
@@ -176,7 +176,7 @@ test('who waits too long is told that it is being done', async () => {
 
 test('with isolation, a second one that began too early is told so', async () => {
   const key = randomUUID();
-  const baker = s.client({ authorization: `Bearer ${hs256({ role: 'baker' }, s.settings['auth.jwt_secret'])}` });
+  const baker = s.client({ authorization: `Bearer ${hs256({ role: 'idem_serial' }, s.settings['auth.jwt_secret'])}` });
   const answers = await Promise.all(Array.from({ length: 8 }, () => send('POST', '/rest/v1/events', { label: 'serial' }, key, baker)));
   for (const answer of answers) assert.ok(answer.status === 201 || answer.json.code === 'request_in_progress', answer.text);
   assert.equal(await number('serial'), 1);

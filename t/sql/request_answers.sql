@@ -1,6 +1,6 @@
 -- t/sql/request_answers.sql: writes with an Idempotency-Key: once, and the same answer again
 begin;
-select plan(27);
+select plan(30);
 create function t.claim(key text, hash text, keep interval default '24 hours') returns text
     language sql
 as $$
@@ -12,6 +12,11 @@ as $$
     select tenon.keep_answer(key, 201, '{"location": "/x"}', body)::text
 $$;
 grant execute on all functions in schema t to public;
+alter function t.claim(text, text, interval) owner to tenon_worker;
+alter function t.claim(text, text, interval) security definer;
+alter function t.keep(text, text) owner to tenon_worker;
+alter function t.keep(text, text) security definer;
+grant usage on schema t to tenon_worker;
 
 select t.act_as('authenticated');
 select is(t.claim('k', 'one'), 'claimed', 'the first one does it');
@@ -45,6 +50,10 @@ select is(t.claim('k', 'one'), 'claimed', 'a subject need not be a uuid');
 select throws_ok($$ select t.claim('', 'x') $$, '23514', null, 'a key is not empty');
 select throws_ok($$ select t.claim(repeat('k', 256), 'x') $$, '23514', null, 'and not longer than 255 characters');
 select is(t.claim(repeat('ü', 255), 'x'), 'claimed', 'of any kind');
+select set_config('request.jwt.claims', '{"role": "gardener"}', true) \g /dev/null
+select is(t.claim('k', 'one'), 'claimed', 'a role of the operator''s is another caller');
+select throws_ok($$ select tenon.claim_request('k', '\x00') $$, '42501', null, 'it is the worker who claims');
+select throws_ok($$ select tenon.keep_answer('k', 200, '{}', null) $$, '42501', null, 'and keeps');
 select t.act_as('anon', tenant => null);
 select throws_ok($$ select t.claim('k', 'x') $$, '42501', null, 'without a tenant there is nothing to claim');
 
@@ -56,7 +65,7 @@ select is(tenon.sweep_request_answers(), 0::bigint, 'the sweep leaves alone what
 select t.act_as('tenon_platform', tenant => null);
 update tenon.request_answers set expires_at = now() where idempotency_key = 'k';
 select t.act_as('tenon_worker', tenant => null);
-select is(tenon.sweep_request_answers(), 7::bigint, 'and takes what has expired, of all tenants');
+select is(tenon.sweep_request_answers(), 8::bigint, 'and takes what has expired, of all tenants');
 select t.act_as('authenticated');
 select is(t.claim('k', 'two'), 'claimed', 'after which it is as if nothing had been');
 select * from finish();
