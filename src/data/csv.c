@@ -10,11 +10,16 @@
 #include "data/json_text.h"
 #include "data/list.h"
 
-/* What names of columns may make of a body: its length times this, and never what no text of
- * PostgreSQL can hold. */
+/* What names of columns may make of a body: its length times GROWTH_MAX, as long as that is not
+ * much memory; beyond, its length times LARGE_GROWTH_MAX. Never what no text of PostgreSQL can
+ * hold. */
 #define GROWTH_MAX 32
+#define LARGE_GROWTH_MAX 4
 #define SMALL_MAX ((size_t)1 << 20)
+#define LARGE_MAX ((size_t)1 << 26)
 #define OUT_MAX ((size_t)1 << 30)
+
+#define MEMBERS_MAX 1600 /* no table has more columns */
 
 struct csv {
     tn_arena *arena;
@@ -96,6 +101,27 @@ read_field(struct csv *csv)
     return csv->at == csv->end || take_break(csv) ? NULL : bad_csv(csv, "text behind a quote");
 }
 
+/* How long the JSON of `length` bytes may be. */
+static size_t
+out_max(size_t length)
+{
+    const size_t small = length >= OUT_MAX / GROWTH_MAX ? OUT_MAX : length * GROWTH_MAX + SMALL_MAX;
+    const size_t large = length >= OUT_MAX / LARGE_GROWTH_MAX ? OUT_MAX : length * LARGE_GROWTH_MAX;
+
+    if (small <= LARGE_MAX)
+        return small;
+    return large > LARGE_MAX ? large : LARGE_MAX;
+}
+
+static const tn_error *
+check_members(tn_arena *arena, size_t members)
+{
+    if (members > MEMBERS_MAX)
+        return tn_error_new(arena, 400, "too_many_items", NULL, "no table has more than %d columns",
+                            MEMBERS_MAX);
+    return NULL;
+}
+
 static const tn_error *
 read_names(struct csv *csv)
 {
@@ -104,6 +130,7 @@ read_names(struct csv *csv)
     do {
         const char **name = tn_list_add(csv->arena, &csv->names, sizeof(*name));
 
+        TN_TRY(check_members(csv->arena, csv->names.count));
         TN_TRY(read_field(csv));
         resetPQExpBuffer(json);
         tn_buffer_json_bytes(json, csv->field->data, csv->field->len);
@@ -199,7 +226,7 @@ tn_csv_read(tn_arena *arena, const char *text, size_t length, tn_payload *payloa
 
     *payload = (tn_payload){.is_array = true};
     csv.field = tn_arena_buffer(arena);
-    csv.out_max = length >= OUT_MAX / GROWTH_MAX ? OUT_MAX : length * GROWTH_MAX + SMALL_MAX;
+    csv.out_max = out_max(length);
     if (!tn_text_is_utf8(text, length))
         return tn_error_new(arena, 400, "PGRST102", "Encode it as UTF-8.",
                             "parse error (invalid UTF-8)");
@@ -238,6 +265,7 @@ tn_form_read(tn_arena *arena, const char *text, size_t length, tn_payload *paylo
 {
     PQExpBuffer out = tn_arena_buffer(arena);
     const char *end = text + length;
+    size_t members = 0;
 
     *payload = (tn_payload){.row_count = 1};
     appendPQExpBufferChar(out, '{');
@@ -246,6 +274,7 @@ tn_form_read(tn_arena *arena, const char *text, size_t length, tn_payload *paylo
 
         while (stop < end && *stop != '&' && *stop != ';')
             stop++;
+        TN_TRY(check_members(arena, ++members));
         TN_TRY(put_member(arena, out, text, (size_t)(stop - text)));
         text = stop + 1;
     }

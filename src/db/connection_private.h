@@ -32,7 +32,8 @@ typedef struct tn_connection {
     PGconn *conn; /* always in pipeline mode, never blocking */
     tn_prepared *prepared;
     int64_t idle_since_ms;
-    bool is_used; /* a transaction has run on it before */
+    bool is_used;    /* a transaction has run on it before */
+    bool is_bloated; /* libpq's buffers have grown; they never shrink */
 } tn_connection;
 
 /* As tn_connect(); NULL on failure. */

@@ -21,6 +21,7 @@
     10000 /* a transaction of ours never waits for us, unless this process hangs */
 #define ANSWER_MARGIN_MS \
     5000 /* past the statement timeout: then the server or the way to it is gone */
+#define LARGE_SIZE ((size_t)4 << 20) /* a parameter, or a value of an answer */
 #define DYNAMIC_SIZE_MAX 32768 /* bytes of SQL; what is longer costs more to keep than to parse */
 
 /* --- sending -------------------------------------------------------------------------------------
@@ -100,6 +101,23 @@ choose_name(tn_pipeline *p, const tn_statement *statement, const char *role,
     return PQsendPrepare(p->connection->conn, name, statement->sql, 0, NULL) == 1;
 }
 
+/* Notes what makes libpq's buffers grow beyond what a connection should keep. */
+static void
+weigh(const tn_pipeline *p, size_t bytes)
+{
+    p->connection->is_bloated |= bytes > LARGE_SIZE;
+}
+
+static void
+weigh_parameters(const tn_pipeline *p, const tn_query *query)
+{
+    for (size_t i = 0; i < query->parameter_count; i++)
+        if (query->parameters[i] != NULL && query->formats != NULL && query->formats[i] == 1)
+            weigh(p, (size_t)query->lengths[i]);
+        else if (query->parameters[i] != NULL)
+            weigh(p, strnlen(query->parameters[i], LARGE_SIZE + 1));
+}
+
 /* Sends one statement, preparing it first if need be. false: the connection is broken. */
 static bool
 send_statement(tn_pipeline *p, const char *role, const tn_query *query, tn_step step)
@@ -114,6 +132,7 @@ send_statement(tn_pipeline *p, const char *role, const tn_query *query, tn_step 
     if (!choose_name(p, statement, role, name, &has_name))
         return false;
     add_step(p, &step);
+    weigh_parameters(p, query);
     if (has_name)
         return PQsendQueryPrepared(conn, name, statement->parameters, query->parameters,
                                    query->lengths, query->formats, 0) == 1;
@@ -329,6 +348,15 @@ hand_on(tn_pipeline *p, const PGresult *result)
     return true;
 }
 
+/* A row comes whole into libpq's buffer. */
+static void
+weigh_rows(const tn_pipeline *p, const PGresult *result)
+{
+    for (int row = 0; row < PQntuples(result); row++)
+        for (int column = 0; column < PQnfields(result); column++)
+            weigh(p, (size_t)PQgetlength(result, row, column));
+}
+
 /* What has gone well: the set of prepared statements follows, and the caller gets their rows. */
 static bool
 take_success(tn_pipeline *p, const tn_step *step, PGresult *result)
@@ -337,6 +365,7 @@ take_success(tn_pipeline *p, const tn_step *step, PGresult *result)
 
     switch (step->kind) {
     case TN_STEP_QUERY:
+        weigh_rows(p, result);
         if (p->stream == NULL || p->at != p->stream_at) {
             p->results[step->query] = tn_rows_new(p->arena, result);
             return true;

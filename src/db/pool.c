@@ -327,7 +327,7 @@ tn_pool_give(tn_db *db, tn_connection *connection, tn_verdict verdict)
 {
     tn_connection *old = NULL;
 
-    if (verdict == TN_GIVE_BROKEN) {
+    if (verdict == TN_GIVE_BROKEN || connection->is_bloated) {
         tn_connection_close(connection);
         tn_lock_take(&db->lock);
         free_place(db);

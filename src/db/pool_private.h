@@ -15,6 +15,7 @@ typedef enum tn_verdict { TN_GIVE_REUSABLE, TN_GIVE_BROKEN } tn_verdict;
 
 /* Borrows a connection that was alive a moment ago; 503 when there is none in time. */
 const tn_error *tn_pool_take(tn_db *db, tn_arena *arena, tn_connection **connection) TN_MUST_CHECK;
+/* One that is broken, or whose buffers have grown, is closed. */
 void tn_pool_give(tn_db *db, tn_connection *connection, tn_verdict verdict);
 
 typedef enum tn_count { TN_COUNT_TRANSACTION, TN_COUNT_FAILURE, TN_COUNT_RETRY } tn_count;
