@@ -2,7 +2,8 @@
 #
 # A fuzz target searches for input that breaks its property when it is built with --enable-fuzzers (and
 # CC=clang); otherwise it replays t/fuzz/corpus/<name>/. t/run knows which of the two it has.
-unit_tests = t/unit/data_accept t/unit/data_body t/unit/data_prefer t/unit/data_query \
+unit_tests = t/unit/data_accept t/unit/data_body t/unit/data_error t/unit/data_header t/unit/data_prefer \
+	t/unit/data_query t/unit/data_range t/unit/data_version \
 	t/unit/address t/unit/arena t/unit/buffer t/unit/cache t/unit/catalog t/unit/config t/unit/crypto \
 	t/unit/db_dynamic t/unit/data_call t/unit/data_nearest t/unit/data_plan t/unit/data_relate t/unit/data_sql t/unit/db_error t/unit/db_listen t/unit/db_migration t/unit/db_pool t/unit/db_script t/unit/db_stream \
 	t/unit/db_transaction t/unit/db_work t/unit/error \
@@ -11,7 +12,7 @@ unit_tests = t/unit/data_accept t/unit/data_body t/unit/data_prefer t/unit/data_
 	t/unit/metrics t/unit/principal t/unit/refresh_token t/unit/route t/unit/text t/unit/token t/unit/uuid t/unit/view
 thread_tests = t/threads/db_pool t/threads/live t/unit/cache t/unit/catalog t/unit/db_listen t/unit/db_pool t/unit/gate t/unit/limit t/unit/loop
 fuzz_targets = t/fuzz/access_token t/fuzz/base64url t/fuzz/config \
-	t/fuzz/data_body t/fuzz/data_prefer t/fuzz/data_query t/fuzz/data_select t/fuzz/event_stream t/fuzz/field t/fuzz/json \
+	t/fuzz/data_batch t/fuzz/data_body t/fuzz/data_header t/fuzz/data_prefer t/fuzz/data_query t/fuzz/data_range t/fuzz/data_select t/fuzz/event_stream t/fuzz/field t/fuzz/json \
 	t/fuzz/provider_answer t/fuzz/refresh_token t/fuzz/request t/fuzz/script t/fuzz/text t/fuzz/view
 
 # What tests are linked with; `tenon` itself has its own list.
@@ -28,9 +29,12 @@ t_unit_fetch_SOURCES = t/unit/fetch.c t/unit/server.c
 t_fuzz_access_token_SOURCES = t/fuzz/access_token.c $(fuzz_main)
 t_fuzz_base64url_SOURCES = t/fuzz/base64url.c $(fuzz_main)
 t_fuzz_config_SOURCES = t/fuzz/config.c $(fuzz_main)
+t_fuzz_data_batch_SOURCES = t/fuzz/data_batch.c $(fuzz_main)
 t_fuzz_data_body_SOURCES = t/fuzz/data_body.c $(fuzz_main)
+t_fuzz_data_header_SOURCES = t/fuzz/data_header.c $(fuzz_main)
 t_fuzz_data_prefer_SOURCES = t/fuzz/data_prefer.c $(fuzz_main)
 t_fuzz_data_query_SOURCES = t/fuzz/data_query.c $(fuzz_main)
+t_fuzz_data_range_SOURCES = t/fuzz/data_range.c $(fuzz_main)
 t_fuzz_data_select_SOURCES = t/fuzz/data_select.c $(fuzz_main)
 t_fuzz_event_stream_SOURCES = t/fuzz/event_stream.c $(fuzz_main)
 t_fuzz_provider_answer_SOURCES = t/fuzz/provider_answer.c $(fuzz_main)
@@ -47,9 +51,12 @@ AM_LDFLAGS += -fsanitize=fuzzer-no-link
 t_fuzz_access_token_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_base64url_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_config_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+t_fuzz_data_batch_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_data_body_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+t_fuzz_data_header_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_data_prefer_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_data_query_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+t_fuzz_data_range_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_data_select_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_event_stream_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_provider_answer_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer

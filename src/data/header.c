@@ -40,13 +40,19 @@ is_name(const char *name)
                         "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == length;
 }
 
+/* RFC 9110 section 5.5: no control characters but tabs. */
 static bool
 is_value(json_object *value)
 {
     const char *text = json_object_get_string(value);
     const size_t length = (size_t)json_object_get_string_len(value);
 
-    return length <= VALUE_MAX_BYTES && strlen(text) == length && strpbrk(text, "\r\n") == NULL;
+    if (length > VALUE_MAX_BYTES)
+        return false;
+    for (size_t i = 0; i < length; i++)
+        if (((unsigned char)text[i] < ' ' && text[i] != '\t') || text[i] == '\177')
+            return false;
+    return true;
 }
 
 static bool
@@ -123,6 +129,31 @@ tn_header_replace(tn_response *response, const char *name, const char *value)
             return;
         }
     tn_response_header(response, name, value);
+}
+
+/* Takes the fields of that name out; those behind them move up. */
+static void
+remove_header(tn_response *response, const char *name)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < response->header_count; i++)
+        if (!tn_text_same_case(response->headers[i].name, name))
+            response->headers[kept++] = response->headers[i];
+    response->header_count = kept;
+}
+
+void
+tn_headers_replace(tn_response *response, const char *const *headers)
+{
+    for (const char *const *header = headers; *header != NULL; header += 2)
+        remove_header(response, header[0]);
+    for (; *headers != NULL; headers += 2) {
+        if (tn_text_same_case(headers[0], "content-type"))
+            response->content_type = headers[1];
+        else
+            tn_response_header(response, headers[0], headers[1]);
+    }
 }
 
 void

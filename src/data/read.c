@@ -5,6 +5,7 @@
 #include "data/data.h"
 #include "data/error.h"
 #include "data/request.h"
+#include "data/version.h"
 
 static bool
 is_method(const tn_data_request *r, const char *method)
@@ -187,31 +188,6 @@ read_accept(tn_data_request *r)
                         "None of these media types are available: %s", tn_buffer_text(names));
 }
 
-/* --- conditions ------------------------------------------------------------------------------- */
-
-/* If-Match (RFC 9110 section 13.1.1): one version, or any. nginx makes an ETag weak when it
- * compresses what it belongs to, so a weak one is as good here. */
-static const tn_error *
-read_if_match(tn_data_request *r)
-{
-    const char *header = joined_header(r, "if-match");
-    size_t length;
-
-    if (header == NULL || strcmp(header, "*") == 0) {
-        r->if_match = header;
-        return NULL;
-    }
-    header += tn_text_starts(header, "W/") ? 2 : 0;
-    length = strlen(header);
-    if (length < 2 || header[0] != '"' || header[length - 1] != '"' ||
-        memchr(header + 1, '"', length - 2) != NULL)
-        return tn_error_new(r->c->arena, 400, "if_match_malformed",
-                            "Send the ETag of the row, with its quotes.",
-                            "If-Match must be one quoted version, or *");
-    r->if_match = tn_arena_bytes(r->c->arena, header + 1, length - 2);
-    return NULL;
-}
-
 /* --- body ------------------------------------------------------------------------------------- */
 
 static const tn_error *
@@ -256,7 +232,7 @@ tn_data_read(tn_data_request *r)
     TN_TRY(read_schema(r));
     TN_TRY(tn_data_read_prefer(r));
     TN_TRY(read_accept(r));
-    TN_TRY(read_if_match(r));
+    TN_TRY(tn_versions_wanted(r->c->arena, joined_header(r, "if-match"), &r->if_match));
     r->if_none_match = joined_header(r, "if-none-match");
     r->has_range = is_method(r, "GET") && tn_range_parse(tn_request_header(r->http, "range"),
                                                          &r->range_first, &r->range_last);

@@ -56,7 +56,7 @@ typedef struct tn_data_request {
     tn_data_body body;
     bool has_range;
     int64_t range_first, range_last;
-    const char *if_match, *if_none_match; /* if_match: version without quotes, "*", or NULL */
+    const char *if_match, *if_none_match; /* if_match: as tn_versions_wanted() gives it */
     bool rolls_back;
     const tn_snapshot *snapshot;
     bool is_under_way; /* its transaction holds a connection: nothing may wait for another one */

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "data/header.h"
 #include "data/request.h"
+#include "data/version.h"
 
 #define CONTENT_LOCATION_MAX 6144 /* bytes: nginx takes 16 KiB of an answer's head */
 
@@ -143,8 +144,7 @@ tn_data_override(tn_data_request *r, const tn_rows *rows)
             return tn_error_new(r->c->arena, 500, "PGRST111", NULL,
                                 "response.headers guc must be a JSON array composed of objects "
                                 "with a single key and a string value");
-        for (; *headers != NULL; headers += 2)
-            tn_header_replace(r->c->response, headers[0], headers[1]);
+        tn_headers_replace(r->c->response, headers);
     }
     if (status == NULL)
         return NULL;
@@ -217,16 +217,6 @@ tn_data_refuse_range(const tn_data_request *r, const tn_data_plan *plan, const t
     return error;
 }
 
-/* Whether the client has this version already (RFC 9110 section 13.1.2). */
-static bool
-is_known(const tn_data_request *r, const char *version)
-{
-    const char *known = r->if_none_match;
-    const char *quoted = tn_arena_printf(r->c->arena, "\"%s\"", version);
-
-    return known != NULL && (strcmp(known, "*") == 0 || strstr(known, quoted) != NULL);
-}
-
 static void
 set_etag(const tn_data_request *r, const tn_rows *rows)
 {
@@ -235,8 +225,8 @@ set_etag(const tn_data_request *r, const tn_rows *rows)
 
     if (version == NULL)
         return;
-    tn_response_header(response, "ETag", tn_arena_printf(r->c->arena, "\"%s\"", version));
-    if (r->is_get && response->status == 200 && is_known(r, version))
+    tn_response_header(response, "ETag", tn_version_tag(r->c->arena, version));
+    if (r->is_get && response->status == 200 && tn_version_is_known(r->if_none_match, version))
         tn_response_empty(response, 304);
 }
 
