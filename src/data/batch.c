@@ -151,7 +151,7 @@ results_json(const struct batch *batch, bool has_failed, size_t *length)
     appendPQExpBufferStr(json, "\"results\":[");
     for (size_t i = 0; i < batch->count; i++) {
         if (i > 0)
-            appendPQExpBufferChar(json, ',');
+            appendPQExpBufferStr(json, ",\n ");
         tn_batch_step_append(json, &batch->steps[i], has_failed);
     }
     appendPQExpBufferChar(json, ']');
