@@ -103,7 +103,7 @@ find_computed(const struct search *search)
         const tn_relation *to = is_meant ? tn_snapshot_returned(search->snapshot, function) : NULL;
         tn_relationship *via;
 
-        if (to == NULL)
+        if (to == NULL || to->closed_because != NULL)
             continue;
         via = tn_arena_alloc(search->arena, 1, sizeof(*via));
         *via = (tn_relationship){.cardinality = TN_COMPUTED,
