@@ -1,6 +1,7 @@
 /* data/export.c: rows as CSV or NDJSON, collected as long as they are few, then streamed */
 #include "data/export.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -26,6 +27,7 @@ struct export
     const tn_rows *results[STATEMENTS_MAX];
     size_t count;
     size_t settings, total, estimate; /* places in results, or NONE */
+    const char *headers, *status;     /* what the function has set */
 };
 
 bool
@@ -64,6 +66,21 @@ page_of(const struct export *e, bool is_whole)
     return page;
 }
 
+/* What the function has set is there with its first row, and what was set before it otherwise. */
+static const tn_error *
+override(const struct export *e)
+{
+    const tn_rows *rows = e->settings != NONE ? e->results[e->settings] : NULL;
+
+    if (e->headers != NULL)
+        return tn_data_override(e->r, *e->headers != '\0' ? e->headers : NULL,
+                                *e->status != '\0' ? e->status : NULL);
+    if (rows == NULL)
+        return NULL;
+    return tn_data_override(e->r, tn_rows_text(rows, 0, TN_ANSWER_HEADERS),
+                            tn_rows_text(rows, 0, TN_ANSWER_STATUS));
+}
+
 static const tn_error *
 set_head(struct export *e, bool is_whole)
 {
@@ -84,7 +101,7 @@ set_head(struct export *e, bool is_whole)
         return tn_data_refuse_range(r, e->plan, &page);
     if (applied != NULL)
         tn_response_header(response, "Preference-Applied", applied);
-    return e->settings == NONE ? NULL : tn_data_override(r, e->results[e->settings]);
+    return override(e);
 }
 
 /* --- rows ------------------------------------------------------------------------------------- */
@@ -168,8 +185,7 @@ append_row(struct export *e, const char *text, size_t length)
     if (e->rows == 1)
         appendPQExpBufferStr(e->text, e->header);
     appendPQExpBufferChar(e->text, '\n');
-    if (text != NULL)
-        appendBinaryPQExpBuffer(e->text, text, length);
+    appendBinaryPQExpBuffer(e->text, text, length);
 }
 
 /* A client that takes next to nothing would hold the connection for ever. */
@@ -183,13 +199,31 @@ is_late(struct export *e)
     return true;
 }
 
+/* The settings in front of a line of a call; those of the first one are kept. */
+static size_t
+take_settings(struct export *e, const char *text, size_t length)
+{
+    const char *first = memchr(text, TN_LINE_SETTING, length);
+    const char *second;
+
+    assert(first != NULL);
+    second = memchr(first + 1, TN_LINE_SETTING, length - (size_t)(first + 1 - text));
+    assert(second != NULL);
+    if (e->headers == NULL) {
+        e->headers = tn_arena_bytes(e->r->c->arena, text, (size_t)(first - text));
+        e->status = tn_arena_bytes(e->r->c->arena, first + 1, (size_t)(second - first - 1));
+    }
+    return (size_t)(second + 1 - text);
+}
+
 static bool
 take_row(void *context, const char *text, size_t length)
 {
     struct export *e = context;
     const bool is_open = e->r->c->response->streaming;
+    const size_t settings = e->plan->kind == TN_PLAN_CALL ? take_settings(e, text, length) : 0;
 
-    append_row(e, text, length);
+    append_row(e, text + settings, length - settings);
     if (e->text->len < (is_open ? PIECE : COLLECTED_MAX))
         return true;
     if (!is_open)
@@ -222,7 +256,7 @@ add_statements(struct export *e)
         tn_data_sql_settings(arena, &e->statements[e->count].sql);
         e->settings = add(e, "data_settings");
     }
-    if (count == TN_COUNT_EXACT) {
+    if (count == TN_COUNT_EXACT || (count == TN_COUNT_ESTIMATED && e->plan->kind == TN_PLAN_CALL)) {
         tn_data_sql_count(arena, e->plan, &e->statements[e->count].sql);
         e->total = add(e, "data_count");
     }

@@ -113,8 +113,9 @@ const char *tn_data_applied(const tn_data_request *r, const tn_data_plan *plan);
 void tn_data_profile_header(const tn_data_request *r);
 void tn_data_content_type(const tn_data_request *r, const tn_data_plan *plan);
 void tn_data_content_location(const tn_data_request *r);
-/* What SQL has set, out of the columns of tn_answer_column. */
-const tn_error *tn_data_override(tn_data_request *r, const tn_rows *rows) TN_MUST_CHECK;
+/* What SQL has set: response.headers and response.status, or NULL. */
+const tn_error *tn_data_override(tn_data_request *r, const char *list,
+                                 const char *status) TN_MUST_CHECK;
 /* The planner's estimate, out of EXPLAIN (format json); -1 when it says nothing. */
 int64_t tn_data_estimated_rows(const tn_data_request *r, const tn_rows *rows);
 

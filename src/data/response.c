@@ -132,10 +132,8 @@ set_location(const tn_data_request *r, const char *key)
 }
 
 const tn_error *
-tn_data_override(tn_data_request *r, const tn_rows *rows)
+tn_data_override(tn_data_request *r, const char *list, const char *status)
 {
-    const char *list = tn_rows_text(rows, 0, TN_ANSWER_HEADERS);
-    const char *status = tn_rows_text(rows, 0, TN_ANSWER_STATUS);
     const char *const *headers;
     int64_t number;
 
@@ -396,5 +394,6 @@ tn_data_respond(tn_data_request *r, const tn_data_plan *plan, const tn_data_answ
     TN_TRY(is_page(plan) ? respond_page(r, plan, answer) : respond_write(r, plan, answer));
     if (applied != NULL)
         tn_response_header(r->c->response, "Preference-Applied", applied);
-    return tn_data_override(r, answer->rows);
+    return tn_data_override(r, tn_rows_text(answer->rows, 0, TN_ANSWER_HEADERS),
+                            tn_rows_text(answer->rows, 0, TN_ANSWER_STATUS));
 }

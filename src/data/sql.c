@@ -65,6 +65,10 @@ tn_data_sql_lines(tn_arena *arena, const tn_data_plan *plan, tn_data_sql *sql, c
 
     begin_read(&writer, arena, plan);
     tn_sql_add(&writer, "select ");
+    if (plan->kind == TN_PLAN_CALL)
+        tn_sql_add(&writer, "coalesce(current_setting('response.headers', true), '') || chr(30)"
+                            " || coalesce(current_setting('response.status', true), '') || chr(30)"
+                            " || ");
     add_line(&writer, is_scalar);
     tn_sql_add(&writer, " from ");
     if (plan->kind == TN_PLAN_CALL) {

@@ -39,7 +39,9 @@ void tn_data_sql_answer(tn_arena *arena, const tn_data_plan *plan, tn_data_sql *
 
 /* Reads only: the result as lines of text, for exports: CSV (a row's text form without its
  * parentheses; the names of the columns are in `header`, a line of CSV without its end) or NDJSON.
- */
+ * Of a call each line begins with the settings response.headers and response.status,
+ * TN_LINE_SETTING behind each: the function has run when its first row is there. */
+#define TN_LINE_SETTING '\x1e'
 void tn_data_sql_lines(tn_arena *arena, const tn_data_plan *plan, tn_data_sql *sql,
                        const char **header);
 

@@ -147,14 +147,13 @@ tn_sql_csv_header(tn_arena *arena, const tn_plan_node *node)
 void
 tn_sql_csv_line(tn_sql_writer *writer, const char *row, bool is_scalar)
 {
-    if (is_scalar) {
-        tn_sql_add(writer, row);
-        tn_sql_add(writer, "::text");
-        return;
-    }
-    tn_sql_add(writer, "substring((");
+    const char *begin = is_scalar ? "row(" : "(";
+
+    tn_sql_add(writer, "substring(");
+    tn_sql_add(writer, begin);
     tn_sql_add(writer, row);
-    tn_sql_add(writer, ")::text from 2 for length((");
+    tn_sql_add(writer, ")::text from 2 for length(");
+    tn_sql_add(writer, begin);
     tn_sql_add(writer, row);
     tn_sql_add(writer, ")::text) - 2)");
 }
