@@ -177,9 +177,13 @@ test('what SQL says of one response is not said of the next, and neither is who 
     { method: 'GET', path: '/rpc/setting?name=request.path' },
     { method: 'GET', path: '/stock?select=id', headers: { 'accept-profile': 'annex' } },
     { method: 'GET', path: '/rpc/setting?name=search_path' },
+    { method: 'POST', path: '/rpc/shout', body: { words: 'b' } },
+    { method: 'POST', path: '/rpc/become', body: { claims: '{}' } },
+    { method: 'POST', path: '/stock?select=id', body: { id: 71 } },
   ], alice);
   assert.equal(answer.status, 200, answer.text);
-  const [shout, add, , whoami, path, annex, searchPath] = answer.json.results;
+  const [shout, add, , whoami, path, annex, searchPath, , quiet, insert] = answer.json.results;
+  for (const [result, status] of [[quiet, 200], [insert, 201]]) assert.deepEqual([result.status, result.headers?.['x-shout']], [status, undefined]);
   assert.deepEqual([shout.status, shout.body, shout.headers['x-shout']], [202, 'A', 'yes']);
   assert.deepEqual([add.status, add.headers?.['x-shout']], [200, undefined]);
   assert.deepEqual([whoami.body.role, whoami.body.claims.sub], ['authenticated', alice.user.id]);
