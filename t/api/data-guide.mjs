@@ -1,4 +1,4 @@
-// t/api/data-guide.mjs: the examples of docs/data.md, all of them, in their order, on one stack
+// t/api/data-guide.mjs: the examples of docs/data.md, all of them, in their order, on one stack, and those of README.md behind them
 //
 // Blocks marked sh, sql, js and ini are run; a block marked json, http or text directly behind one is what it prints, where … stands for
 // anything. A shell runs all of them in a folder that looks like a clone after ./quickstart. An ini block is put into the
@@ -38,7 +38,7 @@ function blocks(text) {
 class Shell {
   #output = '';
   #ended = false;
-  #child = spawn('bash', [], { cwd: folder, env: { PATH: process.env.PATH, HOME: folder, LANG: 'C.UTF-8', TENON_SQL_DIR: path.join(source, 'sql') }, stdio: 'pipe' });
+  #child = spawn('bash', [], { cwd: folder, env: { PATH: `${path.dirname(process.execPath)}:${process.env.PATH}`, HOME: folder, LANG: 'C.UTF-8', TENON_SQL_DIR: path.join(source, 'sql') }, stdio: 'pipe' });
 
   constructor() {
     this.#child.stdout.setEncoding('utf8').on('data', (text) => (this.#output += text)).on('end', () => (this.#ended = true));
@@ -81,8 +81,10 @@ const runs = {
 const lines = (text) => text.replaceAll('\r', '').split('\n').map((line) => line.trimEnd()).join('\n').trim();
 const pattern = (text) => new RegExp(`^${lines(text).split('…').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('[\\s\\S]*?')}$`);
 
-for (const block of blocks(guide).filter((b) => b.kind in runs))
-  test(`docs/data.md:${block.line}: ${block.content.split('\n')[0]}`, async () => {
+const readme = fs.readFileSync(path.join(source, 'README.md'), 'utf8');
+const examples = [...blocks(guide).map((b) => ({ ...b, file: 'docs/data.md' })), ...blocks(readme).map((b) => ({ ...b, file: 'README.md' }))];
+for (const block of examples.filter((b) => b.kind in runs))
+  test(`${block.file}:${block.line}: ${block.content.split('\n')[0]}`, async () => {
     const { code, output } = await runs[block.kind](block);
     assert.equal(code, 0, output);
     if (block.expected === undefined) assert.doesNotMatch(output, /ERROR|"code"|Error:/);
