@@ -141,6 +141,13 @@ const requests = [
   ['GET', '/authors?select=*,pg_column_size(*)'], ['GET', '/authors?select=xmin'], ['GET', '/authors?select=tableoid'], ['GET', '/authors?xmin=gt.0'], ['GET', '/authors?select=authors'], ['GET', '/authors?select=row_to_json'], ['GET', '/authors?select=id,users(email)'],
   // what a client says of its tenant is not heard
   ...[{ 'x-tenant-id': other }, { 'x-tenon-tenant': other }, { 'tenant-id': other }, { 'x-forwarded-for': '127.0.0.1', 'x-forwarded-host': 'a.example' }, { 'x-pgrst-role': 'service_role' }, { prefer: `tenant=${other}` }, { prefer: 'timezone=Asia/Tokyo' }].flatMap((headers) => [['GET', '/authors?select=id', undefined, headers], ['POST', '/rpc/context', {}, headers]]),
+  // exports, and several operations at once
+  ...['text/csv', 'application/x-ndjson'].flatMap((accept) => [['GET', '/books?select=id,title&order=id', undefined, { accept, prefer: 'count=planned' }], ['GET', '/authors?select=*,tenant_id&id=lt.500', undefined, { accept, prefer: 'count=exact' }], ['GET', '/rpc/all_books_definer?id=lt.500', undefined, { accept }]]),
+  ...[
+    [{ method: 'GET', path: '/authors?id=eq.1' }, { method: 'PATCH', path: '/authors?id=eq.1', body: { name: 'x' } }, { method: 'DELETE', path: '/books?id=lt.500' }], [{ id: 'o', method: 'GET', path: '/authors?id=eq.1' }, { method: 'POST', path: '/groups', body: { id: 600, parent_id: { $ref: 'o/0/id' } } }],
+    [{ method: 'POST', path: '/counters?on_conflict=code&select=code', body: { code: 'sea1' }, prefer: 'resolution=merge-duplicates, return=representation' }, { method: 'GET', path: '/counters?select=code&order=code' }], [{ method: 'POST', path: '/book_labels', body: { book_id: 1, label_id: 1 } }],
+    [{ method: 'POST', path: '/rpc/how_many_definer', body: {} }, { method: 'POST', path: '/rpc/reprice_definer', body: { book: 1, to_price: 0 } }], [{ method: 'GET', path: '/users', headers: { 'accept-profile': 'auth' } }], [{ method: 'POST', path: '/authors', body: { id: 600, tenant_id: other } }], [{ method: 'POST', path: '/authors', body: { id: 600, tenant_id: nobody } }],
+  ].map((operations) => ['POST', '/api/db/batch', operations]),
   // what is not there for anybody
   ['GET', '/nothing'], ['GET', '/closed?id=eq.1'], ['POST', '/closed', { id: 600, secret: 'x' }], ['PATCH', '/closed?id=eq.1', { secret: 'x' }, commit], ['DELETE', '/closed?id=eq.1', undefined, commit],
   ['GET', '/'],
@@ -148,7 +155,7 @@ const requests = [
 
 const forget = ['date', 'x-request-id'];
 async function ask(client, [method, path, body, headers], base = '/rest/v1') {
-  const answer = await client.request(method, `${base}${path.replaceAll(' ', '%20').replaceAll('"', '%22').replaceAll('{', '%7B').replaceAll('}', '%7D')}`, body, { headers });
+  const answer = await client.request(method, `${path.startsWith('/api/') ? '' : base}${path.replaceAll(' ', '%20').replaceAll('"', '%22').replaceAll('{', '%7B').replaceAll('}', '%7D')}`, body, { headers });
   return { status: answer.status, headers: Object.fromEntries(Object.entries(answer.headers).filter(([name]) => !forget.includes(name))), text: answer.text.replace(/"request_id":"\w+"/, '') }; // of nginx's own answers
 }
 const everything = () => s.rows(`select 'authors' as t, md5(string_agg(x::text, '|' order by x::text)) as sum from authors x union all select 'books', md5(string_agg(x::text, '|' order by x::text)) from books x
@@ -197,6 +204,19 @@ test('the plain form is the same', async () => {
     const [theirs, none] = [await ask(s.b.service, request, '/api/db'), await ask(s.b.service, [request[0], request[1].replace(/=1\b/, '=9').replace(other, nobody).replace('sea', 'sky'), request[2], request[3]], '/api/db')];
     assert.deepEqual({ ...theirs, headers: { ...theirs.headers, 'content-location': '' } }, { ...none, headers: { ...none.headers, 'content-location': '' } });
   }
+  assert.deepEqual(await everything(), before);
+});
+
+test('the answer kept for an Idempotency-Key is of one tenant and one person', async () => {
+  const headers = { 'idempotency-key': 'the same', prefer: 'tx=commit, return=representation' };
+  const answers = [];
+  for (const client of [local, stranger, s.b.anon, s.b.service, s.a.service]) answers.push(await client.request('POST', '/rest/v1/counters?select=n,code', { code: 'kept', n: 1 }, { headers }));
+  assert.deepEqual(answers.map((a) => [a.status, a.headers['idempotency-replayed']]), [[201, undefined], [201, undefined], [409, undefined], [409, undefined], [409, undefined]]);
+  for (const client of [local, stranger]) {
+    const again = await client.request('POST', '/rest/v1/counters?select=n,code', { code: 'kept', n: 1 }, { headers });
+    assert.deepEqual([again.status, again.headers['idempotency-replayed'], again.text], [201, 'true', answers[0].text]);
+  }
+  await s.sql(`delete from counters where code = 'kept'`);
   assert.deepEqual(await everything(), before);
 });
 
