@@ -15,6 +15,13 @@ const succeeds = (ours) => ours.status >= 200 && ours.status < 300;
 const theirCode = (theirs, ...codes) => codes.includes(errorOf(theirs)?.code);
 const relation = (r) => /^\/[^/?]+($|\?)/.test(r.path);
 const query = (r) => decodeURIComponent(r.path.includes('?') ? r.path.slice(r.path.indexOf('?') + 1).replaceAll('+', ' ').replace(/%(?![0-9a-f]{2})/gi, '%25') : '');
+const sameJsonb = (a, b) => {
+  try {
+    return canonical(a, false, true) === canonical(b, false, true);
+  } catch {
+    return false;
+  }
+};
 const parameter = (r, name) => query(r).split('&').some((p) => p.startsWith(`${name}=`));
 
 export const differences = [
@@ -121,6 +128,14 @@ export const differences = [
     matches: (r, theirs) => r.method === 'GET' && (theirCode(theirs, '42712') || (theirCode(theirs, '42803') && /^aggregate functions are not allowed in FROM/.test(errorOf(theirs)?.message ?? '') && !/count/.test(query(r)))),
     kinds: whole,
     expect: (ours) => ours.status === 200,
+  },
+  {
+    id: 'embeds-as-json',
+    what: 'Values in embedded rows stand as at the root: doubled members of a json column stay, and numbers keep the form of their type.',
+    reason: 'PostgREST passes embedded rows through jsonb, which drops the one and rewrites the other (`1e+20`). The values that a client parses are the same, and a row costs less.',
+    matches: (r, theirs) => theirs.status < 300 && /\(/.test(query(r)) && r.headers.apikey === undefined,
+    kinds: ['body'],
+    expect: (ours, r, theirs) => sameJsonb(ours.text, theirs.text),
   },
   {
     id: 'broken-query',

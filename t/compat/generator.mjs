@@ -30,7 +30,7 @@ const givenSeed = process.env.TENON_COMPAT_SEED === undefined ? undefined : Numb
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'tenon-compat-'));
 const empty = path.join(folder, 'empty.sql');
 fs.writeFileSync(empty, 'alter database :"database" set tenon.auto_protect = off;\n');
-const servers = await startServers({ self, schema: empty, options: { ...full, schemas: 'random' } });
+const servers = await startServers({ self, schemas: [empty], options: { ...full, schemas: 'random' } });
 after(async () => {
   close();
   await servers.stop();

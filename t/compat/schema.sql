@@ -3,6 +3,7 @@
 -- A harbour town, with one of everything that the dialect knows: every type, every kind of key, relationship, view and function,
 -- odd names, grants and policies. Loaded by the owner (tenon_admin) into a database that `tenon init` has made. All data is
 -- in fixture.fill(), so that it can be put back after a request that commits; fixture.state() tells whether it is as it was.
+-- garden.sql is loaded after this file and has a schema of its own.
 
 alter database :"database" set tenon.auto_protect = off;
 set tenon.auto_protect = off;
@@ -475,7 +476,7 @@ do $$
 declare
     one regclass;
 begin
-    for one in select c.oid from pg_class c where c.relkind = 'r' and c.relnamespace::regnamespace::text in ('town', 'annex', 'cellar') loop
+    for one in select c.oid from pg_class c where c.relkind = 'r' and c.relnamespace::regnamespace::text in ('town', 'annex', 'cellar', 'garden') loop
         execute format('alter table %s set (autovacuum_enabled = off)', one);
     end loop;
 end $$;
@@ -486,7 +487,7 @@ declare
     tables text;
 begin
     select string_agg(c.oid::regclass::text, ', ') into tables
-      from pg_class c where c.relkind in ('r', 'p') and c.relnamespace::regnamespace::text in ('town', 'annex', 'cellar') and not c.relispartition;
+      from pg_class c where c.relkind in ('r', 'p') and c.relnamespace::regnamespace::text in ('town', 'annex', 'cellar', 'garden') and not c.relispartition;
     execute 'truncate ' || tables || ' restart identity';
 
     insert into harbours values
@@ -567,8 +568,9 @@ begin
     insert into cellar.casks values (1, 'red'), (2, 'white');
     insert into cellar.cask_moves values (1, 1, 1);
     insert into taps values (1, 1, 1), (2, 2, 2);
+    perform fixture.fill_garden();
     perform setval(s.oid::regclass, 100, false) from pg_class s
-      where s.relkind = 'S' and s.relnamespace::regnamespace::text in ('town', 'annex', 'cellar') and s.relname <> 'ships_id_seq';
+      where s.relkind = 'S' and s.relnamespace::regnamespace::text in ('town', 'annex', 'cellar', 'garden') and s.relname <> 'ships_id_seq';
     perform setval('town.ships_id_seq', 100, false);
     refresh materialized view harbour_stats;
 end $fill$;
@@ -576,7 +578,7 @@ end $fill$;
 -- Sequences where they were: what is rolled back has used them all the same.
 create function fixture.rewind() returns void language sql as $$
     select setval(s.oid::regclass, 100, false) from pg_class s
-     where s.relkind = 'S' and s.relnamespace::regnamespace::text in ('town', 'annex', 'cellar') $$;
+     where s.relkind = 'S' and s.relnamespace::regnamespace::text in ('town', 'annex', 'cellar', 'garden') $$;
 
 -- All data of all tables, in short.
 create function fixture.state() returns jsonb language plpgsql as $$
@@ -586,12 +588,9 @@ declare
     result jsonb := '{}';
 begin
     for one in select c.oid from pg_class c
-                where c.relkind in ('r', 'p') and c.relnamespace::regnamespace::text in ('town', 'annex', 'cellar') and not c.relispartition order by c.relname loop
+                where c.relkind in ('r', 'p') and c.relnamespace::regnamespace::text in ('town', 'annex', 'cellar', 'garden') and not c.relispartition order by c.relname loop
         execute format('select md5(coalesce(string_agg(t::text, E''\n'' order by t::text), '''')) from %s t', one) into hash;
         result := result || jsonb_build_object(one::text, hash);
     end loop;
     return result;
 end $$;
-
-select fixture.fill();
-analyze;

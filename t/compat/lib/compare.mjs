@@ -38,8 +38,20 @@ export function close() {
   agent.destroy();
 }
 
-/* Parses JSON into a text that is equal exactly when the values are: members sorted and doubled ones kept, numbers as they stand. */
-export function canonical(text, unordered = false) {
+/* 1.5e+3 as 1500: how jsonb writes numbers. */
+function withoutExponent(number) {
+  const [, sign, whole, fraction = '', exponent] = /^(-?)(\d+)(?:\.(\d+))?[eE]([-+]?\d+)$/.exec(number) ?? [];
+  if (exponent === undefined) return number;
+  const digits = whole + fraction;
+  const point = whole.length + Number(exponent);
+  if (point >= digits.length) return `${sign}${digits.padEnd(point, '0')}`;
+  if (point > 0) return `${sign}${digits.slice(0, point)}.${digits.slice(point)}`;
+  return `${sign}0.${'0'.repeat(-point)}${digits}`;
+}
+
+/* Parses JSON into a text that is equal exactly when the values are: members sorted and doubled ones kept, numbers as they stand.
+ * `asJsonb`: equal when the values of jsonb are, which has no doubled members and no exponents. */
+export function canonical(text, unordered = false, asJsonb = false) {
   let at = 0;
   const blank = () => {
     while (' \t\r\n'.includes(text[at]) && at < text.length) at += 1;
@@ -53,9 +65,9 @@ export function canonical(text, unordered = false) {
         blank();
         if (text[at] !== ':') throw new SyntaxError(`no colon at ${at}`);
         at += 1;
-        return `${key}:${value(depth + 1)}`;
+        return [key, `${key}:${value(depth + 1)}`];
       });
-      return `{${members.sort().join(',')}}`;
+      return `{${(asJsonb ? [...new Map(members).values()] : members.map(([, member]) => member)).sort().join(',')}}`;
     }
     if (c === '[') {
       const items = list(']', () => value(depth + 1));
@@ -67,7 +79,7 @@ export function canonical(text, unordered = false) {
     const found = word.exec(text)?.[0];
     if (found === undefined || !/^(-?\d+(\.\d+)?([eE][-+]?\d+)?|true|false|null)$/.test(found)) throw new SyntaxError(`no value at ${at}`);
     at += found.length;
-    return found;
+    return asJsonb ? withoutExponent(found) : found;
   };
   const list = (end, item) => {
     const items = [];

@@ -64,6 +64,12 @@ export function section(title, requests) {
   return { title, requests: requests.flat(Infinity).map((r) => ({ ...r, section: title })) };
 }
 
+/* The same requests in a schema that they name. */
+export function inSchema(schema, requests) {
+  const profile = (r) => ({ [r.method === 'GET' || r.method === 'HEAD' || r.method === 'OPTIONS' ? 'Accept-Profile' : 'Content-Profile']: schema });
+  return requests.map((r) => ({ ...r, headers: { ...r.headers, ...profile(r) }, name: `${schema}: ${r.name}` }));
+}
+
 export function token({ as: role, claims }) {
   return hs256({ ...(role && { role }), sub: people.one, ...claims }, jwtSecret);
 }

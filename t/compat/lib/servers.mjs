@@ -1,6 +1,6 @@
 /* t/compat/lib/servers.mjs: PostgREST and Tenon, each on a copy of the same database
  *
- *   const servers = await startServers({ schema: 't/compat/schema.sql' });
+ *   const servers = await startServers({ schemas: ['t/compat/schema.sql'] });
  *   servers.theirs.url, servers.ours.url         where requests go, without the path
  *   servers.theirs.sql(text), servers.ours.sql   SQL as the superuser on that side's database
  *   await servers.plain()                        the same with nothing switched on
@@ -20,7 +20,7 @@ import { jwtSecret } from './corpus.mjs';
 
 const folder = path.resolve(import.meta.dirname, '..');
 
-export const full = { schemas: 'town,annex', aggregates: true, plan: true, override: true, maxRows: 1000 };
+export const full = { schemas: 'town,annex,garden', aggregates: true, plan: true, override: true, maxRows: 1000 };
 const bare = { schemas: 'town', aggregates: false, plan: false, override: false, maxRows: 5 };
 
 const forPostgrest = (o) => ({
@@ -88,11 +88,11 @@ const substitute = `
   create role anon; create role authenticated; create role service_role;
   grant anon, authenticated, service_role to tenon_authenticator;`;
 
-async function load(url, database, schema) {
-  await psql(url, `\\set database ${database}\n${fs.readFileSync(schema, 'utf8')}`);
+async function load(url, database, schemas) {
+  await psql(url, `\\set database ${database}\n${schemas.map((file) => fs.readFileSync(file, 'utf8')).join('\n')}`);
 }
 
-export async function startServers({ self = false, schema = path.join(folder, 'schema.sql'), options = full } = {}) {
+export async function startServers({ self = false, schemas = ['schema.sql', 'garden.sql'].map((file) => path.join(folder, file)), options = full } = {}) {
   const cleanups = [];
   const stop = async () => {
     for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
@@ -116,7 +116,7 @@ export async function startServers({ self = false, schema = path.join(folder, 's
     if (self) {
       await psql(cluster.url, `${substitute}${roles}create database compat_base`);
       await psql(withDatabase(cluster.url, 'compat_base'), 'create schema extensions');
-      await load(withDatabase(cluster.url, 'compat_base'), 'compat_base', schema);
+      await load(withDatabase(cluster.url, 'compat_base'), 'compat_base', schemas);
       await copy(names.theirs, 'compat_base');
       await copy(names.ours, 'compat_base');
       [theirs, ours] = [side(names.theirs), side(names.ours)];
@@ -126,7 +126,7 @@ export async function startServers({ self = false, schema = path.join(folder, 's
         cluster, people: false, settings: forTenon(options),
         prepare: async (s) => {
           await psql(s.admin, roles);
-          await load(s.owner, s.database, schema);
+          await load(s.owner, s.database, schemas);
           await copy(names.theirs, s.database);
         },
       });
