@@ -9,6 +9,7 @@
 #include "data/json_text.h"
 
 #define PATH_MAX_BYTES 65536
+#define SEARCHED_MAX_BYTES ((size_t)128 << 20) /* of results, by all references: some seconds */
 
 struct batch {
     tn_ctx *c;
@@ -16,7 +17,7 @@ struct batch {
     tn_references references;
     tn_batch_step *steps;
     size_t count, known; /* known: so many may be referred to */
-    size_t result_bytes;
+    size_t result_bytes, searched_bytes;
     tn_db_work work;
     tn_transaction *transaction;
 };
@@ -94,15 +95,22 @@ find_step(const struct batch *batch, const char *id)
 static const tn_error *
 find_result(void *context, const char *id, tn_json_piece *result)
 {
-    const struct batch *batch = context;
+    struct batch *batch = context;
     const tn_batch_step *step = find_step(batch, id);
 
     if (step == NULL)
         return tn_error_new(batch->c->arena, 400, "reference_not_found",
                             "To leave a body or path as it is: \"references\": false.",
                             "no operation before this one has the id %s", id);
-    if (step->result.state == TN_STEP_DONE)
-        *result = tn_batch_step_body(step);
+    if (step->result.state != TN_STEP_DONE)
+        return NULL;
+    *result = tn_batch_step_body(step);
+    batch->searched_bytes += result->length;
+    if (batch->searched_bytes > SEARCHED_MAX_BYTES)
+        return tn_error_new(batch->c->arena, 413, "too_many_items",
+                            "Refer to fewer values, or to those of smaller results.",
+                            "the references of the batch search more than %zu bytes of results",
+                            SEARCHED_MAX_BYTES);
     return NULL;
 }
 
@@ -201,7 +209,13 @@ make_ready(struct batch *batch, size_t place)
 
     batch->known = place;
     error = tn_batch_step_ready(&batch->r, &batch->references, step);
-    return error == NULL ? NULL : fail_at(batch, step, error);
+    if (error != NULL)
+        return fail_at(batch, step, error);
+    if (step->has_references) /* what is filled counts for all operations together */
+        batch->references.body_max -= step->http.body_length < batch->references.body_max
+                                          ? step->http.body_length
+                                          : batch->references.body_max;
+    return NULL;
 }
 
 /* All that need not wait: so most mistakes are found before anything is sent. */

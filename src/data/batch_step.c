@@ -7,7 +7,8 @@
 #include "data/data.h"
 #include "data/error.h"
 
-#define PATH_MAX_BYTES 65536 /* as of the target of a request */
+#define PATH_MAX_BYTES 65536  /* as of the target of a request */
+#define JOINED_MAX_BYTES 2048 /* of a header that comes in parts: each copies those before it */
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
@@ -47,6 +48,8 @@ add_header(const tn_ctx *c, size_t place, tn_batch_step *step, tn_pair header)
             return invalid(c, place, "a header has control characters");
     for (i = 0; i < step->header_count; i++)
         if (strcmp(step->headers[i].name, header.name) == 0) {
+            if (strlen(step->headers[i].value) + strlen(header.value) > JOINED_MAX_BYTES)
+                return invalid(c, place, "a header that is there twice has at most 2048 bytes");
             step->headers[i].value =
                 tn_arena_printf(c->arena, "%s, %s", step->headers[i].value, header.value);
             return NULL;

@@ -137,6 +137,19 @@ find_item(tn_json_piece array, const char *part, tn_json_piece *found)
     return false;
 }
 
+/* Without a copy of each key that was only looked at. */
+static bool
+is_key(tn_arena *arena, tn_json_piece key, const char *name)
+{
+    const size_t length = strlen(name);
+    const char *text;
+
+    if (memchr(key.text, '\\', key.length) == NULL)
+        return key.length == length + 2 && memcmp(key.text + 1, name, length) == 0;
+    text = tn_json_piece_string(arena, key);
+    return text != NULL && strcmp(text, name) == 0;
+}
+
 /* Of members with the same name the last one counts, as to PostgreSQL. */
 static bool
 find_member(tn_arena *arena, tn_json_piece object, const char *part, tn_json_piece *found)
@@ -146,9 +159,7 @@ find_member(tn_arena *arena, tn_json_piece object, const char *part, tn_json_pie
     bool is_there = false;
 
     while (tn_json_walk_member(&walk, &key, &value)) {
-        const char *name = tn_json_piece_string(arena, key);
-
-        if (name == NULL || strcmp(name, part) != 0)
+        if (!is_key(arena, key, part))
             continue;
         *found = value;
         is_there = true;

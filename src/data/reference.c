@@ -62,7 +62,8 @@ is_reference(tn_json_piece object, tn_json_piece *name)
 static const tn_error *
 body_too_large(tn_arena *arena, size_t most)
 {
-    return tn_error_new(arena, 413, "body_too_large", NULL,
+    return tn_error_new(arena, 413, "body_too_large",
+                        "What references fill in counts for all operations of a batch together.",
                         "with its references filled in, the body has more than %zu bytes", most);
 }
 

@@ -49,3 +49,29 @@ test('a place among the large exports is given back when the answer cannot begin
   }
   assert.equal((await ask(s.a, 'rpc/much', { accept: 'text/csv' })).status, 200);
 });
+
+const batch = async (operations) => {
+  const body = typeof operations === 'string' ? operations : JSON.stringify(operations);
+  const { status, json } = await s.a.anon.request('POST', '/api/db/batch', body, { headers: { 'content-type': 'application/json' } });
+  return [status, json.code];
+};
+
+test('a header of an operation that is there thousands of times', async () => {
+  const headers = Array(100_000).fill('"prefer":"a"').join(',');
+  assert.deepEqual(await batch(`[{"method":"GET","path":"stock","headers":{${headers}}}]`), [400, 'validation_failed']);
+});
+
+test('references that fill in more than a batch may have', async () => {
+  await s.sql(`create function public.long() returns json language sql stable as $$ select json_build_array(repeat('x', 3000000)) $$;
+    create function public.measure(words text) returns int language sql as 'select length(words)'; notify pgrst`);
+  const literal = { method: 'POST', path: 'rpc/long', id: 'x', body: {} };
+  const operations = Array.from({ length: 5 }, () => ({ method: 'POST', path: 'rpc/measure', body: { words: { $ref: 'x/0' } } }));
+  assert.deepEqual(await batch([literal, ...operations.slice(0, 3)]), [200, undefined]);
+  assert.deepEqual(await batch([literal, ...operations]), [413, 'body_too_large']);
+});
+
+test('references that search a large result again and again', async () => {
+  await s.sql(`create function public.list() returns json language sql stable as $$ select json_agg(i) from generate_series(1, 200000) i $$; notify pgrst`);
+  const body = { words: Array.from({ length: 2000 }, () => ({ $ref: 'x/199999' })) };
+  assert.deepEqual(await batch([{ method: 'POST', path: 'rpc/list', id: 'x', body: {} }, { method: 'POST', path: 'rpc/measure', body }]), [413, 'too_many_items']);
+});
