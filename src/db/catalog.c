@@ -226,16 +226,17 @@ renew(tn_catalog *catalog) TN_REQUIRES(catalog->lock)
     (void)pthread_cond_broadcast(&catalog->read);
 }
 
-/* Waits until nobody reads any more; false: too long. */
-static bool
-await_reader(tn_catalog *catalog) TN_REQUIRES(catalog->lock)
+/* Waits for what is being read, to have another snapshot than `missed` (NULL: to have one). Not for
+ * what is read after that: while a migration runs, one reading follows on the other. */
+static void
+await_reader(tn_catalog *catalog, const tn_snapshot *missed) TN_REQUIRES(catalog->lock)
 {
     const int64_t deadline_ms = tn_clock_ms() + FIRST_WAIT_MS;
 
-    while (catalog->is_reading)
+    while (catalog->is_reading &&
+           (catalog->current == NULL || catalog->current->snapshot == missed))
         if (!tn_lock_wait(&catalog->lock, &catalog->read, deadline_ms))
-            return !catalog->is_reading;
-    return true;
+            return;
 }
 
 static const tn_error *
@@ -262,8 +263,7 @@ hold(tn_catalog *catalog, tn_arena *arena) TN_REQUIRES(catalog->lock)
 static const tn_error *
 take(tn_catalog *catalog, tn_arena *arena, const tn_snapshot **snapshot) TN_REQUIRES(catalog->lock)
 {
-    if (catalog->current == NULL && !await_reader(catalog))
-        return not_loaded(arena);
+    await_reader(catalog, NULL);
     if (is_old(catalog) && !catalog->is_reading && tn_clock_ms() >= catalog->retry_at_ms)
         renew(catalog);
     if (catalog->current == NULL)
@@ -304,7 +304,7 @@ tn_catalog_take_fresh(tn_catalog *catalog, tn_arena *arena, const tn_snapshot *m
     tn_lock_take(&catalog->lock);
     if (catalog->current != NULL && catalog->current->snapshot == missed) {
         if (catalog->is_reading)
-            (void)await_reader(catalog);
+            await_reader(catalog, missed);
         else if (!is_old(catalog) && may_be_stale(catalog))
             tn_catalog_expire(catalog);
     }
