@@ -13,8 +13,6 @@ static const struct saying {
     const char *code, *beginning; /* of the message; "": any */
     const char *hint;
 } sayings[] = {
-    {"PGRST100", "\"failed to parse filter",
-     "Write column=operator.value, as in role=eq.user. Under /api/db also role=user."},
     {"PGRST102", "Empty or invalid json",
      "Send JSON (RFC 8259); its names and texts stand in double quotes."},
     {"PGRST102", "All object keys must match", "Say what to write: columns=a,b"},
@@ -24,6 +22,7 @@ static const struct saying {
     {"25006", "", "Call a function that writes by POST."},
     {"42P10", "",
      "on_conflict names all columns of a primary key or unique constraint, and no others."},
+    {"precondition_failed", "", "Read it again."},
     {"57014", "canceling statement due to statement timeout",
      "Ask for less, or filter by columns that have an index."},
 };
@@ -36,6 +35,12 @@ saying_of(const tn_error *error)
             tn_text_starts(error->message, sayings[i].beginning))
             return sayings[i].hint;
     return NULL;
+}
+
+static bool
+lacks_operator(const tn_error *error)
+{
+    return error->details != NULL && strstr(error->details, "\"not\" or operator") != NULL;
 }
 
 /* --- rights ------------------------------------------------------------------------------------
@@ -152,6 +157,40 @@ column_of(const tn_data_request *r)
     return NULL;
 }
 
+/* `user_id uuid not null default auth.uid()`, and nobody is signed in. */
+static const char *
+missing_person(const tn_data_request *r, const char *message)
+{
+    const tn_relation *relation = r->name != NULL && !r->is_call
+                                      ? tn_snapshot_relation(r->snapshot, r->schema, r->name)
+                                      : NULL;
+
+    for (size_t i = 0; relation != NULL && i < relation->attribute_count; i++) {
+        const tn_attribute *column = &relation->attributes[i];
+
+        if (column->default_sql != NULL && strcmp(column->default_sql, "auth.uid()") == 0 &&
+            tn_text_starts(message, tn_arena_printf(r->c->arena, "null value in column \"%s\" ",
+                                                    column->name)))
+            return "Its default is auth.uid(), which is null without a person's token: send one, "
+                   "or the column.";
+    }
+    return NULL;
+}
+
+/* Not a table, but what it may have been meant as. */
+static const char *
+other_place(const tn_data_request *r)
+{
+    size_t count = 0;
+
+    if (r->name == NULL)
+        return NULL;
+    if (strchr(r->name, '.') != NULL)
+        return "A schema is named by Accept-Profile or Content-Profile, not in the path.";
+    (void)tn_snapshot_functions(r->snapshot, r->schema, r->name, &count);
+    return count == 0 ? NULL : tn_arena_printf(r->c->arena, "It is a function: rpc/%s", r->name);
+}
+
 static const char *
 hint_for(const tn_data_request *r, const tn_error *error)
 {
@@ -159,8 +198,14 @@ hint_for(const tn_data_request *r, const tn_error *error)
         return right_of(r, error->message);
     if (strcmp(error->code, "PGRST204") == 0)
         return column_of(r);
-    if (strcmp(error->code, "PGRST205") == 0 && r->name != NULL && strchr(r->name, '.') != NULL)
-        return "A schema is named by Accept-Profile or Content-Profile, not in the path.";
+    if (strcmp(error->code, "PGRST205") == 0)
+        return other_place(r);
+    if (strcmp(error->code, "23502") == 0)
+        return missing_person(r, error->message);
+    if (strcmp(error->code, "PGRST100") == 0)
+        return lacks_operator(error) ? "Write column=operator.value, as in role=eq.user. Under "
+                                       "/api/db also role=user."
+                                     : NULL;
     return saying_of(error);
 }
 
