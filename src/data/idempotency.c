@@ -193,14 +193,16 @@ tn_idempotency_keep(tn_ctx *c, const tn_idempotency *once, tn_transaction *trans
     const char *parameters[] = {once->key, tn_arena_printf(c->arena, "%d", c->response->status),
                                 headers_json(c),
                                 c->response->body_length > 0 ? c->response->body : NULL};
-    const tn_query query = {.statement = &tn_sql_keep_answer,
-                            .parameters = parameters,
-                            .parameter_count = TN_COUNT(parameters)};
-    const tn_rows *rows;
+    const tn_query queries[] = {{.statement = &tn_sql_run_deferred}, /* still as the caller */
+                                {.statement = &tn_sql_keep_answer,
+                                 .parameters = parameters,
+                                 .parameter_count = TN_COUNT(parameters)}};
+    const tn_db_context *const contexts[] = {NULL, &once->worker};
+    const tn_rows *results[TN_COUNT(queries)];
 
     if (can_keep(c))
-        return tn_transaction_run_last_as(
-            transaction, (const tn_db_context *const[]){&once->worker}, &query, 1, &rows);
+        return tn_transaction_run_last_as(transaction, contexts, queries, TN_COUNT(queries),
+                                          results);
     tn_response_header(c->response, "Idempotency-Kept", "false");
     return tn_transaction_commit(transaction);
 }

@@ -3,6 +3,10 @@
 -- name: claim_request   $1 key, $2 SHA-256 of the request, hexadecimal
 select c.outcome, c.status, c.headers, c.body from tenon.claim_request($1, decode($2, 'hex')) as c
 
+-- name: run_deferred
+-- What is deferred runs as the role that the transaction has at its end.
+set constraints all immediate
+
 -- name: keep_answer   $1 key, $2 status, $3 header fields, $4 body or null
 select tenon.keep_answer($1, $2::integer, $3::jsonb, $4)
 

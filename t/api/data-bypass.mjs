@@ -75,3 +75,14 @@ test('references that search a large result again and again', async () => {
   const body = { words: Array.from({ length: 2000 }, () => ({ $ref: 'x/199999' })) };
   assert.deepEqual(await batch([{ method: 'POST', path: 'rpc/list', id: 'x', body: {} }, { method: 'POST', path: 'rpc/measure', body }]), [413, 'too_many_items']);
 });
+
+test('what is deferred to the end runs as the caller, not as the worker who keeps the answer', async () => {
+  await s.sql(`
+    create function public.note_who() returns trigger language plpgsql as $$ begin perform set_config('my.who', current_user, true); if current_user <> 'anon' then raise 'deferred as %', current_user; end if; return null; end $$;
+    create constraint trigger who after insert on public.stock deferrable initially deferred for each row execute function public.note_who()`);
+  const headers = { 'content-type': 'application/json', 'idempotency-key': 'deferred-1' };
+  const answer = await s.a.anon.request('POST', '/rest/v1/stock', '{"id": 501}', { headers });
+  assert.deepEqual([answer.status, answer.text], [201, '']);
+  const again = await s.a.anon.request('POST', '/api/db/batch', '[{"method": "POST", "path": "stock", "body": {"id": 502}}]', { headers: { ...headers, 'idempotency-key': 'deferred-2' } });
+  assert.equal(again.status, 200, again.text);
+});
