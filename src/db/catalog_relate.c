@@ -599,7 +599,8 @@ give_out(const struct relating *r)
         tn_arena_alloc(r->tables->arena, r->found_count + 1, sizeof(tn_relationship *));
     size_t from = 0;
 
-    qsort(r->found, r->found_count, sizeof *r->found, compare_relationships);
+    if (r->found_count > 1) /* `found` is NULL where there is nothing to sort */
+        qsort(r->found, r->found_count, sizeof *r->found, compare_relationships);
     for (size_t i = 0; i < r->found_count; i++)
         all[i] = r->found[i];
     while (from < r->found_count) {
