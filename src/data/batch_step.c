@@ -306,17 +306,6 @@ is_json(tn_media media)
            media == TN_MEDIA_OBJECT_STRIPPED || media == TN_MEDIA_ARRAY_STRIPPED;
 }
 
-/* What the SQL of one operation says of its response does not hold for the next. */
-static const char *
-with_fresh_response(tn_arena *arena, const char *settings)
-{
-    static const char fresh[] = "{\"response.headers\":\"\",\"response.status\":\"\"";
-
-    if (settings == NULL || settings[1] == '}')
-        return tn_arena_printf(arena, "%s}", fresh);
-    return tn_arena_printf(arena, "%s,%s", fresh, settings + 1);
-}
-
 const tn_error *
 tn_batch_step_ready(const tn_data_request *batch, const tn_references *references,
                     tn_batch_step *step)
@@ -342,7 +331,6 @@ tn_batch_step_ready(const tn_data_request *batch, const tn_references *reference
     TN_TRY(tn_data_plan_of(r, &step->plan));
     tn_data_queries_of(r, &step->plan, &step->queries);
     tn_data_work_of(r, &step->plan, &step->context, &step->work);
-    step->context.settings = with_fresh_response(batch->c->arena, step->context.settings);
     return NULL;
 }
 

@@ -6,7 +6,7 @@ import { hs256 } from '../lib/jwt.mjs';
 import { garden } from '../lib/garden.mjs';
 import { eventually } from '../lib/stack.mjs';
 
-const s = await garden({ settings: { 'data.tx_end': 'commit-allow-override', 'data.default_tenant': 'a', 'data.lock_timeout_ms': 2500, 'data.idempotency_body_max': 5000, 'api.processes': 2 } });
+const s = await garden({ settings: { 'data.tx_end': 'commit-allow-override', 'data.default_tenant': 'a', 'data.lock_timeout_ms': 5000, 'data.idempotency_body_max': 5000, 'api.processes': 2 } });
 const alice = await s.a.person('alice');
 const bob = await s.a.person('bob');
 const { anon, service } = s.a;
@@ -23,13 +23,23 @@ await s.sql(`
     insert into public.events (label) values (label) returning label || at $$;
   create function public.forget_me(label text) returns text language sql as $$
     insert into public.events (label) values (label); select set_config('request.jwt.claims', '{}', true) $$;
-  create function public.sleepy(label text) returns text language plpgsql as $$ begin insert into public.events (label) values (label); perform pg_sleep(4); return label; end $$;
+  create function public.sleepy(label text) returns text language plpgsql as $$ begin insert into public.events (label) values (label); perform pg_sleep(8); return label; end $$;
   create function public.trusted(label text) returns json language sql security definer as $$ insert into public.events (label) values (label) returning json_build_array(json_build_object('id', id)) $$;
   create role idem_plain nologin; grant idem_plain to tenon_authenticator;
   create role idem_serial nologin; grant idem_serial to tenon_authenticator; grant authenticated to idem_serial;
   alter role idem_serial set default_transaction_isolation = 'serializable';`);
 
 const send = (method, path, body, key, client = anon, headers = {}) => client.request(method, path, body, { headers: { prefer: 'return=representation', 'idempotency-key': key, ...headers } });
+/* Holds what slowly() waits for; gives what lets it go. */
+const hold = async () => {
+  const held = `select pid from pg_locks where locktype = 'advisory' and objid = 4711 and granted`;
+  const holder = s.rows('select pg_advisory_lock(4711), pg_sleep(60)').catch(() => undefined);
+  await eventually('the lock', async () => (await s.rows(held)).length > 0);
+  return async () => {
+    await s.rows(`select pg_terminate_backend(pid) from (${held}) h`);
+    await holder;
+  };
+};
 const number = async (label) => Number((await s.rows(`select count(*) from public.events where label = '${label}'`))[0].count);
 const isReplay = (answer, first) => {
   assert.equal(answer.headers['idempotency-replayed'], 'true', answer.text);
@@ -153,11 +163,10 @@ test('who may not come in any more is not answered from then either', async () =
 
 test('two at once: one does it, the other waits and is told', async () => {
   const key = randomUUID();
-  const holder = s.rows('select pg_advisory_lock(4711), pg_sleep(1)');
-  await eventually('the lock', async () => (await s.rows(`select 1 from pg_locks where locktype = 'advisory' and objid = 4711 and granted`)).length > 0);
+  const release = await hold();
   const answers = Array.from({ length: 6 }, () => send('POST', '/rest/v1/rpc/slowly', { label: 'at once' }, key, s.client({ apikey: s.a.publishable })));
   await eventually('the others wait', async () => (await s.rows(`select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`)).length >= 6);
-  await holder;
+  await release();
   const done = await Promise.all(answers);
   assert.deepEqual(new Set(done.map((a) => a.text)).size, 1, done.map((a) => a.text).join());
   assert.deepEqual(done.map((a) => a.status), Array(6).fill(200));
@@ -196,8 +205,7 @@ test('an answer that is too large to keep: done, and said so', async () => {
 
 test('a worker that dies between the write and COMMIT leaves nothing, and the key is free', async () => {
   const key = randomUUID();
-  const holder = s.rows('select pg_advisory_lock(4711), pg_sleep(3)');
-  await eventually('the lock', async () => (await s.rows(`select 1 from pg_locks where locktype = 'advisory' and objid = 4711 and granted`)).length > 0);
+  const release = await hold();
   const broken = send('POST', '/rest/v1/rpc/slowly', { label: 'killed' }, key).catch((error) => ({ status: 0, text: String(error) }));
   const [{ client_port: port }] = await eventually('the write', async () => {
     const found = await s.rows(`select client_port from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`);
@@ -206,7 +214,7 @@ test('a worker that dies between the write and COMMIT leaves nothing, and the ke
   const victim = await ownerOf(port);
   process.kill(victim, 'SIGKILL');
   assert.ok([0, 502, 503, 504].includes((await broken).status), (await broken).text);
-  await holder;
+  await release();
   assert.equal(await number('killed'), 0);
   await eventually('a new worker', async () => (await anon.request('GET', '/rest/v1/stock?limit=1')).status === 200);
   const again = await eventually('the second attempt', async () => {
