@@ -75,7 +75,8 @@ add_connection(tn_loop *loop, int fd)
     const struct timeval timeout = {.tv_sec = loop->options.io_timeout_ms / 1000,
                                     .tv_usec = loop->options.io_timeout_ms % 1000 * 1000};
     struct connection *connection = calloc(1, sizeof(*connection));
-    struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.ptr = connection};
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT,
+                                .data.ptr = connection};
 
     if (connection == NULL) {
         (void)close(fd);
@@ -149,12 +150,16 @@ accept_connections(tn_loop *loop)
     }
 }
 
-/* Is there a request, and not the end of the connection, or nothing after all? */
-static enum { HAS_DATA, HAS_NOTHING, HAS_ENDED } peek(int fd)
+/* Is there a request, and not the end of the connection, or nothing after all? Only what has ended
+ * must be looked at: a last request may lie in front of the end. */
+static enum { HAS_DATA, HAS_NOTHING, HAS_ENDED } peek(int fd, uint32_t events)
 {
     char byte;
-    ssize_t got = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    ssize_t got;
 
+    if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) == EPOLLIN)
+        return HAS_DATA;
+    got = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     if (got > 0)
         return HAS_DATA;
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
@@ -166,7 +171,8 @@ static enum { HAS_DATA, HAS_NOTHING, HAS_ENDED } peek(int fd)
 static bool
 arm(tn_loop *loop, struct connection *connection, int fd)
 {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.ptr = connection};
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT,
+                                .data.ptr = connection};
 
     return epoll_ctl(loop->epoll, EPOLL_CTL_MOD, fd, &event) == 0;
 }
@@ -219,14 +225,16 @@ start_thread(tn_loop *loop) TN_REQUIRES(loop->lock)
     return started;
 }
 
-/* This thread stops waiting; sees to it that another one waits. Returns whether none does, so that
- * whoever serves now must not take long. */
+/* This thread stops waiting and serves `connection`; sees to it that another one waits. Returns
+ * whether none does, so that whoever serves now must not take long. */
 static bool
-leave_waiting(tn_loop *loop)
+leave_waiting(tn_loop *loop, struct connection *connection)
 {
     bool overloaded = false;
 
     lock(loop);
+    connection->busy = true;
+    loop->requests++;
     loop->waiting--;
     if (loop->waiting == 0 && !loop->stopping)
         overloaded = loop->threads >= loop->options.threads || !start_thread(loop);
@@ -235,23 +243,19 @@ leave_waiting(tn_loop *loop)
 }
 
 static void
-handle_connection(tn_loop *loop, struct connection *connection, void *thread_state)
+handle_connection(tn_loop *loop, struct connection *connection, uint32_t events, void *thread_state)
 {
     const int fd = connection->fd;
     bool overloaded, keep = true;
 
-    switch (peek(fd)) {
+    switch (peek(fd, events)) {
     case HAS_ENDED:
         close_connection(loop, connection);
         return;
     case HAS_NOTHING:
         break;
     case HAS_DATA:
-        overloaded = leave_waiting(loop);
-        lock(loop);
-        connection->busy = true;
-        loop->requests++;
-        unlock(loop);
+        overloaded = leave_waiting(loop, connection);
         keep = serve_request(loop, connection, thread_state, overloaded);
         lock(loop);
         connection->busy = false;
@@ -311,7 +315,7 @@ run_thread(void *argument)
         } else if (ready > 0 && event.data.ptr == loop) {
             accept_connections(loop);
         } else if (ready > 0) {
-            handle_connection(loop, event.data.ptr, state);
+            handle_connection(loop, event.data.ptr, event.events, state);
         }
     }
     if (loop->options.thread_stop != NULL)
