@@ -5,13 +5,18 @@
  *   postgrest  wrk → PostgREST 12.0.2 → PostgreSQL, with no nginx in between
  *   pgbench    the statements that Tenon's workers sent, prepared, each transaction in a pipeline
  * The round in the middle counts. Numbers of one line compare; numbers of two machines do not.
+ *
+ * Tenon has the pools that etc/tenon.conf gives it. PostgREST remembers tokens (jwt-cache-max-lifetime) and gets the pool of
+ * connections with which it does most, of those that are tried before anything is measured.
  */
+import fs from 'node:fs';
 import { parseArgs } from 'node:util';
 import { hs256, now } from '../t/lib/jwt.mjs';
 import { psql, startCluster, withDatabase, withUser } from '../t/lib/postgres.mjs';
 import { startPostgrest } from '../t/lib/postgrest.mjs';
 import { startStack } from '../t/lib/stack.mjs';
-import { captured, cores, figure, footprint, machine, percent, pgbench, wrk } from './lib.mjs';
+import { captured, cores, CpuGroups, cpuOf, figure, footprint, machine, percent, pgbench, wrk } from './lib.mjs';
+import { plot } from './plot.mjs';
 
 const conversations = 2000, messages = 50; // of each
 const secret = 'a secret of the benchmark, long enough';
@@ -54,47 +59,98 @@ const { values: args } = parseArgs({
     rounds: { type: 'string', default: '5' },
     connections: { type: 'string', default: '32' },
     only: { type: 'string' },
+    set: { type: 'string', multiple: true, default: [] },
+    plot: { type: 'string' },
+    'no-groups': { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
 if (args.help) {
-  console.log(`Usage: bench/run data [--seconds 4] [--rounds 5] [--connections 32] [--only ${Object.keys(shapes).join(',')}] [--json]
+  console.log(`Usage: bench/run data [--seconds 4] [--rounds 5] [--connections 32] [--only ${Object.keys(shapes).join(',')}]
+       [--set api.connections=4]… [--no-groups] [--plot FILE.svg] [--json]
 
-Prints requests per second of Tenon, of PostgREST, and of the same statements in pgbench, and the memory of both.`);
+Prints requests per second of Tenon, of PostgREST, and of the same statements in pgbench, what a request costs each of them in
+processor time, and the memory of both. --set changes a setting of Tenon; --no-groups leaves all in the
+sessions that they were started in; --plot draws the ratios.`);
   process.exit(0);
 }
 
-const results = { machine: await machine(), shapes: {} };
-say(results.machine.text);
+const results = { machine: await machine(), shapes: {}, memory: [] };
+const groups = new CpuGroups();
+results.groups = groups.isMade && !args['no-groups'];
+say(`${results.machine.text}; ${results.groups ? 'a cpu control group for each server' : 'no control groups'}`);
 const cluster = await startCluster({ settings: { fsync: 'on', shared_buffers: "'256MB'", max_wal_size: "'2GB'" } });
 let s, peer;
+const postmaster = Number(fs.readFileSync(`${cluster.data}/postmaster.pid`, 'utf8').split('\n')[0]);
 try {
   s = await startStack({
     cluster, people: false,
     settings: {
       'log.level': 'warn', 'server.database_wait_ms': 60_000, 'limits.enabled': 'off', 'auth.jwt_secret': secret,
       'data.require_rls': 'off', 'data.schemas': 'bench', 'data.default_tenant': 'a',
-      'api.processes': cores, 'api.threads': 16, 'api.connections': 4,
+      'api.processes': 0, ...Object.fromEntries(args.set.map((line) => line.split('=', 2))),
     },
   });
   await psql(s.admin, schema());
-  peer = await startPostgrest({
-    url: withUser(withDatabase(cluster.url, s.database), 'tenon_authenticator'),
-    settings: { 'db-schemas': 'bench', 'db-anon-role': 'anon', 'jwt-secret': secret, 'db-pool': String(4 * cores) },
-  });
+  place('postgres', postmaster);
+  place('tenon', s.master.pid);
+  place('nginx', s.nginx.pid);
+  results.pool = await bestPool();
+  peer = await startPeer(results.pool);
+  say(`PostgREST does most with db-pool = ${results.pool}`);
+  remember('idle');
   const wanted = args.only?.split(',') ?? Object.keys(shapes);
-  for (const name of wanted) results.shapes[name] = await measure(shapes[name]);
-  results.memory = { tenon: footprint(s.master.pid), nginx: footprint(s.nginx.pid), postgrest: footprint(peer.pid) };
-  const mb = (kb) => `${(kb / 1024).toFixed(1)} MB`;
-  const share = (results.memory.tenon + results.memory.nginx) / results.memory.postgrest;
-  say(`Memory after all that (PSS): tenon ${mb(results.memory.tenon)}, nginx ${mb(results.memory.nginx)}; PostgREST ${mb(results.memory.postgrest)}: together ${percent(share)} of it (aim: 25 %)`);
+  for (const name of wanted) {
+    results.shapes[name] = await measure(shapes[name]);
+    remember(shapes[name].title);
+  }
+  sayMemory();
+  if (args.plot) fs.writeFileSync(args.plot, plot(results));
 } finally {
   await peer?.stop();
   await s?.stop().catch((error) => console.error(error.message));
   cluster.remove();
+  await groups.remove();
 }
 if (args.json) console.log(JSON.stringify(results, null, 2));
+
+function place(name, pid) {
+  if (results.groups) groups.move(name, pid);
+}
+
+async function startPeer(pool) {
+  const server = await startPostgrest({
+    url: withUser(withDatabase(cluster.url, s.database), 'tenon_authenticator'),
+    settings: { 'db-schemas': 'bench', 'db-anon-role': 'anon', 'jwt-secret': secret, 'jwt-cache-max-lifetime': '3600', 'db-pool': pool },
+  });
+  place('postgrest', server.pid);
+  return server;
+}
+
+/* The size with which rows by key come fastest: 10 is what PostgREST has if nobody says anything. */
+async function bestPool() {
+  const sizes = [...new Set([cores, 2 * cores, 4 * cores, 10, 16])];
+  const rates = [];
+  for (const size of sizes) {
+    peer = await startPeer(size);
+    await load(shapes.key, headersOf(shapes.key), peer.origin, 1);
+    rates.push((await load(shapes.key, headersOf(shapes.key), peer.origin, 2)).rate);
+    await peer.stop();
+  }
+  return sizes[rates.indexOf(Math.max(...rates))];
+}
+
+/* What both take by now, in KiB. */
+function remember(after) {
+  results.memory.push({ after, tenon: footprint(s.master.pid), nginx: footprint(s.nginx.pid), postgrest: footprint(peer.pid) });
+}
+
+function sayMemory() {
+  const mb = (kb) => `${(kb / 1024).toFixed(1)} MB`.padStart(9);
+  say(['Memory (PSS)                                tenon     nginx  PostgREST', ...results.memory.map((m) =>
+    `  after ${m.after.padEnd(34)} ${mb(m.tenon)} ${mb(m.nginx)}  ${mb(m.postgrest)}   together ${percent((m.tenon + m.nginx) / m.postgrest)} of it (aim: 25 %)`)].join('\n').replace('after idle ', 'idle       '));
+}
 
 function schema() {
   return `alter database ${s.database} set tenon.auto_protect = off;
@@ -126,8 +182,27 @@ notify pgrst;
 notify tenon, 'catalog';`;
 }
 
+function headersOf(shape) {
+  return { authorization: `Bearer ${token}`, 'content-type': 'application/json', ...shape.headers };
+}
+
+function load(shape, headers, origin, seconds = args.seconds) {
+  const { pathname, origin: url } = new URL(origin);
+  return wrk({ dir: s.dir, script: lua(shape, headers, pathname.replace(/\/$/, '')), url, seconds, connections: args.connections });
+}
+
+/* The same, with what a request costs the processes of `trees` in processor time, in microseconds. */
+async function loadAndCount(shape, headers, origin, trees) {
+  const spent = () => Object.fromEntries(Object.entries(trees).map(([name, pid]) => [name, cpuOf(pid)]));
+  const before = spent();
+  const round = await load(shape, headers, origin);
+  const after = spent();
+  round.us = Object.fromEntries(Object.keys(trees).map((name) => [name, (after[name] - before[name]) / round.requests]));
+  return round;
+}
+
 async function measure(shape) {
-  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json', ...shape.headers };
+  const headers = headersOf(shape);
   const send = (origin) => async (n) => {
     const pick = (limit) => 1 + ((n * 7919) % limit);
     const answer = await fetch(origin + shape.path(pick), { method: shape.method ?? 'GET', headers, body: shape.body?.(pick) });
@@ -140,24 +215,30 @@ async function measure(shape) {
   const askers = Array.from({ length: 8 }, (_, i) => i * 31 + 1);
   const { scripts } = await captured(cluster, askers, send(ours));
   const rounds = [];
-  const load = (origin) => wrk({ dir: s.dir, script: lua(shape, headers, new URL(origin).pathname.replace(/\/$/, '')), url: new URL(origin).origin, seconds: args.seconds, connections: args.connections });
   for (let i = 0; i < Number(args.rounds); i++) {
-    const round = { tenon: await load(ours), postgrest: await load(peer.origin) };
+    const round = {
+      tenon: await loadAndCount(shape, headers, ours, { tenon: s.master.pid, nginx: s.nginx.pid, postgres: postmaster }),
+      postgrest: await loadAndCount(shape, headers, peer.origin, { postgrest: peer.pid, postgres: postmaster }),
+    };
     round.pgbench = await pgbench({ dir: s.dir, scripts, seconds: args.seconds, url: s.admin });
     rounds.push(round);
   }
   const middle = (of) => rounds.map(of).sort((x, y) => x - y)[rounds.length >> 1];
   const by = (who, what) => middle((r) => r[who][what]);
+  const us = (who) => Object.fromEntries(Object.keys(rounds[0][who].us).map((name) => [name, middle((r) => r[who].us[name])]));
   const r = {
     title: shape.title, aim: shape.aim, rounds,
     tenon: by('tenon', 'rate'), postgrest: by('postgrest', 'rate'), pgbench: by('pgbench', 'rate'),
     p99: { tenon: middle((x) => ms(x.tenon.p99)), postgrest: middle((x) => ms(x.postgrest.p99)) },
     times_postgrest: middle((x) => x.tenon.rate / x.postgrest.rate), share_of_pgbench: middle((x) => x.tenon.rate / x.pgbench.rate),
+    p99_of_postgrest: middle((x) => ms(x.tenon.p99) / ms(x.postgrest.p99)), us: { tenon: us('tenon'), postgrest: us('postgrest') },
   };
   const errors = rounds.reduce((sum, x) => sum + x.tenon.errors + x.postgrest.errors, 0);
+  const costs = (of) => Object.entries(of).map(([name, value]) => `${name} ${value.toFixed(0)}`).join(', ');
   say(`${shape.title}
-  tenon      ${figure(r.tenon)}/s   99 % ${r.p99.tenon.toFixed(1)} ms${errors ? `   ${errors} errors` : ''}
-  postgrest  ${figure(r.postgrest)}/s   99 % ${r.p99.postgrest.toFixed(1)} ms   tenon does ${r.times_postgrest.toFixed(1)} times as many (aim: ${shape.aim})
+  tenon      ${figure(r.tenon)}/s   99 % ${r.p99.tenon.toFixed(1)} ms   µs: ${costs(r.us.tenon)}${errors ? `   ${errors} errors` : ''}
+  postgrest  ${figure(r.postgrest)}/s   99 % ${r.p99.postgrest.toFixed(1)} ms   µs: ${costs(r.us.postgrest)}
+             tenon does ${r.times_postgrest.toFixed(1)} times as many (aim: ${shape.aim}), its 99 % is ${r.p99_of_postgrest.toFixed(1)} times theirs (aim: at most 1)
   pgbench    ${figure(r.pgbench)}/s   the same statements: tenon is ${percent(r.share_of_pgbench)} of it (aim: 30 %)`);
   return r;
 }

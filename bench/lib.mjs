@@ -21,7 +21,7 @@ export async function wrk({ dir, script, url, seconds, connections }) {
   const { stdout } = await run('wrk', ['-t2', `-c${connections}`, `-d${seconds}s`, '--timeout', '30s', '--latency', '-s', file, url]);
   const value = (pattern) => pattern.exec(stdout)?.[1];
   return {
-    rate: Number(value(/Requests\/sec:\s+([\d.]+)/)), p50: value(/^\s+50%\s+(\S+)/m), p99: value(/^\s+99%\s+(\S+)/m),
+    rate: Number(value(/Requests\/sec:\s+([\d.]+)/)), requests: Number(value(/(\d+) requests in/)), p50: value(/^\s+50%\s+(\S+)/m), p99: value(/^\s+99%\s+(\S+)/m),
     errors: Number(value(/Non-2xx or 3xx responses: (\d+)/) ?? 0),
   };
 }
@@ -117,16 +117,70 @@ export async function pgbench({ dir, scripts, seconds, url }) {
 
 /* Proportional set size of a process tree in KiB. */
 export function footprint(pid) {
-  const tree = (parent) => [parent, ...childrenOf(parent).flatMap(tree)];
-  return tree(pid).reduce((sum, p) => sum + Number(/^Pss:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${p}/smaps_rollup`, 'utf8'))[1]), 0);
+  return treeOf(pid).reduce((sum, p) => sum + Number(/^Pss:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${p}/smaps_rollup`, 'utf8'))[1]), 0);
+}
+
+/* Processor time that a process tree has taken so far, its ended children included, in microseconds. */
+export function cpuOf(pid) {
+  return treeOf(pid).reduce((sum, p) => {
+    const fields = fs.readFileSync(`/proc/${p}/stat`, 'latin1').replace(/^.*\) /s, '').split(' ');
+    return sum + [11, 12, 13, 14].reduce((ticks, i) => ticks + Number(fields[i]), 0) * 10_000;
+  }, 0);
+}
+
+/* A cpu control group for each server, as systemd makes them for services with a CPUWeight. Without one each session is a
+ * scheduling group of its own (autogroup), which each backend of PostgreSQL is, and some of them wait long for a processor.
+ * `isMade` is false where we may not make any; then nothing is moved. */
+export class CpuGroups {
+  #made = new Set();
+  #root = ['/sys/fs/cgroup/cpu', '/sys/fs/cgroup'].find((root) => {
+    try {
+      fs.accessSync(`${root}/cgroup.procs`, fs.constants.W_OK);
+      return fs.existsSync(`${root}/cpu.shares`) || fs.readFileSync(`${root}/cgroup.subtree_control`, 'utf8').split(/\s/).includes('cpu');
+    } catch {
+      return false; // another version of control groups, or not ours to write
+    }
+  });
+  isMade = this.#root !== undefined;
+
+  /* Moves a process tree; what it starts later is there as well. */
+  move(name, pid) {
+    if (!this.isMade) return;
+    const folder = `${this.#root}/tenon-bench-${process.pid}-${name}`;
+    fs.mkdirSync(folder, { recursive: true });
+    this.#made.add(folder);
+    for (const p of treeOf(pid)) {
+      try {
+        fs.writeFileSync(`${folder}/cgroup.procs`, String(p));
+      } catch (error) {
+        if (error.code !== 'ESRCH') throw error; // it has ended meanwhile
+      }
+    }
+  }
+
+  async remove() {
+    for (const folder of this.#made) await eventually('an empty control group', () => (fs.rmdirSync(folder), true));
+  }
+}
+
+function treeOf(pid) {
+  return [pid, ...childrenOf(pid).flatMap(treeOf)];
+}
+
+function hasAutogroup() {
+  try {
+    return fs.readFileSync('/proc/sys/kernel/sched_autogroup_enabled', 'utf8').trim() === '1';
+  } catch {
+    return false; // a kernel without it
+  }
 }
 
 export async function machine() {
   const { stdout: postgres } = await run('psql', ['--version']);
   const nginx = await run('nginx', ['-v']);
   const release = /PRETTY_NAME="(.*)"/.exec(fs.readFileSync('/etc/os-release', 'utf8'))?.[1];
-  const m = { cpu: os.cpus()[0].model, cores, memory_gb: Math.round(os.totalmem() / 2 ** 30), system: release, kernel: os.release(), postgres: postgres.trim(), nginx: nginx.stderr.trim() };
-  m.text = `${m.cpu}, ${m.cores} cores, ${m.memory_gb} GB; ${m.system}, Linux ${m.kernel}; ${m.postgres}; ${m.nginx}`;
+  const m = { cpu: os.cpus()[0].model, cores, memory_gb: Math.round(os.totalmem() / 2 ** 30), system: release, kernel: os.release(), postgres: postgres.trim(), nginx: nginx.stderr.trim(), autogroup: hasAutogroup() };
+  m.text = `${m.cpu}, ${m.cores} cores, ${m.memory_gb} GB; ${m.system}, Linux ${m.kernel}; ${m.postgres}; ${m.nginx}; autogroup ${m.autogroup ? 'on' : 'off'}`;
   return m;
 }
 
