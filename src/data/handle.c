@@ -4,6 +4,8 @@
 #include "data/export.h"
 #include "data/idempotency.h"
 
+#define ATTEMPTS 4 /* with a newer catalog each */
+
 /* With an Idempotency-Key: claimed before, kept after, in the transaction of the write. */
 static const tn_error *
 perform_once(tn_data_request *r, const tn_data_plan *plan, tn_idempotency *once)
@@ -31,21 +33,44 @@ perform_once(tn_data_request *r, const tn_data_plan *plan, tn_idempotency *once)
 }
 
 static const tn_error *
+attempt(tn_data_request *r, const tn_data_plan *plan)
+{
+    tn_data_answer answer;
+
+    if (tn_data_is_export(r, plan))
+        return tn_data_export(r, plan);
+    TN_TRY(tn_data_run(r, plan, &answer));
+    return tn_data_respond(r, plan, &answer);
+}
+
+/* A statement is tried again where it was made from a catalog that is behind the database: nothing
+ * of the first attempt has happened. More than once, because a migration goes on. */
+static const tn_error *
+attempt_again(tn_data_request *r, const tn_error *error, tn_data_plan *plan)
+{
+    bool is_new = true;
+
+    for (int i = 0; i < ATTEMPTS && error != NULL && !r->c->response->streaming; i++) {
+        TN_TRY(tn_data_plan_again(r, error, plan, &is_new));
+        if (!is_new)
+            break;
+        error = attempt(r, plan);
+    }
+    return error;
+}
+
+static const tn_error *
 perform(tn_data_request *r)
 {
     tn_data_plan plan;
-    tn_data_answer answer;
     tn_idempotency once;
 
     TN_TRY(tn_data_read(r));
     TN_TRY(tn_idempotency_read(r->c, &once));
     TN_TRY(tn_data_plan_of(r, &plan));
-    if (tn_data_is_export(r, &plan))
-        return tn_data_export(r, &plan);
-    if (once.key != NULL && !r->rolls_back)
+    if (once.key != NULL && !r->rolls_back && !tn_data_is_export(r, &plan))
         return perform_once(r, &plan, &once);
-    TN_TRY(tn_data_run(r, &plan, &answer));
-    return tn_data_respond(r, &plan, &answer);
+    return attempt_again(r, attempt(r, &plan), &plan);
 }
 
 /* /rest/v1/{relation} */

@@ -80,6 +80,10 @@ const tn_error *tn_data_read_prefer(tn_data_request *r) TN_MUST_CHECK;
 
 /* run.c: the plan, once more with a fresh catalog when something was not found. */
 const tn_error *tn_data_plan_of(tn_data_request *r, tn_data_plan *plan) TN_MUST_CHECK;
+/* A new plan in place of the one whose statement has `failed`, if it failed for something that
+ * PostgreSQL did not find and there is a newer catalog. */
+const tn_error *tn_data_plan_again(tn_data_request *r, const tn_error *failed, tn_data_plan *plan,
+                                   bool *is_new) TN_MUST_CHECK;
 /* The transaction's context for this plan; the request and the plan outlive it. */
 void tn_data_work_of(const tn_data_request *r, const tn_data_plan *plan, tn_db_context *context,
                      tn_db_work *work);

@@ -77,6 +77,57 @@ tn_data_plan_of(tn_data_request *r, tn_data_plan *plan)
     return make_plan(r, plan);
 }
 
+/* What PostgreSQL does not find although the catalog has it has gone, or changed, since that was
+ * read. */
+static bool
+is_outdated(const tn_error *error)
+{
+    static const char *const codes[] = {"42703", "42P01", "42883", "42704", "42804", "42P10"};
+
+    for (size_t i = 0; error != NULL && i < TN_COUNT(codes); i++)
+        if (strcmp(error->code, codes[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Whether PostgreSQL misses a column that the catalog has: then it is certain that the catalog is
+ * behind, and no client can make it so. */
+static bool
+is_behind(const tn_data_request *r, const tn_plan_node *node, const tn_error *failed)
+{
+    const tn_relation *relation = node->relation;
+
+    for (size_t i = 0; relation != NULL && i < relation->attribute_count; i++)
+        if (strcmp(failed->message, tn_arena_printf(r->c->arena, "column %s.%s does not exist",
+                                                    node->alias, relation->attributes[i].name)) ==
+            0)
+            return true;
+    for (size_t i = 0; i < node->child_count; i++)
+        if (is_behind(r, node->children[i], failed))
+            return true;
+    return false;
+}
+
+const tn_error *
+tn_data_plan_again(tn_data_request *r, const tn_error *failed, tn_data_plan *plan, bool *is_new)
+{
+    const tn_snapshot *fresh;
+
+    *is_new = false;
+    if (r->is_under_way || !is_outdated(failed))
+        return NULL;
+    TN_TRY(tn_catalog_take(r->c->process->catalog, r->c->arena, &fresh));
+    if (fresh == r->snapshot && plan->root != NULL && strcmp(failed->code, "42703") == 0 &&
+        is_behind(r, plan->root, failed))
+        tn_catalog_expire(r->c->process->catalog);
+    TN_TRY(tn_catalog_take_fresh(r->c->process->catalog, r->c->arena, r->snapshot, &fresh));
+    if (fresh == r->snapshot)
+        return NULL;
+    r->snapshot = fresh;
+    *is_new = true;
+    return make_plan(r, plan);
+}
+
 /* --- context ---------------------------------------------------------------------------------- */
 
 /* "5s", "100ms", "1min" as PostgreSQL reads them, in milliseconds; 0 there means for ever, which is
@@ -293,8 +344,7 @@ tn_data_queries_of(const tn_data_request *r, const tn_data_plan *plan, tn_data_q
     all->queries[all->main] = tn_data_query_of(&all->statements[all->main], statement_name(plan));
     if (wants_estimate(plan)) {
         tn_data_sql_estimate(r->c->arena, plan, &all->statements[all->count].sql);
-        all->queries[all->count] =
-            tn_data_query_of(&all->statements[all->count], "data_estimate");
+        all->queries[all->count] = tn_data_query_of(&all->statements[all->count], "data_estimate");
         all->count++;
     }
 }
