@@ -370,7 +370,8 @@ static void
 add_rows_of_source(tn_sql_writer *writer)
 {
     const tn_sql_select select = {.node = writer->plan->root,
-                                  .has_version = writer->plan->has_etag};
+                                  .has_version =
+                                      writer->plan->has_etag && !does_nothing(writer->plan)};
 
     if (!has_representation(writer->plan)) {
         tn_sql_add(writer, " from \"tenon.source\" as \"tenon.rows\"");
@@ -398,19 +399,20 @@ answer_of(const tn_data_plan *plan)
     };
 }
 
-void
-tn_sql_answer_write(tn_sql_writer *writer)
+/* What was written; what nothing is written of must be there all the same to be shown. */
+static void
+add_written(tn_sql_writer *writer)
 {
     const tn_data_plan *plan = writer->plan;
-    const tn_sql_answer answer = answer_of(plan);
 
     if (does_nothing(plan)) {
-        tn_sql_answer_columns(writer, &answer);
-        tn_sql_add(writer, " from (select where false) as \"tenon.rows\"");
+        tn_sql_add(writer, "select ");
+        tn_sql_source_columns(writer, plan->root);
+        tn_sql_add(writer, "1 as \"tenon.one\" from ");
+        tn_sql_relation(writer, plan->root->relation, plan->root->alias);
+        tn_sql_add(writer, " where false");
         return;
     }
-    writer->source = TN_SQL_RELATION;
-    tn_sql_add(writer, "with \"tenon.source\" as (");
     if (plan->kind == TN_PLAN_UPDATE)
         add_update(writer);
     else if (plan->kind == TN_PLAN_DELETE)
@@ -418,6 +420,22 @@ tn_sql_answer_write(tn_sql_writer *writer)
     else
         add_insert(writer);
     add_returning(writer);
+}
+
+void
+tn_sql_answer_write(tn_sql_writer *writer)
+{
+    const tn_data_plan *plan = writer->plan;
+    const tn_sql_answer answer = answer_of(plan);
+
+    if (does_nothing(plan) && !has_representation(plan)) {
+        tn_sql_answer_columns(writer, &answer);
+        tn_sql_add(writer, " from (select where false) as \"tenon.rows\"");
+        return;
+    }
+    writer->source = TN_SQL_RELATION;
+    tn_sql_add(writer, "with \"tenon.source\" as (");
+    add_written(writer);
     tn_sql_add(writer, ") ");
     writer->source = TN_SQL_COMMON;
     tn_sql_answer_columns(writer, &answer);

@@ -52,7 +52,7 @@ static const struct {
      "call gardens(name, beds<beds_garden_id_fkey hidden>beds_1()) call one_garden i=1"},
     {{.path = "rpc/pairs?n=1&a=eq.1&order=b"},
      "call record(a, b) where a eq 1 order b call pairs n=1"},
-    {{.path = "rpc/pairs?n=1&select=b,nope"}, "call record(b, nope?) call pairs n=1"},
+    {{.path = "rpc/pairs?n=1&select=b,nope"}, "call pgrst_call(b, nope?) call pairs n=1"},
     {{.path = "rpc/pairs?n=1&select=a.sum()"}, "call record grouped(sum(a) as sum) call pairs n=1"},
     {{.path = "rpc/pairs?n=1&beds.a=eq.1"}, "400 PGRST108"},
     {{.path = "rpc/pairs?n=1&select=gardens(id)"}, "400 PGRST200"},

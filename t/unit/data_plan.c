@@ -94,8 +94,12 @@ conditions(void **state)
          "read gardens(id, name, area, tags, meta) where (id eq 1 or not (id gt 2 and id lt 5)) "
          "and meta->>a eq x"},
         {{.path = "gardens?select=id,beds(code)&beds.code=eq.A&beds.or=(id.eq.1,id.eq.2)&id=eq.1"},
-         "read gardens(id, beds<beds_garden_id_fkey>beds_1(code) where code eq A and (id eq 1 or "
-         "id eq 2)) where id eq 1 etag"},
+         "read gardens(id, beds<beds_garden_id_fkey>beds_1(code) where (id eq 1 or id eq 2) and "
+         "code eq A) where id eq 1 etag"},
+        {{.path = "gardens?select=nope(id)&a.id=eq.1"}, "400 PGRST108"},
+        {{.path = "gardens?select=...beds(id)&order=nope(id)"}, "400 PGRST108"},
+        {{.path = "gardens?select=...beds(id),nope(id)"}, "400 PGRST200"},
+        {{.path = "gardens?select=...beds(id)"}, "400 PGRST119"},
         {{.path = "gardens?select=a:beds(id),b:beds(id)&b.id=eq.1&beds.id=eq.2"},
          "read gardens(a<beds_garden_id_fkey>beds_1(id) where id eq 2, "
          "b<beds_garden_id_fkey>beds_1_2(id) where id eq 1)"},
@@ -147,7 +151,8 @@ orders(void **state)
          "desc, id"},
         {{.path = "beds?select=id,g:gardens(n:name)&order=g(n)"},
          "read beds(id, g<beds_garden_id_fkey one>gardens_1(name as n)) order gardens_1.n?"},
-        {{.path = "beds?select=id,g:gardens(n:name)&order=g(name)"}, "400 42703"},
+        {{.path = "beds?select=id,g:gardens(n:name)&order=g(name)"},
+         "read beds(id, g<beds_garden_id_fkey one>gardens_1(name as n)) order gardens_1.name?"},
         {{.path = "beds?select=id,g:gardens(name)&order=gardens(name)"}, "400 PGRST108"},
         {{.path = "beds?select=id,gardens()&order=gardens(area)"},
          "read beds(id, gardens<beds_garden_id_fkey one hidden>gardens_1()) order gardens_1.area"},
@@ -156,7 +161,9 @@ orders(void **state)
         {{.path = "plantings?select=beds(code,...gardens(name))&order=beds(name)"},
          "read plantings(beds<plantings_bed_id_fkey one>beds_1(code, "
          "...gardens<beds_garden_id_fkey one>gardens_2(name))) order beds_1.name?"},
-        {{.path = "plantings?select=beds(code,gardens())&order=beds(gardens)"}, "400 42703"},
+        {{.path = "plantings?select=beds(code,gardens())&order=beds(gardens)"},
+         "read plantings(beds<plantings_bed_id_fkey one>beds_1(code, gardens<beds_garden_id_fkey "
+         "one hidden>gardens_2())) order beds_1.gardens?"},
         {{.path = "gardens?select=id,beds(code)&order=beds(code)"}, "400 PGRST118"},
         {{.path = "beds?order=gardens(name)"}, "400 PGRST108"},
         {{.method = "DELETE", .path = "beds?order=gardens(name)"},
@@ -198,8 +205,17 @@ windows(void **state)
          "416 PGRST103"},
         {{.path = "nokey?limit=0", .has_range = true, .range_first = 0, .range_last = 1},
          "read nokey(a, b) limit 0"},
+        {{.path = "nokey?limit=0", .has_range = true, .range_first = 3, .range_last = 1},
+         "read nokey(a, b) limit 0"},
+        {{.path = "nokey?limit=0&offset=1"}, "416 PGRST103"},
+        {{.path = "nokey?limit=2&offset=-1"}, "read nokey(a, b) limit 1"},
+        {{.path = "nokey?limit=1&offset=-1"}, "416 PGRST103"},
+        {{.path = "nope?limit=-1"}, "416 PGRST103"},
         {{.path = "nokey?limit=9223372036854775807&offset=9223372036854775807"},
-         "read nokey(a, b) limit 9223372036854775807 offset 9223372036854775807"},
+         "read nokey(a, b) offset 9223372036854775807"},
+        {{.path = "nokey?limit=-9223372036854775807&offset=-9223372036854775807"}, "416 PGRST103"},
+        {{.method = "DELETE", .path = "nokey?nope.limit=1&nope.order=a"},
+         "delete nokey(a, b) write silent"},
     };
 
     (void)state;

@@ -36,6 +36,18 @@ static const char garden_sql[] =
     "create table grid (x int, y text, v int, primary key (x, y));"
     "create table vault (id int primary key, secret text);"
     "create table \"we\"\"ird $1\" (\"co\"\"l, 'x'\" int primary key, \"b\\s\" text);"
+    "create domain shade as int;"
+    "create function json(shade) returns json language sql immutable as"
+    " $$ select to_json('#' || $1::int) $$;"
+    "create function shade(text) returns shade language sql immutable as"
+    " $$ select ltrim($1, '#')::int::shade $$;"
+    "create function shade(json) returns shade language sql immutable as"
+    " $$ select shade($1 #>> '{}') $$;"
+    "create cast (shade as json) with function json(shade) as implicit;"
+    "create cast (text as shade) with function shade(text) as implicit;"
+    "create cast (json as shade) with function shade(json) as implicit;"
+    "create table paints (id int primary key, shade shade);"
+    "insert into paints values (1, 5), (2, 7), (3, null);"
     "create view stock_view as select id, sku, qty from stock;"
     "create function label(gardens) returns text language sql stable as $$ select '#' || $1.name "
     "$$;"
@@ -334,7 +346,7 @@ selects(void **state)
          .answer = "*/3 id,name,meta,tags\n1,North,\"{\"\"zone\"\": 5, \"\"gates\"\": [1, 2], "
                    "\"\"owner\"\": {\"\"n\"\": \"\"x\"\"}}\",\"{a,b}\"\n2,South,\"{\"\"zone\"\": "
                    "7}\",{}\n3,East,,"},
-        {.path = "gardens?select=id&id=eq.9", .media = TN_MEDIA_CSV, .answer = "*/0 "},
+        {.path = "gardens?select=id&id=eq.9", .media = TN_MEDIA_CSV, .answer = "*/0 \n"},
         {.method = "HEAD", .path = "gardens?select=id", .answer = "*/3"},
         {.method = "HEAD",
          .path = "gardens?select=nope",
@@ -482,6 +494,30 @@ embeds(void **state)
     CHECK(rows);
 }
 
+/* Domains with implicit casts to and from json and text. */
+static void
+representations(void **state)
+{
+    static const garden_request rows[] = {
+        {.path = "paints?order=shade",
+         .answer = "*/3 [{\"id\":1,\"shade\":\"#5\"}, \n {\"id\":2,\"shade\":\"#7\"}, \n "
+                   "{\"id\":3,\"shade\":null}]"},
+        {.path = "paints?shade=eq.%235&select=s:shade", .answer = "*/1 [{\"s\":\"#5\"}]"},
+        {.path = "paints?shade=in.(%237,%239)&select=id", .answer = "*/1 [{\"id\":2}]"},
+        {.path = "paints?shade=in.()&select=id", .answer = "*/0 []"},
+        {.path = "paints?or=(shade.gt.%235,id.eq.3)&select=id&order=id",
+         .answer = "*/2 [{\"id\":2}, \n {\"id\":3}]"},
+        {.method = "POST",
+         .path = "paints?select=shade",
+         .body = "[{\"id\":4,\"shade\":\"#8\"},{\"id\":5,\"shade\":null}]",
+         .prefer = "return=representation",
+         .answer = "*/2 [{\"shade\":\"#8\"}, \n {\"shade\":null}] inserted 2"},
+    };
+
+    (void)state;
+    CHECK(rows);
+}
+
 static void
 aggregates(void **state)
 {
@@ -499,6 +535,13 @@ aggregates(void **state)
          .answer = "*/3 [{\"sum\":10,\"latin\":\"acer\",\"max\":3}, \n "
                    "{\"sum\":6,\"latin\":\"rosa\",\"max\":1}, \n {\"sum\":7,\"latin\":\"rosa "
                    "canina\",\"max\":2}]"},
+        {.path = "plantings?select=qty.sum(),beds(garden_id)&order=sum",
+         .answer = "500: column plantings.sum does not exist"},
+        {.path = "plantings?select=qty.sum(),beds(garden_id)&qty=gt.9",
+         .answer = "*/1 [{\"sum\":10,\"beds\":{\"garden_id\": 2}}]"},
+        {.path = "gardens?select=count(),beds(code)&id=eq.2",
+         .answer = "*/1 [{\"count\":1,\"beds\":[{\"code\": \"B1\"}]}]"},
+        {.path = "gardens?select=count(),beds(code)&id=eq.9", .answer = "*/0 []"},
         {.path = "gardens?select=meta->zone,count()&order=meta->zone",
          .answer = "*/3 [{\"zone\":5,\"count\":1}, \n {\"zone\":7,\"count\":1}, \n "
                    "{\"zone\":null,\"count\":1}]"},
@@ -955,11 +998,10 @@ exports(void **state)
     (void)state;
     assert_null(plan_request(arena, &csv, &plan));
     tn_data_sql_lines(arena, &plan, &sql, &header);
-    assert_string_equal(header, "id,\"a,b\"\"\",tags,stars");
+    assert_string_equal(header, "id,a,b\",tags,stars");
     assert_string_equal(lines_of(arena, &csv, &sql), "1,North,\"{a,b}\",5|2,South,{},|");
     assert_null(plan_request(arena, &ndjson, &plan));
     tn_data_sql_lines(arena, &plan, &sql, &header);
-    assert_null(header);
     assert_string_equal(lines_of(arena, &ndjson, &sql),
                         "{\"id\":1,\"beds\":[{\"code\":\"A1\"}, \n {\"code\":\"A2\"}]}|"
                         "{\"id\":2,\"beds\":[{\"code\":\"B1\"}]}|");
@@ -1220,6 +1262,7 @@ main(void)
         cmocka_unit_test(selects),
         cmocka_unit_test(filters),
         cmocka_unit_test(embeds),
+        cmocka_unit_test(representations),
         cmocka_unit_test(aggregates),
         cmocka_unit_test(inserts),
         cmocka_unit_test(upserts),
