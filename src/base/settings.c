@@ -156,8 +156,8 @@ const tn_setting tn_settings[] = {
      "forgotten at once all the same, because the database notifies every process."},
 
     {"data", "schemas", TN_SETTING_TEXT, AT(data.schemas), "public,ai", 1, 1024, NULL,
-     "Schemas that the data API shows, separated by commas; a name without a schema is looked up "
-     "in this order."},
+     "Schemas that the data API shows, separated by commas. The first is the one of requests "
+     "that name none (Accept-Profile, Content-Profile)."},
     {"data", "require_rls", TN_SETTING_BOOL, AT(data.require_rls), "on", 0, 0, NULL,
      "Only relations that keep tenants apart are shown: tables with row security and the policy "
      "that "
