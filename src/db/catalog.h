@@ -64,7 +64,7 @@ typedef struct tn_attribute {
     const char *comment;       /* or NULL */
     const char *const *labels; /* of an enum (or an array of it), in order; else NULL */
     size_t label_count;
-    int32_t max_length; /* of character types; 0: none */
+    int32_t max_length; /* of character and bit types; 0: none */
     int16_t number;     /* attnum */
     const char *type_schema,
         *type_name; /* pg_type of the base type, of an array: of its elements */

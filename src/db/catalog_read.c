@@ -224,16 +224,19 @@ find_type(const struct reading *r, uint32_t oid)
 
 /* --- columns ---------------------------------------------------------------------------------- */
 
-/* Of varchar(n) and char(n); their modifier counts four bytes more. */
+/* Of varchar(n) and char(n), whose modifiers count four bytes more, and of bit strings. */
 static int32_t
 max_length(const struct type *type, int modifier)
 {
-    const bool is_sized = strcmp(type->as->base_type, "character varying") == 0 ||
-                          strcmp(type->as->base_type, "character") == 0;
+    const char *base = type->as->base_type;
+    const bool is_bits = strcmp(base, "bit") == 0 || strcmp(base, "bit varying") == 0;
+    const bool is_text = strcmp(base, "character varying") == 0 || strcmp(base, "character") == 0;
 
     if (modifier < 0)
         modifier = type->modifier;
-    return is_sized && modifier > 4 ? modifier - 4 : 0;
+    if (is_bits && modifier > 0)
+        return modifier;
+    return is_text && modifier > 4 ? modifier - 4 : 0;
 }
 
 enum { /* what the query's list of columns says of each */
