@@ -15,6 +15,7 @@ const source = path.resolve(import.meta.dirname, '../..');
 const guide = fs.readFileSync(path.join(source, 'docs/data.md'), 'utf8');
 const s = await stack({ people: false, settings: { 'data.schemas': 'public,ai' } });
 const folder = path.join(s.dir, 'clone');
+assert.equal((await s.tenon('tenant', 'create', 'default')).code, 0); // quickstart calls its first one so
 const platform = await s.tenon('key', 'create', '--kind', 'platform', '--json');
 
 fs.mkdirSync(path.join(folder, 'var/quickstart/bin'), { recursive: true });
@@ -82,7 +83,7 @@ const lines = (text) => text.replaceAll('\r', '').split('\n').map((line) => line
 const pattern = (text) => new RegExp(`^${lines(text).split('…').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('[\\s\\S]*?')}$`);
 
 const readme = fs.readFileSync(path.join(source, 'README.md'), 'utf8');
-const examples = [...blocks(guide).map((b) => ({ ...b, file: 'docs/data.md' })), ...blocks(readme).map((b) => ({ ...b, file: 'README.md' }))];
+const examples = Object.entries({ 'docs/data.md': guide, 'README.md': readme }).flatMap(([file, text]) => blocks(text).map((b) => ({ ...b, file })));
 for (const block of examples.filter((b) => b.kind in runs))
   test(`${block.file}:${block.line}: ${block.content.split('\n')[0]}`, async () => {
     const { code, output } = await runs[block.kind](block);
