@@ -22,6 +22,14 @@ const sameJsonb = (a, b) => {
     return false;
   }
 };
+/* No operation and no column that the other has not. */
+const describesLess = (ours, theirs) => {
+  const operations = ({ paths }) => Object.entries(paths).flatMap(([path, methods]) => Object.keys(methods).filter((m) => m !== 'parameters').map((m) => `${m} ${path}`));
+  const columns = ({ definitions }) =>
+    Object.entries(definitions).flatMap(([name, { properties }]) => Object.entries(properties ?? {}).map(([column, { type, format, enum: values, maxLength }]) => JSON.stringify([name, column, type, format, values, maxLength])));
+  const within = (list, whole) => list.every((one) => whole.includes(one));
+  return ours.swagger === '2.0' && within(operations(ours), operations(theirs)) && within(columns(ours), columns(theirs));
+};
 const parameter = (r, name) => query(r).split('&').some((p) => p.startsWith(`${name}=`));
 
 export const differences = [
@@ -138,6 +146,30 @@ export const differences = [
     expect: (ours, r, theirs) => sameJsonb(ours.text, theirs.text),
   },
   {
+    id: 'no-crash',
+    what: 'An embed with a limit of 0 and an offset has no rows.',
+    reason: 'PostgREST fails with a 500 in plain text.',
+    matches: (r, theirs) => theirs.status === 500 && (theirs.headers['content-type'] ?? '').startsWith('text/plain') && /\.offset=/.test(query(r)),
+    kinds: whole,
+    expect: succeeds,
+  },
+  {
+    id: 'embed-window-count',
+    what: '`count=exact` counts the rows that the same request has without limit, also where they depend on embeds that have a limit or an offset.',
+    reason: 'PostgREST leaves these out of its count: with `berths!inner()` and `berths.limit=0` there are no rows, and their number is not 0.',
+    matches: (r) => /\.(limit|offset)=/.test(query(r)) && /count=exact/.test(r.headers.Prefer ?? ''),
+    kinds: ['status', 'content-range'],
+    expect: succeeds,
+  },
+  {
+    id: 'error-type',
+    what: 'Errors are `application/json`, whatever was asked for.',
+    reason: 'PostgREST calls the JSON of a range that begins behind the last row `text/csv` when CSV was asked for.',
+    matches: (r, theirs) => theirs.status === 416 && !(theirs.headers['content-type'] ?? '').startsWith('application/json'),
+    kinds: ['content-type', 'body'],
+    expect: (ours, r, theirs) => is(ours, 416, 'PGRST103', r.method) && (r.method === 'HEAD' || ours.text === theirs.text),
+  },
+  {
     id: 'broken-query',
     what: 'A query with NUL, invalid UTF-8 or a broken escape (`%zz`) is a 400.',
     reason: 'PostgREST cuts the value at NUL, and answers invalid UTF-8 with a 500 in plain text. Guessing what was meant filters by something else.',
@@ -151,7 +183,7 @@ export const differences = [
     reason: 'PostgREST sends names with blanks as they are, and each byte of UTF-8 as a character of its own. No client reads it.',
     matches: (r, theirs) => theirs.headers['content-location'] !== undefined && (/ |;|[?&]=/.test(theirs.headers['content-location']) || /%C3|&&|;|[^\x20-\x7e]/.test(theirs.headers['content-location'] + r.path) || theirs.headers['content-location'].length > 2000),
     kinds: ['content-location'],
-    expect: succeeds,
+    expect: (ours) => succeeds(ours) || ours.status === 416,
   },
   {
     id: 'headers-only-key',
@@ -184,6 +216,14 @@ export const differences = [
     matches: (r, theirs) => theirCode(theirs, '42883') && /text ->>? unknown/.test(errorOf(theirs).message),
     kinds: ['message'],
     expect: (ours) => is(ours, 404, '42883'),
+  },
+  {
+    id: 'description',
+    what: 'The description at `/` has only the methods and columns that the caller may use, and volatile functions only with POST.',
+    reason: 'PostgREST shows `delete` to who may only insert. GET of a volatile function is left out there as well since 13.0.5: it runs read-only.',
+    matches: (r, theirs) => /^\/($|\?)/.test(r.path) && theirs.status === 200,
+    kinds: ['body'],
+    expect: (ours, r, theirs) => r.method === 'HEAD' || describesLess(JSON.parse(ours.text), JSON.parse(theirs.text)),
   },
   {
     id: 'foreign-apikey',

@@ -140,6 +140,9 @@ const unstable = {
 /* Names that PostgREST makes up in its SQL, as they show in PostgreSQL's messages. */
 const plainText = (text) => (typeof text === 'string' ? text.replace(/\b(pgrst_\w+|[\w]+_\d+)\./g, '?.') : canonical(JSON.stringify(text ?? null)));
 
+/* What PostgreSQL suggests out of names that a server has made up for its own SQL. */
+const isOfMadeUpNames = (error) => error.code === '42703' && /\w_\d+\./.test(error.hint ?? '');
+
 /* The relationships to choose from are a set. */
 function unordered(error) {
   if (Array.isArray(error.details)) error.details = error.details.map((d) => JSON.stringify(d)).sort();
@@ -159,7 +162,7 @@ export function compare(request, theirs, ours) {
     if (error.code === 'PGRST201') for (const one of [error, ourError]) unordered(one);
     add('code', error.code, ourError.code);
     for (const member of ['message', 'details', 'hint'])
-      if (!unstable[error.code]?.includes(member)) add(member, plainText(error[member]), plainText(ourError[member]));
+      if (!unstable[error.code]?.includes(member) && !(member === 'hint' && (isOfMadeUpNames(error) || isOfMadeUpNames(ourError)))) add(member, plainText(error[member]), plainText(ourError[member]));
     add('members', Object.keys(error).sort().join(), Object.keys(ourError).sort().join());
     return differences;
   }
