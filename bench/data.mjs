@@ -10,6 +10,7 @@
  * connections with which it does most, of those that are tried before anything is measured.
  */
 import fs from 'node:fs';
+import os from 'node:os';
 import { parseArgs } from 'node:util';
 import { hs256, now } from '../t/lib/jwt.mjs';
 import { psql, startCluster, withDatabase, withUser } from '../t/lib/postgres.mjs';
@@ -80,7 +81,8 @@ const results = { machine: await machine(), shapes: {}, memory: [] };
 const groups = new CpuGroups();
 results.groups = groups.isMade && !args['no-groups'];
 say(`${results.machine.text}; ${results.groups ? 'a cpu control group for each server' : 'no control groups'}`);
-const cluster = await startCluster({ settings: { fsync: 'on', shared_buffers: "'256MB'", max_wal_size: "'2GB'" } });
+const cluster = await startCluster({ settings: { fsync: 'on', unix_socket_directories: `'${os.tmpdir()}'`, shared_buffers: "'256MB'", max_wal_size: "'2GB'" } });
+cluster.url += `?host=${os.tmpdir()}`; // for everybody: a Unix socket, as in etc/tenon.conf
 let s, peer;
 const postmaster = Number(fs.readFileSync(`${cluster.data}/postmaster.pid`, 'utf8').split('\n')[0]);
 try {
@@ -106,6 +108,7 @@ try {
     remember(shapes[name].title);
   }
   sayMemory();
+  sayTables();
   if (args.plot) fs.writeFileSync(args.plot, plot(results));
 } finally {
   await peer?.stop();
@@ -114,6 +117,16 @@ try {
   await groups.remove();
 }
 if (args.json) console.log(JSON.stringify(results, null, 2));
+
+/* What docs/performance.md has, in Markdown. */
+function sayTables() {
+  const all = Object.values(results.shapes);
+  const us = ({ us }) => [us.tenon.postgres, us.tenon.tenon, us.tenon.nginx, us.postgrest.postgres, us.postgrest.postgrest].map((value) => value.toFixed(0)).join(' | ');
+  say(['| per second | tenon | PostgREST | times | aim | 99 % | PostgREST 99 % | of pgbench |', '|---|---|---|---|---|---|---|---|',
+    ...all.map((r) => `| ${r.title} | ${figure(r.tenon).trim()} | ${figure(r.postgrest).trim()} | **${r.times_postgrest.toFixed(1)}** | ${r.aim} | ${r.p99.tenon.toFixed(0)} ms | ${r.p99.postgrest.toFixed(0)} ms | ${percent(r.share_of_pgbench)} |`)].join('\n'));
+  say(['| µs of processor time | PostgreSQL | workers | nginx | PostgreSQL, for PostgREST | PostgREST |', '|---|---|---|---|---|---|',
+    ...all.map((r) => `| ${r.title} | ${us(r)} |`)].join('\n'));
+}
 
 function place(name, pid) {
   if (results.groups) groups.move(name, pid);
@@ -130,7 +143,7 @@ async function startPeer(pool) {
 
 /* The size with which rows by key come fastest: 10 is what PostgREST has if nobody says anything. */
 async function bestPool() {
-  const sizes = [...new Set([cores, 2 * cores, 4 * cores, 10, 16])];
+  const sizes = [...new Set([cores, 2 * cores, 4 * cores, 10, 16, 32])];
   const rates = [];
   for (const size of sizes) {
     peer = await startPeer(size);
@@ -197,7 +210,7 @@ async function loadAndCount(shape, headers, origin, trees) {
   const before = spent();
   const round = await load(shape, headers, origin);
   const after = spent();
-  round.us = Object.fromEntries(Object.keys(trees).map((name) => [name, (after[name] - before[name]) / round.requests]));
+  round.us = Object.fromEntries(Object.keys(trees).map((name) => [name, (after[name] - before[name]) / Math.max(round.requests, 1)]));
   return round;
 }
 

@@ -146,6 +146,7 @@ export class CpuGroups {
   /* Moves a process tree; what it starts later is there as well. */
   move(name, pid) {
     if (!this.isMade) return;
+    if (this.#made.size === 0) this.#removeOld();
     const folder = `${this.#root}/tenon-bench-${process.pid}-${name}`;
     fs.mkdirSync(folder, { recursive: true });
     this.#made.add(folder);
@@ -155,6 +156,14 @@ export class CpuGroups {
       } catch (error) {
         if (error.code !== 'ESRCH') throw error; // it has ended meanwhile
       }
+    }
+  }
+
+  /* Those of a run that was ended before it could. */
+  #removeOld() {
+    for (const name of fs.readdirSync(this.#root)) {
+      const pid = /^tenon-bench-(\d+)-/.exec(name)?.[1];
+      if (pid && !fs.existsSync(`/proc/${pid}`)) fs.rmdirSync(`${this.#root}/${name}`);
     }
   }
 
