@@ -103,7 +103,8 @@ tn_data_body_read(tn_arena *arena, const tn_body_source *source, tn_data_body *b
     tn_body_source empty = *source;
 
     *body = (tn_data_body){0};
-    if (tn_text_same_case(type, "text/csv"))
+    body->is_csv = tn_text_same_case(type, "text/csv");
+    if (body->is_csv)
         return tn_csv_read(arena, source->text, source->length, &body->payload);
     if (tn_text_same_case(type, "application/x-www-form-urlencoded"))
         return tn_form_read(arena, source->text, source->length, &body->payload);

@@ -43,6 +43,7 @@ typedef struct tn_body_source {
 typedef struct tn_data_body {
     tn_payload payload;
     const char *media;    /* "text/csv": of the content, without parameters; NULL: JSON */
+    bool is_csv;          /* columns= says nothing of it */
     bool is_raw;          /* text/plain, text/xml, application/octet-stream on /rpc */
     const char *raw_type; /* "text/plain" */
     const char *raw;

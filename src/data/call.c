@@ -332,7 +332,7 @@ shape_body(const tn_planner *planner, tn_call_shape *shape)
         shape->raw_type = body->media;
     if (body->is_raw || shape->is_single_object)
         return;
-    if (planner->request->query->has_columns) {
+    if (planner->request->query->has_columns && !body->is_csv) {
         shape_columns(planner, shape);
     } else {
         shape->names = body->payload.keys;

@@ -15,7 +15,8 @@ refuse_column(tn_arena *arena, const tn_relation *relation, const char *name)
                                               name, relation->name)});
 }
 
-/* Those of columns=, else the keys of the body; each once. */
+/* Those of columns=, else the keys of the body; each once. What a line of CSV or a put has is
+ * written whole, as PostgREST does it. */
 static const tn_error *
 plan_columns(tn_planner *planner)
 {
@@ -23,8 +24,8 @@ plan_columns(tn_planner *planner)
     const tn_data_query *query = request->query;
     const tn_relation *relation = planner->plan->root->relation;
     const tn_payload *payload = planner->plan->payload;
-    const bool is_named =
-        query->has_columns && (planner->plan->kind != TN_PLAN_PUT || payload->is_unread);
+    const bool is_named = query->has_columns && !request->body->is_csv &&
+                          (planner->plan->kind != TN_PLAN_PUT || payload->is_unread);
     const char *const *names = is_named ? query->columns : payload->keys;
     const size_t count = is_named ? query->column_count : payload->key_count;
     bool *seen = tn_arena_alloc(planner->arena, relation->attribute_count, sizeof(*seen));

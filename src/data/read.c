@@ -197,7 +197,7 @@ read_body(tn_data_request *r)
                                    .text = r->http->body,
                                    .length = r->http->body_length,
                                    .is_call = r->is_call,
-                                   .has_columns = r->query.has_columns,
+                                   .has_columns = r->query.has_columns && !is_method(r, "PUT"),
                                    .depth = r->c->config->data.json_depth};
 
     if (r->is_get || is_method(r, "DELETE") || is_method(r, "OPTIONS"))

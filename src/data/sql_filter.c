@@ -49,8 +49,13 @@ tn_sql_field(tn_sql_writer *writer, const char *alias, const tn_plan_field *fiel
     tn_sql_names(writer, alias, field->name);
     tn_sql_add(writer, converts ? ")" : "");
     for (size_t i = 0; i < field->step_count; i++) {
-        tn_sql_add(writer, field->steps[i].as_text ? "->>" : "->");
-        tn_sql_key(writer, field->steps[i].key, field->steps[i].is_index);
+        const tn_json_step *step = &field->steps[i];
+
+        tn_sql_add(writer, step->as_text ? "->>" : "->");
+        if (i > 0 && field->steps[i - 1].as_text && !step->is_index)
+            tn_sql_value(writer, step->key, NULL); /* text has no members: PostgreSQL says so */
+        else
+            tn_sql_key(writer, step->key, step->is_index);
     }
 }
 

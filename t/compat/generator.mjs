@@ -53,8 +53,8 @@ async function install(schema, round) {
 const faults = ['PGRST200', 'PGRST201', 'PGRST119', '42712', '42803', '22P02', '42883', '42703'];
 function tellsAnotherFault(request, theirs, ours) {
   const [one, other] = [theirs, ours].map((answer) => errorOf(answer));
-  const several = (decodeURIComponent(request.path).match(/\(|=/g) ?? []).length > 2;
-  return several && faults.includes(one?.code) && faults.includes(other?.code) && one.message !== other.message;
+  const several = (decodeURIComponent(request.path).match(/\(|=/g) ?? []).length > 2 || (String(request.body ?? '').match(/:/g) ?? []).length > 1;
+  return several && faults.includes(one?.code) && faults.includes(other?.code) && (one.message !== other.message || one.details !== other.details);
 }
 
 /* What is not listed in differences.mjs. */

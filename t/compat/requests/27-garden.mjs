@@ -272,6 +272,8 @@ export default [
     get(500, '/gardens?select=id,beds(code)&beds.limit=0&beds.offset=1'),
     get(206, '/gardens?select=id,beds!inner()&beds.limit=0', { prefer: 'count=exact' }),
     get(416, '/gardens?offset=7', { prefer: 'count=exact', accept: 'text/csv' }),
+    get(200, '/gardens?select=id,beds(code),garden_profiles(stars)&garden_profiles.stars=gt.3&order=id', { accept: 'text/csv' }),
+    post('400 23502', '/docs', { body: [1, 2.5] }, { prefer: 'missing=default' }),
     get('416 PGRST103', '/gardens?limit=0&offset=1'),
     get(200, '/gardens?limit=2&offset=-1&order=id'),
     get('416 PGRST103', '/gardens?limit=2&offset=-3'),
