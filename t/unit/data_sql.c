@@ -316,7 +316,7 @@ selects(void **state)
         {.path = "gardens?select=nope", .answer = "500: column gardens.nope does not exist"},
         {.path = "gardens?select=id::nope", .answer = "500: type \"nope\" does not exist"},
         {.path = "gardens?select=meta->>zone->x",
-         .answer = "500: operator does not exist: text -> text"},
+         .answer = "500: operator does not exist: text -> unknown"},
         {.path = "beds?select=raw&id=eq.1", .answer = "*/1 [{\"raw\":{\"b\":1,  \"a\":2}}] etag"},
         {.path = "gardens?select=id&order=area.desc.nullslast,id&limit=2&offset=1",
          .answer = "*/2 [{\"id\":1}, \n {\"id\":2}]"},
