@@ -19,10 +19,8 @@ set transaction isolation level serializable
 
 -- name: context   $1 role … $9 request id, $10 to $12 limits in milliseconds
 -- All of it local to the transaction. The limits too, so that nothing is left on a connection that a
--- pooler hands to somebody else. The role is first; the others need no right to set. num_nulls() because
--- one number costs less to describe, send and read than a column for each; it takes its arguments from left to right.
-select num_nulls(
-       set_config('role', $1, true),
+-- pooler hands to somebody else. The first column becomes the role; the others need no right to set.
+select set_config('role', $1, true),
        set_config('tenon.tenant_id', $2, true),
        set_config('request.jwt.claims', $3, true),
        set_config('request.headers', $4, true),
@@ -33,12 +31,11 @@ select num_nulls(
        set_config('tenon.request_id', $9, true),
        set_config('statement_timeout', $10, true),
        set_config('lock_timeout', $11, true),
-       set_config('idle_in_transaction_session_timeout', $12, true))
+       set_config('idle_in_transaction_session_timeout', $12, true)
 
 -- name: context_more   as context, then $13 cookies, $14 search path or null for the login's
 -- What a function has said of its answer is taken back, also where it said so for the whole session.
-select num_nulls(
-       set_config('search_path', $14, true),
+select set_config('search_path', $14, true),
        set_config('response.headers', '', true),
        set_config('response.status', '', true),
        set_config('request.cookies', $13, true),
@@ -53,13 +50,12 @@ select num_nulls(
        set_config('tenon.request_id', $9, true),
        set_config('statement_timeout', $10, true),
        set_config('lock_timeout', $11, true),
-       set_config('idle_in_transaction_session_timeout', $12, true))
+       set_config('idle_in_transaction_session_timeout', $12, true)
 
 -- name: context_all   as context_more, then $15 time zone or null, $16 settings as JSON or null
--- The settings come first, with the rights of the login, also where the transaction has
+-- Columns are computed from left to right, so the settings come first, with the rights of the login, also where the transaction has
 -- had a role before.
-select num_nulls(
-       set_config('role', 'none', true),
+select set_config('role', 'none', true),
        (select count(set_config(s.key, s.value, true)) from json_each_text($16::json) as s),
        case when $15::text is not null then set_config('TimeZone', $15, true) end,
        case when $14::text is not null then set_config('search_path', $14, true) end,
@@ -77,7 +73,7 @@ select num_nulls(
        set_config('tenon.request_id', $9, true),
        set_config('statement_timeout', $10, true),
        set_config('lock_timeout', $11, true),
-       set_config('idle_in_transaction_session_timeout', $12, true))
+       set_config('idle_in_transaction_session_timeout', $12, true)
 
 -- name: constraints_now
 -- What COMMIT would find out, for a transaction that is not committed.
