@@ -323,7 +323,8 @@ find_root_window(const tn_data_query *query)
     return NULL;
 }
 
-/* A limit of 0 is allowed where nothing else says where to begin, a page without rows is not. */
+/* A page that ends before the first row is one of no rows, as PostgREST has it: that of limit=0.
+ * Any other page without rows is refused. */
 const tn_error *
 tn_plan_range(tn_planner *planner)
 {
@@ -334,7 +335,7 @@ tn_plan_range(tn_planner *planner)
     int64_t end = has_limit ? add_saturating(first, window->limit) : INT64_MAX;
 
     planner->has_limit = has_limit;
-    if (has_limit && window->limit == 0 && first == 0)
+    if (has_limit && end == 0)
         return NULL;
     if (request->has_range && request->range_last < request->range_first)
         return refuse_range(planner->arena, "The lower boundary must be lower than or equal to the "

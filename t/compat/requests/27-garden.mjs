@@ -277,6 +277,8 @@ export default [
     get('416 PGRST103', '/gardens?limit=0&offset=1'),
     get(200, '/gardens?limit=2&offset=-1&order=id'),
     get('416 PGRST103', '/gardens?limit=2&offset=-3'),
+    get(200, '/gardens?limit=1&offset=-1'),
+    get(200, '/gardens?limit=-1&offset=1'),
     patch(200, '/gardens?id=eq.1&select=id,beds(code)&beds.order=code.desc&beds.limit=1', { area: 1 }, { prefer: 'return=representation' }),
     patch('400 42703', '/gardens?id=eq.1&select=nope', {}, { prefer: 'return=representation' }),
     get('400 42703', '/gardens?select=id,beds()&beds.nope=eq.1'),
