@@ -104,6 +104,7 @@ typedef struct tn_config {
         bool require_rls;           /* relations without walls between tenants are closed */
         const char *default_tenant; /* name or id; empty: none */
         int64_t max_rows;           /* of an answer; 0: any number */
+        int64_t answer_max;         /* bytes of an answer that is no export; 0: any number */
         int64_t body_max, json_depth;
         int64_t max_filters, max_items, max_embed_depth, max_logic_depth;
         /* of a statement, by role; 0: as database.* says */
@@ -112,11 +113,11 @@ typedef struct tn_config {
         bool aggregates, plan;
         int64_t aggregate_max_rows, aggregate_timeout_ms; /* 0: any */
         tn_openapi_mode openapi;
-        int64_t export_timeout_ms;     /* 0: as database.* says */
+        int64_t export_timeout_ms;           /* 0: as database.* says */
         int64_t batch_max, batch_result_max; /* operations, and bytes of their results together */
-        int64_t idempotency_body_max; /* bytes of an answer that are kept for replays */
-        const char *pre_request;       /* function, "schema.name"; empty: none */
-        const char *extra_search_path; /* comma-separated, behind the request's schema */
+        int64_t idempotency_body_max;        /* bytes of an answer that are kept for replays */
+        const char *pre_request;             /* function, "schema.name"; empty: none */
+        const char *extra_search_path;       /* comma-separated, behind the request's schema */
     } data;
     struct {
         const char *provider; /* default provider; it exists */

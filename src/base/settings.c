@@ -168,6 +168,10 @@ const tn_setting tn_settings[] = {
     {"data", "max_rows", TN_SETTING_INT, AT(data.max_rows), "10000", 0, 1000000000, NULL,
      "Rows of a JSON answer at most, and of each embed in it; exports as CSV or NDJSON have no "
      "such limit. 0: none."},
+    {"data", "answer_max", TN_SETTING_INT, AT(data.answer_max), "67108864", 0, 1024 * MIB, NULL,
+     "Bytes of an answer; more is 413 before it leaves PostgreSQL. Exports as CSV or NDJSON have "
+     "no "
+     "such limit. 0: none."},
     {"data", "body_max", TN_SETTING_INT, AT(data.body_max), "10485760", KIB, 1024 * MIB, NULL,
      "Bytes of a body; more is answered with 413. nginx has a limit of its own, "
      "client_max_body_size."},

@@ -18,7 +18,6 @@ typedef enum tn_media {
     TN_MEDIA_ARRAY_STRIPPED,  /* application/vnd.pgrst.array+json;nulls=stripped */
     TN_MEDIA_CSV,             /* text/csv */
     TN_MEDIA_NDJSON,          /* application/x-ndjson: a JSON object per line, ours */
-    TN_MEDIA_GEOJSON,         /* application/geo+json: where PostGIS is */
     TN_MEDIA_PLAN,            /* application/vnd.pgrst.plan */
     TN_MEDIA_OPENAPI,         /* application/openapi+json */
     TN_MEDIA_OTHER            /* only a handler of the app's own can make it: `name` */

@@ -82,18 +82,6 @@ tn_data_relation(tn_ctx *c)
     return tn_data_error_for(&r, perform(&r));
 }
 
-const tn_error *
-tn_data_check_scope(const tn_data_request *r)
-{
-    const char *scope = tn_arena_printf(r->c->arena, "data:%s:call", r->name);
-
-    if (tn_principal_has_scope(r->c->who, scope))
-        return NULL;
-    return tn_error_new(r->c->arena, 403, "scope_missing",
-                        "Give the agent's key the scope, or use another key.",
-                        "the key lacks the scope %s", scope);
-}
-
 /* /rest/v1/rpc/{function} */
 const tn_error *
 tn_data_call(tn_ctx *c)

@@ -230,6 +230,7 @@ describe_answer(tn_planner *planner)
 
     plan->media = request->media;
     plan->max_rows = request->max_rows;
+    plan->answer_max = request->answer_max;
     plan->aggregate_max_rows = request->aggregate_max_rows;
     plan->count = choose_count(planner);
     plan->is_single = is_singular(request->media.media);

@@ -129,6 +129,7 @@ typedef struct tn_data_plan {
     bool has_body;  /* false: HEAD, or a write that returns nothing */
     tn_prefer_count count;
     int64_t max_rows;          /* data.max_rows; 0: none */
+    int64_t answer_max;        /* bytes of the body; 0: any number */
     bool is_limited_by_client; /* limit or Range was given */
     bool has_etag; /* the answer is one row of a table and the caller may read its version */
 
@@ -174,7 +175,8 @@ typedef struct tn_plan_request {
     const char *if_match;            /* or NULL */
     bool allows_aggregates;
     bool tells_estimates; /* PostgreSQL's statistics, which are of all tenants, may be told */
-    int64_t max_rows, aggregate_max_rows;
+    bool names_objects;   /* casts may turn numbers into names of tables, roles and functions */
+    int64_t max_rows, aggregate_max_rows, answer_max;
 } tn_plan_request;
 
 const tn_error *tn_data_plan_make(tn_arena *arena, const tn_snapshot *snapshot,

@@ -1,6 +1,7 @@
 /* data/plan_select.c: the tree of nodes: what is selected of each relation, and what hangs at it */
 #include <assert.h>
 #include <string.h>
+#include <strings.h>
 
 #include "data/plan_private.h"
 
@@ -96,6 +97,32 @@ check_no_collector(const struct branch *branch, const tn_plan_field *field)
     return NULL;
 }
 
+/* As in PostgREST a cast may name any type. These give the name of whatever has a number, in
+ * schemas that are not exposed too. */
+static const tn_error *
+check_cast(const struct branch *branch, const char *cast)
+{
+    static const char *const types[] = {
+        "regclass",    "regcollation", "regconfig",    "regdictionary", "regnamespace", "regoper",
+        "regoperator", "regproc",      "regprocedure", "regrole",       "regtype"};
+    const char *word = cast == NULL || branch->planner->request->names_objects ? "" : cast;
+
+    for (size_t length; *(word += strspn(word, " ")) != '\0'; word += length) {
+        length = strcspn(word, " ");
+        for (size_t i = 0; i < TN_COUNT(types); i++)
+            if (strlen(types[i]) == length && strncasecmp(word, types[i], length) == 0)
+                return tn_plan_refuse(
+                    branch->planner->arena,
+                    (tn_error){.status = 403,
+                               .code = "42501",
+                               .message =
+                                   tn_arena_printf(branch->planner->arena,
+                                                   "permission denied for type %s", types[i]),
+                               .details = "It names tables, roles and functions of any schema."});
+    }
+    return NULL;
+}
+
 static const tn_error *
 add_field(struct branch *branch, const tn_select_item *item)
 {
@@ -111,6 +138,8 @@ add_field(struct branch *branch, const tn_select_item *item)
         branch->owner->is_aggregated = true;
     }
     assert(item->field.name != NULL || item->aggregate == TN_AGGREGATE_COUNT);
+    TN_TRY(check_cast(branch, item->cast));
+    TN_TRY(check_cast(branch, item->aggregate_cast));
     *column = (tn_plan_column){.cast = item->cast,
                                .aggregate = item->aggregate,
                                .aggregate_cast = item->aggregate_cast,

@@ -162,7 +162,6 @@ can_be_made(const tn_data_request *r, const tn_accepted *accepted)
         return r->c->config->data.plan;
     case TN_MEDIA_OTHER:
         return returns_media(r, accepted->name);
-    case TN_MEDIA_GEOJSON:
     case TN_MEDIA_OPENAPI:
         break;
     }

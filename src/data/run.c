@@ -54,12 +54,15 @@ make_plan(const tn_data_request *r, tn_data_plan *plan)
         .if_match = r->if_match,
         .allows_aggregates = r->c->config->data.aggregates,
         .tells_estimates = !r->c->config->data.require_rls,
+        .names_objects = !r->c->config->data.require_rls,
         .max_rows = max_rows(r),
+        .answer_max = r->c->config->data.answer_max,
         .aggregate_max_rows = r->c->config->data.aggregate_max_rows,
     };
 
     *plan = (tn_data_plan){0};
-    return tn_data_plan_make(r->c->arena, r->snapshot, &request, plan);
+    TN_TRY(tn_data_plan_make(r->c->arena, r->snapshot, &request, plan));
+    return tn_data_check_functions(r, plan);
 }
 
 const tn_error *

@@ -4,6 +4,7 @@
  * round trip. They stand beside count(*), so that everything has been done when they are made, and
  * so do the settings that functions and triggers may have made for the response.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include "data/sql_private.h"
@@ -48,8 +49,8 @@ add_failure(tn_sql_writer *writer, const tn_sql_failure *failure)
 static void
 add_version_check(tn_sql_writer *writer)
 {
-    static const tn_sql_failure changed = {412, "precondition_failed",
-                                           "the row is not the one that If-Match names", NULL};
+    static const tn_sql_failure changed = {
+        412, "precondition_failed", "the row is not the one that If-Match names", NULL, NULL};
 
     tn_sql_add(writer, " when count(*) = 0");
     if (strcmp(writer->plan->if_match, "*") != 0) {
@@ -68,13 +69,13 @@ static void
 add_checks(tn_sql_writer *writer, const tn_sql_answer *answer)
 {
     static const tn_sql_failure mismatch = {
-        400, "PGRST115", "Payload values do not match URL in primary key column(s)", NULL};
+        400, "PGRST115", "Payload values do not match URL in primary key column(s)", NULL, NULL};
     static const tn_sql_failure too_many = {
         400, "PGRST124", "Query result exceeds max-affected preference constraint",
-        "format('The query affects %s rows', count(*))"};
+        "format('The query affects %s rows', count(*))", NULL};
     static const tn_sql_failure plural = {406, "PGRST116",
                                           "JSON object requested, multiple (or no) rows returned",
-                                          "format('The result contains %s rows', count(*))"};
+                                          "format('The result contains %s rows', count(*))", NULL};
 
     if (writer->plan->kind == TN_PLAN_PUT) {
         tn_sql_add(writer, " when count(*) <> 1");
@@ -93,23 +94,34 @@ add_checks(tn_sql_writer *writer, const tn_sql_answer *answer)
     }
 }
 
-static void
-add_rows(tn_sql_writer *writer, const tn_sql_answer *answer)
-{
-    const tn_data_plan *plan = writer->plan;
-
-    if (plan->kind != TN_PLAN_PUT && plan->if_match == NULL && !plan->has_max_affected &&
-        !answer->is_checked) {
-        tn_sql_add(writer, "count(*)");
-        return;
-    }
-    tn_sql_add(writer, "case");
-    add_checks(writer, answer);
-    tn_sql_add(writer, " else count(*) end");
-}
-
 /* --- the body ----------------------------------------------------------------------------------
  */
+
+typedef enum body_form {
+    FORM_CSV,
+    FORM_LINES,
+    FORM_ONE,
+    FORM_ONE_STRIPPED,
+    FORM_ARRAY,
+    FORM_ARRAY_STRIPPED
+} body_form;
+
+static body_form
+form_of(const tn_data_plan *plan, const tn_sql_answer *answer)
+{
+    const tn_media media =
+        plan->media.media == TN_MEDIA_PLAN ? plan->media.plan.of : plan->media.media;
+    const bool is_one = answer->is_one || answer->is_checked;
+
+    if (media == TN_MEDIA_CSV)
+        return FORM_CSV;
+    if (media == TN_MEDIA_NDJSON)
+        return FORM_LINES;
+    if (plan->media.media == TN_MEDIA_OBJECT_STRIPPED ||
+        plan->media.media == TN_MEDIA_ARRAY_STRIPPED)
+        return is_one ? FORM_ONE_STRIPPED : FORM_ARRAY_STRIPPED;
+    return is_one ? FORM_ONE : FORM_ARRAY;
+}
 
 static const char *
 row_of(const tn_sql_answer *answer)
@@ -158,73 +170,114 @@ tn_sql_csv_line(tn_sql_writer *writer, const char *row, bool is_scalar)
     tn_sql_add(writer, ")::text) - 2)");
 }
 
+/* The aggregate that has all rows in it. */
 static void
-add_csv(tn_sql_writer *writer, const tn_sql_answer *answer)
+add_all(tn_sql_writer *writer, const tn_sql_answer *answer)
+{
+    const char *row = row_of(answer);
+
+    switch (form_of(writer->plan, answer)) {
+    case FORM_CSV:
+        tn_sql_add(writer, "string_agg(coalesce(");
+        tn_sql_csv_line(writer, row, answer->is_scalar);
+        tn_sql_add(writer, ", ''), chr(10))");
+        return;
+    case FORM_LINES:
+        tn_sql_add(writer, "string_agg(translate(coalesce(to_json(");
+        tn_sql_add(writer, row);
+        tn_sql_add(writer, ")::text, 'null'), chr(10) || chr(13), '  ') || chr(10), '')");
+        return;
+    case FORM_ONE:
+        tn_sql_add(writer, "string_agg(coalesce(to_json(");
+        tn_sql_add(writer, row);
+        tn_sql_add(writer, "), 'null')::text, '')");
+        return;
+    case FORM_ONE_STRIPPED:
+        tn_sql_add(writer, "string_agg(json_strip_nulls(to_json(");
+        tn_sql_add(writer, row);
+        tn_sql_add(writer, "))::text, '')");
+        return;
+    case FORM_ARRAY:
+    case FORM_ARRAY_STRIPPED:
+        tn_sql_add(writer, "json_agg(");
+        tn_sql_add(writer, row);
+        tn_sql_add(writer, ")");
+        return;
+    }
+}
+
+static void
+add_csv_start(tn_sql_writer *writer, const tn_sql_answer *answer)
 {
     tn_sql_add(writer, "case when count(*) = 0 then chr(10) else ");
     tn_sql_value(writer,
                  answer->is_scalar ? TN_SQL_SCALAR
                                    : tn_sql_csv_header(writer->arena, writer->plan->root),
                  "text");
-    tn_sql_add(writer, " || chr(10) || string_agg(coalesce(");
-    tn_sql_csv_line(writer, row_of(answer), answer->is_scalar);
-    tn_sql_add(writer, ", ''), chr(10)) end");
-}
-
-static void
-add_ndjson(tn_sql_writer *writer, const char *row)
-{
-    tn_sql_add(writer, "coalesce(string_agg(translate(coalesce(to_json(");
-    tn_sql_add(writer, row);
-    tn_sql_add(writer, ")::text, 'null'), chr(10) || chr(13), '  ') || chr(10), ''), '')");
-}
-
-static void
-add_geojson(tn_sql_writer *writer, const char *row)
-{
-    tn_sql_add(writer, "json_build_object('type', 'FeatureCollection', 'features', "
-                       "coalesce(json_agg(ST_AsGeoJSON(");
-    tn_sql_add(writer, row);
-    tn_sql_add(writer, ")::json), '[]'))::text");
-}
-
-static void
-add_json(tn_sql_writer *writer, const tn_sql_answer *answer, const char *row)
-{
-    const tn_media media = writer->plan->media.media;
-    const bool is_stripped = media == TN_MEDIA_OBJECT_STRIPPED || media == TN_MEDIA_ARRAY_STRIPPED;
-    const bool is_one = answer->is_one || answer->is_checked;
-
-    if (is_one)
-        tn_sql_add(writer, is_stripped ? "string_agg(json_strip_nulls(to_json("
-                                       : "string_agg(coalesce(to_json(");
-    else
-        tn_sql_add(writer,
-                   is_stripped ? "json_strip_nulls(coalesce(json_agg(" : "coalesce(json_agg(");
-    tn_sql_add(writer, row);
-    if (is_one)
-        tn_sql_add(writer, is_stripped ? "))::text, '')" : "), 'null')::text, '')");
-    else
-        tn_sql_add(writer, is_stripped ? "), '[]'))::text" : "), '[]')::text");
+    tn_sql_add(writer, " || chr(10) || ");
 }
 
 static void
 add_body(tn_sql_writer *writer, const tn_sql_answer *answer)
 {
-    const tn_data_plan *plan = writer->plan;
-    const tn_media media =
-        plan->media.media == TN_MEDIA_PLAN ? plan->media.plan.of : plan->media.media;
+    static const struct {
+        const char *before, *after;
+    } frames[] = {
+        [FORM_CSV] = {"", " end"},
+        [FORM_LINES] = {"coalesce(", ", '')"},
+        [FORM_ONE] = {"", ""},
+        [FORM_ONE_STRIPPED] = {"", ""},
+        [FORM_ARRAY] = {"coalesce(", ", '[]')::text"},
+        [FORM_ARRAY_STRIPPED] = {"json_strip_nulls(coalesce(", ", '[]'))::text"},
+    };
+    const body_form form = form_of(writer->plan, answer);
 
-    if (!answer->has_body)
+    if (!answer->has_body) {
         tn_sql_add(writer, "null::text");
-    else if (media == TN_MEDIA_CSV)
-        add_csv(writer, answer);
-    else if (media == TN_MEDIA_NDJSON)
-        add_ndjson(writer, row_of(answer));
-    else if (media == TN_MEDIA_GEOJSON)
-        add_geojson(writer, row_of(answer));
-    else
-        add_json(writer, answer, row_of(answer));
+        return;
+    }
+    if (form == FORM_CSV)
+        add_csv_start(writer, answer);
+    tn_sql_add(writer, frames[form].before);
+    add_all(writer, answer);
+    tn_sql_add(writer, frames[form].after);
+}
+
+/* --- rows, and what must not be ----------------------------------------------------------------
+ */
+
+/* The size of the aggregate is known without another copy of it, and PostgreSQL computes an
+ * aggregate once that is there twice. */
+static void
+add_size_check(tn_sql_writer *writer, const tn_sql_answer *answer)
+{
+    static const tn_sql_failure too_large = {
+        413, "answer_too_large", "the answer has more bytes than data.answer_max", NULL,
+        "Ask for fewer rows or columns (limit, select), or for an export: Accept: text/csv or "
+        "application/x-ndjson."};
+
+    tn_sql_add(writer, " when pg_column_size(");
+    add_all(writer, answer);
+    appendPQExpBuffer(writer->text, ") > %" PRId64, writer->plan->answer_max);
+    add_failure(writer, &too_large);
+}
+
+static void
+add_rows(tn_sql_writer *writer, const tn_sql_answer *answer)
+{
+    const tn_data_plan *plan = writer->plan;
+    const bool is_sized = answer->has_body && plan->answer_max > 0;
+
+    if (plan->kind != TN_PLAN_PUT && plan->if_match == NULL && !plan->has_max_affected &&
+        !answer->is_checked && !is_sized) {
+        tn_sql_add(writer, "count(*)");
+        return;
+    }
+    tn_sql_add(writer, "case");
+    add_checks(writer, answer);
+    if (is_sized)
+        add_size_check(writer, answer);
+    tn_sql_add(writer, " else count(*) end");
 }
 
 /* --- the rest ----------------------------------------------------------------------------------

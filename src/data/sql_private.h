@@ -87,6 +87,7 @@ typedef struct tn_sql_failure {
     int status;
     const char *code, *message;
     const char *details; /* SQL of ours for a text, or NULL */
+    const char *hint;    /* without quotes in it, or NULL */
 } tn_sql_failure;
 void tn_sql_fail(tn_sql_writer *writer, const tn_sql_failure *failure);
 

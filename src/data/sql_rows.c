@@ -471,8 +471,8 @@ add_bounded(tn_sql_writer *writer, const tn_sql_select *select)
 static void
 add_ceiling(tn_sql_writer *writer, const tn_plan_node *node)
 {
-    static const tn_sql_failure too_large = {400, "aggregate_too_large",
-                                             "the aggregate reads more rows than it may", NULL};
+    static const tn_sql_failure too_large = {
+        400, "aggregate_too_large", "the aggregate reads more rows than it may", NULL, NULL};
 
     tn_sql_add(writer, " where case when ");
     tn_sql_names(writer, node->alias, "tenon.number");

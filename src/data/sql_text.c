@@ -193,9 +193,13 @@ tn_sql_cast_type(tn_sql_writer *writer, const char *cast)
 void
 tn_sql_fail(tn_sql_writer *writer, const tn_sql_failure *failure)
 {
-    appendPQExpBuffer(writer->text, "tenon.fail(%d, '%s', '%s', %s, null)", failure->status,
+    appendPQExpBuffer(writer->text, "tenon.fail(%d, '%s', '%s', %s, ", failure->status,
                       failure->code, failure->message,
                       failure->details == NULL ? "null" : failure->details);
+    if (failure->hint == NULL)
+        tn_sql_add(writer, "null)");
+    else
+        appendPQExpBuffer(writer->text, "'%s')", failure->hint);
 }
 
 void

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { garden } from '../lib/garden.mjs';
 
-const s = await garden({ settings: { 'data.max_rows': 2, 'data.aggregates': 'off', 'data.pre_request': 'public.before', 'api.processes': 1, 'stream.processes': 1 } });
+const s = await garden({ settings: { 'data.max_rows': 2, 'data.answer_max': 4_194_304, 'data.aggregates': 'off', 'data.pre_request': 'public.before', 'api.processes': 1, 'stream.processes': 1 } });
 await s.sql(`create function public.before() returns void language sql as $$ select set_config('response.headers', current_setting('request.headers')::json ->> 'x-headers', true) $$`);
 
 const ask = (tenant, path, headers) => tenant.anon.request('GET', `/rest/v1/${path}`, undefined, { headers });
@@ -85,4 +85,27 @@ test('what is deferred to the end runs as the caller, not as the worker who keep
   assert.deepEqual([answer.status, answer.text], [201, '']);
   const again = await s.a.anon.request('POST', '/api/db/batch', '[{"method": "POST", "path": "stock", "body": {"id": 502}}]', { headers: { ...headers, 'idempotency-key': 'deferred-2' } });
   assert.equal(again.status, 200, again.text);
+});
+
+test('an answer with too many bytes stops in PostgreSQL, and an export does not', async () => {
+  await s.sql(`create function public.bulk(n int) returns setof text language sql stable as $$ select repeat('x', 3000000) from generate_series(1, n) $$; notify pgrst`);
+  assert.equal((await ask(s.a, 'rpc/bulk?n=1')).status, 200);
+  const answer = await ask(s.a, 'rpc/bulk?n=2');
+  assert.deepEqual([answer.status, answer.json.code], [413, 'answer_too_large']);
+  assert.match(answer.json.hint, /limit.*text\/csv/);
+  assert.equal((await ask(s.a, 'rpc/bulk?n=2', { accept: 'text/csv' })).text.length, 'pgrst_scalar\n'.length + 2 * 3_000_001 - 1);
+  const rows = JSON.stringify([601, 602].map((id) => ({ id, note: 'x'.repeat(3_000_000) })));
+  const headers = { 'content-type': 'application/json', prefer: 'return=representation' };
+  const write = await s.a.anon.request('POST', '/rest/v1/stock', rows, { headers });
+  assert.deepEqual([write.status, write.json.code], [413, 'answer_too_large']);
+  assert.deepEqual((await ask(s.a, 'stock?select=id&id=gt.600')).json, []);
+  const csv = await s.a.anon.request('POST', '/rest/v1/stock', rows, { headers: { ...headers, accept: 'text/csv' } });
+  assert.equal(csv.status, 413, 'what a write returns is no export');
+});
+
+test('casts that turn numbers into names of any table, role or function', async () => {
+  for (const path of ['stock?select=id::regclass', 'stock?select=a:id::RegRole', 'stock?select=beds(id::regproc)', 'rpc/numbers?n=1&select=i::regtype']) {
+    const answer = await s.a.service.request('GET', `/rest/v1/${path}`);
+    assert.deepEqual([answer.status, answer.json.code], [403, '42501'], path);
+  }
 });

@@ -99,6 +99,26 @@ test('an agent calls what its key names', async () => {
   assert.equal((await all.request('GET', '/rest/v1/rpc/numbers?n=1')).status, 200);
 });
 
+test("an agent calls functions of a row only where its key names them", async () => {
+  await s.sql(`create policy agents on public.beds to agent using (true); grant select on public.stock, public.beds to agent;
+    create function public.label(public.stock) returns text language sql stable as 'select $1.sku';
+    create function public.siblings(public.stock) returns setof public.beds language sql stable as 'select * from public.beds where stock_id = $1.id';
+    notify pgrst`);
+  const agent = async (scopes) => s.client({ apikey: (await s.tenon('key', 'create', '--kind', 'agent', '--tenant', 'a', '--expires-in', '1 hour', '--scopes', scopes, '--user', alice.user.id, '--json')).json.key });
+  const reads = 'data:stock:read,data:beds:read';
+  const [reader, caller] = [await agent(reads), await agent(`${reads},data:label:call,data:siblings:call`)];
+  const paths = ['stock?select=label', 'stock?select=id&label=eq.rope', 'stock?select=id&or=(id.eq.1,label.eq.rope)', 'stock?select=id&order=label',
+    'stock?select=id,siblings(code)', 'beds?select=id,stock(label)', 'beds?select=id,stock()&order=stock(label)'];
+  for (const path of paths) {
+    const refused = await reader.request('GET', `/rest/v1/${path}`);
+    assert.deepEqual([refused.status, refused.json.code], [403, 'scope_missing'], path);
+    const allowed = await caller.request('GET', `/rest/v1/${path}`);
+    assert.equal(allowed.status, 200, `${path}: ${allowed.text}`);
+  }
+  for (const path of ['stock?select=id,sku,beds(code)', 'stock?select=*&order=id', 'beds?select=id,stock(sku)&order=stock(sku)', 'beds?select=stock(id),ctid'])
+    assert.equal((await reader.request('GET', `/rest/v1/${path}`)).status, 200, path);
+});
+
 test('what SQL sees of the request', async () => {
   const see = async (name, options) => (await s.a.service.request('GET', `/rest/v1/rpc/setting?name=${name}`, undefined, options)).json;
   assert.deepEqual([await see('request.method'), await see('request.path'), await see('search_path')], ['GET', '/rpc/setting', '"public", "extensions"']);

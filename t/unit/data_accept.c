@@ -33,7 +33,7 @@ static const struct {
     {"text/csv", "text/csv; charset=utf-8"},
     {"Text/CSV", "text/csv; charset=utf-8"},
     {"application/x-ndjson", "application/x-ndjson; charset=utf-8"},
-    {"application/geo+json", "application/geo+json; charset=utf-8"},
+    {"application/geo+json", "application/geo+json"},
     {"application/openapi+json", "application/openapi+json; charset=utf-8"},
     {"text/html;level=1", "text/html"},
     {"application/*", "application/*"},
