@@ -73,7 +73,7 @@ function transactionsOf(text) {
     if (detail && latest?.pid === detail[1]) latest.parameters = parameters(detail[2].trimEnd());
     latest = undefined;
   }
-  return all.filter((list) => list.some(({ sql }) => /^commit/i.test(sql)) && !list.some(({ sql }) => /tenon\.workers|sweep|fail_lost_runs/.test(sql)));
+  return all.filter((list) => list.some(({ sql }) => /^commit/i.test(sql)) && !list.some(({ sql }) => /tenon\.workers|sweep|fail_lost_runs|pg_rewrite/.test(sql)));
 }
 
 /* $1 = 'a''b', $2 = NULL → ["a'b", null] */
