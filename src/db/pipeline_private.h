@@ -34,10 +34,10 @@ typedef struct tn_pipeline {
     tn_db *db;
     tn_arena *arena;
     tn_connection *connection;
-    const tn_db_context *context; /* whose role and search path the statements belong to */
+    const tn_db_context *context;         /* whose role and search path the statements belong to */
     const tn_db_context *const *contexts; /* beside each query; NULL: the same for all */
     int64_t longest_timeout_ms;           /* of the contexts sent; INT64_MAX: one has none */
-    bool is_nameless;             /* no statement is prepared or taken from those that are */
+    bool is_nameless; /* no statement is prepared or taken from those that are */
     const tn_rows **results;
     tn_stream *stream; /* takes the rows of the step `stream_at`; or NULL */
     size_t stream_at;

@@ -79,7 +79,7 @@ answer=$( (printf 'GET /api/chats HTTP/1.1\r\nHost: app.example.com\r\nX-Large: 
     timeout 10 openssl s_client -quiet -connect "127.0.0.1:$tls" 2>/dev/null | tr -d '\r' || true)
 is 'a header of 1 MB is 431' "$(status "$answer")" 431
 like '… as an error of ours' "$answer" '^\{"code":"headers_too_large"'
-answer=$(ask --http1.1 "$url/$(head -c 20000 /dev/zero | tr '\0' a)")
+answer=$(ask --http1.1 "$url/$(head -c 30000 /dev/zero | tr '\0' a)")
 is 'an address that is too long is 414' "$(status "$answer")" 414
 like '… as an error of ours' "$answer" '^\{"code":"target_too_long"'
 answer=$(head -c 30000000 /dev/zero | ask -H 'Expect:' --data-binary @- "$url/api/page.html")
