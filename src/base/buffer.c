@@ -73,3 +73,31 @@ tn_buffer_json_bytes(PQExpBuffer buffer, const char *text, size_t length)
     appendBinaryPQExpBuffer(buffer, text + start, at - start);
     appendPQExpBufferChar(buffer, '"');
 }
+
+void
+tn_buffer_identifier(PQExpBuffer buffer, const char *name)
+{
+    appendPQExpBufferChar(buffer, '"');
+    for (const char *quote; (quote = strchr(name, '"')) != NULL; name = quote + 1) {
+        appendBinaryPQExpBuffer(buffer, name, (size_t)(quote - name));
+        appendPQExpBufferStr(buffer, "\"\"");
+    }
+    appendPQExpBufferStr(buffer, name);
+    appendPQExpBufferChar(buffer, '"');
+}
+
+void
+tn_buffer_array(PQExpBuffer buffer, const char *const *values, size_t count)
+{
+    appendPQExpBufferChar(buffer, '{');
+    for (size_t i = 0; i < count; i++) {
+        appendPQExpBufferStr(buffer, i == 0 ? "\"" : ",\"");
+        for (const char *at = values[i]; *at != '\0'; at++) {
+            if (*at == '"' || *at == '\\')
+                appendPQExpBufferChar(buffer, '\\');
+            appendPQExpBufferChar(buffer, *at);
+        }
+        appendPQExpBufferChar(buffer, '"');
+    }
+    appendPQExpBufferChar(buffer, '}');
+}

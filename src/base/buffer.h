@@ -29,4 +29,11 @@ const char *tn_buffer_text(PQExpBuffer buffer) TN_NEVER_NULL;
 void tn_buffer_json_string(PQExpBuffer buffer, const char *text);
 void tn_buffer_json_bytes(PQExpBuffer buffer, const char *text, size_t length);
 
+/* Appends an SQL identifier: "name", with quotes in it doubled. */
+void tn_buffer_identifier(PQExpBuffer buffer, const char *name);
+
+/* Appends an array of texts as PostgreSQL writes them, every element in quotes, so that none is
+ * taken for a null or loses its blanks. */
+void tn_buffer_array(PQExpBuffer buffer, const char *const *values, size_t count);
+
 #endif

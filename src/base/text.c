@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define DISTANCE_MAX 256 /* bytes; beyond it nobody has mistyped a name */
+
 static bool
 is_continuation(char byte)
 {
@@ -173,4 +175,50 @@ tn_text_split(tn_arena *arena, const char *text, size_t *count)
             return items;
         text += length + 1;
     }
+}
+
+size_t
+tn_text_distance(const char *a, const char *b, size_t limit)
+{
+    const size_t a_length = strlen(a), b_length = strlen(b);
+    size_t row[DISTANCE_MAX + 1];
+
+    if (a_length > DISTANCE_MAX || b_length > DISTANCE_MAX || a_length + limit <= b_length ||
+        b_length + limit <= a_length)
+        return limit;
+    for (size_t k = 0; k <= b_length; k++)
+        row[k] = k;
+    for (size_t i = 1; i <= a_length; i++) {
+        size_t diagonal = row[0], least = i;
+
+        row[0] = i;
+        for (size_t k = 1; k <= b_length; k++) {
+            const size_t above = row[k];
+            size_t best = diagonal + (a[i - 1] != b[k - 1]);
+
+            if (above + 1 < best)
+                best = above + 1;
+            if (row[k - 1] + 1 < best)
+                best = row[k - 1] + 1;
+            row[k] = best;
+            diagonal = above;
+            if (best < least)
+                least = best;
+        }
+        if (least >= limit)
+            return limit;
+    }
+    return row[b_length];
+}
+
+const char *
+tn_text_excerpt(tn_arena *arena, const char *text, size_t most)
+{
+    size_t length = strnlen(text, most + 1);
+
+    if (length <= most)
+        return text;
+    for (length = most; length > 0 && is_continuation(text[length]);)
+        length--;
+    return tn_arena_printf(arena, "%.*s\xE2\x80\xA6", (int)length, text);
 }

@@ -32,6 +32,15 @@ char *tn_text_url_decode(tn_arena *arena, const char *text, size_t length,
 const char *const *tn_text_split(tn_arena *arena, const char *text,
                                  size_t *count) TN_NEVER_NULL TN_MUST_CHECK;
 
+/* Levenshtein's distance in bytes; `limit` or more is as good as never, and so is anything where a
+ * text has more than 256 bytes. */
+size_t tn_text_distance(const char *a, const char *b, size_t limit);
+
+/* The text, or its first characters with an ellipsis behind them where it has more than `most`
+ * bytes: what a message quotes of a text that may be of any size. */
+const char *tn_text_excerpt(tn_arena *arena, const char *text,
+                            size_t most) TN_NEVER_NULL TN_MUST_CHECK;
+
 /* The same text in lower case, ASCII letters only. */
 char *tn_text_lower(tn_arena *arena, const char *text) TN_MUST_CHECK;
 

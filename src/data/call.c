@@ -109,7 +109,8 @@ list_names(tn_arena *arena, const tn_call_shape *shape)
     if (shape->name_count > 1)
         qsort(names, shape->name_count, sizeof(*names), compare_names);
     for (size_t i = 0; i < shape->name_count && i < LISTED_MAX; i++)
-        appendPQExpBuffer(text, "%s%s", i > 0 ? ", " : "", names[i]);
+        appendPQExpBuffer(text, "%s%s", i > 0 ? ", " : "",
+                          tn_text_excerpt(arena, names[i], TN_QUOTED_MAX));
     if (shape->name_count > LISTED_MAX)
         appendPQExpBufferStr(text, ", …");
     return tn_buffer_text(text);

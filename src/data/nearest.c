@@ -85,14 +85,6 @@ compare_grams(const char *a, const char *b, size_t size)
     return product * product / (multiply(&of_a, &of_a) * multiply(&of_b, &of_b));
 }
 
-static size_t
-least(size_t a, size_t b, size_t c)
-{
-    size_t low = a < b ? a : b;
-
-    return low < c ? low : c;
-}
-
 /* Levenshtein's distance as a likeness: 1 for equal texts, 0 for those that have nothing in common.
  */
 static double
@@ -100,25 +92,10 @@ likeness(const char *a, const char *b)
 {
     const size_t length_a = strlen(a), length_b = strlen(b);
     const size_t longer = length_a > length_b ? length_a : length_b;
-    size_t row[TEXT_MAX + 1];
 
-    assert(length_b <= TEXT_MAX);
     if (longer == 0)
         return 1;
-    for (size_t j = 0; j <= length_b; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= length_a; i++) {
-        size_t diagonal = row[0];
-
-        row[0] = i;
-        for (size_t j = 1; j <= length_b; j++) {
-            const size_t above = row[j];
-
-            row[j] = least(above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1));
-            diagonal = above;
-        }
-    }
-    return 1 - (double)row[length_b] / (double)longer;
+    return 1 - (double)tn_text_distance(a, b, longer + 1) / (double)longer;
 }
 
 /* Puts the candidate among the best so far, best first. */

@@ -182,6 +182,9 @@ typedef struct tn_plan_request {
 const tn_error *tn_data_plan_make(tn_arena *arena, const tn_snapshot *snapshot,
                                   const tn_plan_request *request, tn_data_plan *plan) TN_MUST_CHECK;
 
+/* Whether the column is among those that are written. */
+bool tn_plan_writes(const tn_data_plan *plan, const char *column);
+
 /* The relation of that name, or 404 PGRST205 with the nearest name, or why it is not exposed. */
 const tn_error *tn_plan_relation(tn_arena *arena, const tn_snapshot *snapshot, const char *schema,
                                  const char *name, const tn_relation **relation) TN_MUST_CHECK;

@@ -13,6 +13,7 @@
 
 /* Bounds that hold whatever the parser has let through: PostgreSQL's own for columns, and as many
  * joins as a statement can sensibly have. */
+#define TN_QUOTED_MAX 200 /* bytes of a name in a message: names of a body have any size */
 #define TN_PLAN_COLUMNS_MAX 1600
 #define TN_PLAN_NODES_MAX 256
 #define TN_PLAN_LOGIC_MAX 1000 /* and/or within each other */

@@ -2,17 +2,18 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "data/plan_private.h"
 
 static const tn_error *
 refuse_column(tn_arena *arena, const tn_relation *relation, const char *name)
 {
     return tn_plan_refuse(
-        arena,
-        (tn_error){.status = 400,
-                   .code = "PGRST204",
-                   .message = tn_arena_printf(arena, "Column '%s' of relation '%s' does not exist",
-                                              name, relation->name)});
+        arena, (tn_error){.status = 400,
+                          .code = "PGRST204",
+                          .message = tn_arena_printf(
+                              arena, "Column '%s' of relation '%s' does not exist",
+                              tn_text_excerpt(arena, name, TN_QUOTED_MAX), relation->name)});
 }
 
 /* Those of columns=, else the keys of the body; each once. What a line of CSV or a put has is
@@ -104,8 +105,8 @@ has_text(const char *const *texts, size_t count, const char *text)
     return false;
 }
 
-static bool
-is_written(const tn_data_plan *plan, const char *name)
+bool
+tn_plan_writes(const tn_data_plan *plan, const char *name)
 {
     for (size_t i = 0; i < plan->column_count; i++)
         if (strcmp(plan->columns[i]->name, name) == 0)
@@ -166,7 +167,7 @@ plan_put(tn_planner *planner)
     const tn_relation *relation = planner->plan->root->relation;
 
     for (size_t i = 0; i < relation->key_count; i++)
-        if (!is_written(planner->plan, relation->key[i]))
+        if (!tn_plan_writes(planner->plan, relation->key[i]))
             return tn_plan_refuse(
                 planner->arena,
                 (tn_error){.status = 400,

@@ -72,10 +72,8 @@ static const tn_route plain_routes[] = {
 static void
 append_name(PQExpBuffer path, const char *name)
 {
-    appendPQExpBufferStr(path, path->len > 0 ? ", \"" : "\"");
-    for (; *name != '\0'; name++)
-        appendPQExpBuffer(path, *name == '"' ? "\"%c" : "%c", *name);
-    appendPQExpBufferChar(path, '"');
+    appendPQExpBufferStr(path, path->len > 0 ? ", " : "");
+    tn_buffer_identifier(path, name);
 }
 
 /* The schema, and what stands behind it. */

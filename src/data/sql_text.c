@@ -34,13 +34,7 @@ tn_sql_add(tn_sql_writer *writer, const char *sql)
 void
 tn_sql_name(tn_sql_writer *writer, const char *name)
 {
-    appendPQExpBufferChar(writer->text, '"');
-    for (const char *quote; (quote = strchr(name, '"')) != NULL; name = quote + 1) {
-        appendBinaryPQExpBuffer(writer->text, name, (size_t)(quote - name));
-        appendPQExpBufferStr(writer->text, "\"\"");
-    }
-    appendPQExpBufferStr(writer->text, name);
-    appendPQExpBufferChar(writer->text, '"');
+    tn_buffer_identifier(writer->text, name);
 }
 
 void
@@ -95,23 +89,12 @@ tn_sql_limit(tn_sql_writer *writer, int64_t limit)
     appendPQExpBuffer(writer->text, " limit %" PRId64, limit);
 }
 
-/* Every element in quotes, so that none is taken for a null or loses its blanks. */
 void
 tn_sql_array(tn_sql_writer *writer, const char *const *values, size_t count, const char *type)
 {
     PQExpBuffer array = tn_arena_buffer(writer->arena);
 
-    appendPQExpBufferChar(array, '{');
-    for (size_t i = 0; i < count; i++) {
-        appendPQExpBufferStr(array, i == 0 ? "\"" : ",\"");
-        for (const char *c = values[i]; *c != '\0'; c++) {
-            if (*c == '"' || *c == '\\')
-                appendPQExpBufferChar(array, '\\');
-            appendPQExpBufferChar(array, *c);
-        }
-        appendPQExpBufferChar(array, '"');
-    }
-    appendPQExpBufferChar(array, '}');
+    tn_buffer_array(array, values, count);
     tn_sql_value(writer, tn_buffer_text(array), type);
 }
 

@@ -230,15 +230,6 @@ add_conflict(tn_sql_writer *writer)
     tn_sql_add(writer, COUNT_ONE);
 }
 
-static bool
-is_written_column(const tn_data_plan *plan, const char *name)
-{
-    for (size_t i = 0; i < plan->column_count; i++)
-        if (strcmp(plan->columns[i]->name, name) == 0)
-            return true;
-    return false;
-}
-
 /* PUT: the key of the body is that of the URL. A key that the body leaves out is another one. */
 static void
 add_put_conditions(tn_sql_writer *writer, bool *has_where)
@@ -246,7 +237,7 @@ add_put_conditions(tn_sql_writer *writer, bool *has_where)
     const tn_plan_node *root = writer->plan->root;
 
     for (size_t i = 0; i < root->relation->key_count; i++)
-        if (!is_written_column(writer->plan, root->relation->key[i])) {
+        if (!tn_plan_writes(writer->plan, root->relation->key[i])) {
             tn_sql_and(writer, has_where);
             tn_sql_add(writer, "false");
             return;

@@ -52,17 +52,7 @@ tn_catalog_schemas(tn_arena *arena, const tn_catalog_options *options)
 {
     PQExpBuffer array = tn_arena_buffer(arena);
 
-    appendPQExpBufferChar(array, '{');
-    for (size_t i = 0; i < options->schema_count; i++) {
-        appendPQExpBufferStr(array, i == 0 ? "\"" : ",\"");
-        for (const char *at = options->schemas[i]; *at != '\0'; at++) {
-            if (*at == '"' || *at == '\\')
-                appendPQExpBufferChar(array, '\\');
-            appendPQExpBufferChar(array, *at);
-        }
-        appendPQExpBufferChar(array, '"');
-    }
-    appendPQExpBufferChar(array, '}');
+    tn_buffer_array(array, options->schemas, options->schema_count);
     return tn_buffer_text(array);
 }
 

@@ -246,11 +246,9 @@ const char *tn_snapshot_role_settings(const tn_snapshot *snapshot, const char *r
 
 bool tn_snapshot_has_time_zone(const tn_snapshot *snapshot, const char *name);
 
-/* The name among the relations (functions) of the schema that is most like this one, for hints;
+/* The name among the relations of the schema that is most like this one, for hints;
  * NULL when none is near. */
 const char *tn_snapshot_similar_relation(const tn_snapshot *snapshot, const char *schema,
-                                         const char *name);
-const char *tn_snapshot_similar_function(const tn_snapshot *snapshot, const char *schema,
                                          const char *name);
 
 #endif

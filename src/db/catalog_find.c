@@ -3,9 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "db/catalog_private.h"
-
-#define NAME_MAX_LENGTH 63 /* PostgreSQL's NAMEDATALEN - 1 */
 
 /* --- relations -------------------------------------------------------------------------------- */
 
@@ -212,42 +211,6 @@ tn_snapshot_has_time_zone(const tn_snapshot *snapshot, const char *name)
 
 /* --- what was meant --------------------------------------------------------------------------- */
 
-/* Characters to change, add or drop (bytes, really) from one name to the other; `limit` or more is
- * as good as never. */
-static size_t
-distance(const char *a, const char *b, size_t limit)
-{
-    const size_t a_length = strlen(a), b_length = strlen(b);
-    size_t row[NAME_MAX_LENGTH + 2];
-
-    if (a_length > NAME_MAX_LENGTH || b_length > NAME_MAX_LENGTH || a_length + limit <= b_length ||
-        b_length + limit <= a_length)
-        return limit;
-    for (size_t k = 0; k <= b_length; k++)
-        row[k] = k;
-    for (size_t i = 1; i <= a_length; i++) {
-        size_t diagonal = row[0], least = i;
-
-        row[0] = i;
-        for (size_t k = 1; k <= b_length; k++) {
-            const size_t above = row[k];
-            size_t best = diagonal + (a[i - 1] != b[k - 1]);
-
-            if (above + 1 < best)
-                best = above + 1;
-            if (row[k - 1] + 1 < best)
-                best = row[k - 1] + 1;
-            row[k] = best;
-            diagonal = above;
-            if (best < least)
-                least = best;
-        }
-        if (least >= limit)
-            return limit;
-    }
-    return row[b_length];
-}
-
 struct guess {
     const char *schema, *name;
     const char *best;
@@ -269,7 +232,7 @@ consider(struct guess *guess, const char *schema, const char *name)
 
     if (strcmp(schema, guess->schema) != 0)
         return;
-    found = distance(guess->name, name, guess->limit);
+    found = tn_text_distance(guess->name, name, guess->limit);
     if (found < guess->limit) {
         guess->limit = found;
         guess->best = name;
@@ -284,15 +247,5 @@ tn_snapshot_similar_relation(const tn_snapshot *snapshot, const char *schema, co
     for (size_t i = 0; i < snapshot->relation_count; i++)
         if (snapshot->relations[i]->closed_because == NULL)
             consider(&guess, snapshot->relations[i]->schema, snapshot->relations[i]->name);
-    return guess.best;
-}
-
-const char *
-tn_snapshot_similar_function(const tn_snapshot *snapshot, const char *schema, const char *name)
-{
-    struct guess guess = begin_guess(schema, name);
-
-    for (size_t i = 0; i < snapshot->function_count; i++)
-        consider(&guess, snapshot->functions[i].schema, snapshot->functions[i].name);
     return guess.best;
 }

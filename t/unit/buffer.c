@@ -52,12 +52,31 @@ bytes_may_hold_nul(void **state)
     tn_arena_free(arena);
 }
 
+static void
+names_and_arrays_are_quoted_for_sql(void **state)
+{
+    static const char *const values[] = {"plain", "", "a,b", "nu\"ll\\", "NULL"};
+    tn_arena *arena = tn_arena_new();
+    PQExpBuffer buffer = tn_arena_buffer(arena);
+
+    (void)state;
+    tn_buffer_identifier(buffer, "pl\"ain\"");
+    tn_buffer_array(buffer, values, 0);
+    tn_buffer_array(buffer, values, TN_COUNT(values));
+    assert_string_equal(tn_buffer_text(buffer), "\"pl\"\"ain\"\"\""
+                                                "{}"
+                                                "{\"plain\",\"\",\"a,b\","
+                                                "\"nu\\\"ll\\\\\",\"NULL\"}");
+    tn_arena_free(arena);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(strings_are_valid_json),
         cmocka_unit_test(bytes_may_hold_nul),
+        cmocka_unit_test(names_and_arrays_are_quoted_for_sql),
     };
 
     return tn_unit_run("buffer", tests, TN_COUNT(tests));

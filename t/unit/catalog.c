@@ -732,8 +732,7 @@ test_hints(void **state)
     assert_null(tn_snapshot_similar_relation(snapshot, "app", "gridd")); /* closed */
     assert_null(tn_snapshot_similar_relation(snapshot, "app", "zzzzzzzz"));
     assert_null(tn_snapshot_similar_relation(snapshot, "hidden", "people"));
-    assert_string_equal(tn_snapshot_similar_function(snapshot, "app", "quite"), "quiet");
-    assert_null(tn_snapshot_similar_function(
+    assert_null(tn_snapshot_similar_relation(
         snapshot, "app",
         "a name that is far longer than any name of PostgreSQL could ever be in its catalogs"));
     assert_true(tn_snapshot_has_time_zone(snapshot, "Europe/Berlin"));

@@ -179,6 +179,49 @@ lists_are_split_at_commas(void **state)
     tn_arena_free(arena);
 }
 
+static void
+excerpts_end_with_a_whole_character(void **state)
+{
+    static const struct {
+        const char *text, *excerpt;
+    } cases[] = {
+        {"", ""},
+        {"abcd", "abcd"},
+        {"abcde", "abcd\xE2\x80\xA6"},
+        {"abc\xC3\xA9", "abc\xE2\x80\xA6"},
+        {"\xF0\x90\x80\x80x", "\xF0\x90\x80\x80\xE2\x80\xA6"},
+    };
+    tn_arena *arena = tn_arena_new();
+
+    (void)state;
+    for (size_t i = 0; i < TN_COUNT(cases); i++)
+        TN_CHECK_TEXT(tn_text_excerpt(arena, cases[i].text, 4), cases[i].excerpt);
+    tn_arena_free(arena);
+}
+
+static void
+distances_are_bounded(void **state)
+{
+    static const struct {
+        const char *a, *b;
+        size_t limit, distance;
+    } cases[] = {
+        {"", "", 3, 0},           {"kitten", "sitting", 9, 3}, {"kitten", "sitting", 2, 2},
+        {"", "abc", 9, 3},        {"abc", "", 2, 2},           {"people", "poeple", 4, 2},
+        {"stock", "stock", 1, 0},
+    };
+    char longest[300];
+
+    (void)state;
+    for (size_t i = 0; i < TN_COUNT(cases); i++) {
+        TN_CASE("%s and %s", cases[i].a, cases[i].b);
+        TN_CHECK(tn_text_distance(cases[i].a, cases[i].b, cases[i].limit) == cases[i].distance);
+    }
+    memset(longest, 'a', sizeof longest - 1);
+    longest[sizeof longest - 1] = '\0';
+    TN_CHECK(tn_text_distance(longest, longest, 400) == 400);
+}
+
 int
 main(void)
 {
@@ -188,6 +231,8 @@ main(void)
         cmocka_unit_test(urls_are_decoded_once),
         cmocka_unit_test(letter_case_is_ascii),
         cmocka_unit_test(lists_are_split_at_commas),
+        cmocka_unit_test(excerpts_end_with_a_whole_character),
+        cmocka_unit_test(distances_are_bounded),
     };
 
     return tn_unit_run("text", tests, TN_COUNT(tests));
