@@ -127,12 +127,23 @@ place_of(tn_arena *arena, const tn_db_problem *problem)
                            problem->table);
 }
 
+/* The words of PostgreSQL itself. What a function of the app raises may have values of rows in it,
+ * and those are not for the log: `where` tells which function it was. */
+static const char *
+cause_of(const tn_db_problem *problem)
+{
+    const bool is_raised =
+        problem->function != NULL && strcmp(problem->function, "exec_stmt_raise") == 0;
+
+    return is_raised ? NULL : problem->message;
+}
+
 void
 tn_db_problem_log(const tn_arena *arena, const tn_db_problem *problem, int status)
 {
     tn_log(status == 500 ? TN_LOG_ERROR : TN_LOG_WARN, "db.query.failed",
            TN_STR("request_id", tn_arena_label_text(arena)), TN_STR("sqlstate", problem->sqlstate),
-           TN_STR("statement", problem->statement), TN_STR("cause", problem->message),
+           TN_STR("statement", problem->statement), TN_STR("cause", cause_of(problem)),
            TN_STR("where", problem->context), TN_STR("function", problem->function));
 }
 

@@ -317,7 +317,9 @@ note_problem(tn_pipeline *p, PGresult *result)
 }
 
 /* Asks the server to stop the query that is running. It waits until the server has passed that on,
- * so it cannot hit what this connection runs later. */
+ * so it cannot hit what this connection runs later. libpq takes tcp_user_timeout and the keepalives
+ * for this as well (connection.c), and Linux counts the former while connecting too (measured), so
+ * a network that is gone holds this thread for 15 s and not for TCP's minutes. */
 static bool
 cancel(const tn_pipeline *p)
 {
