@@ -50,7 +50,7 @@ struct tn_origin;
 typedef struct tn_table {
     tn_relation *relation;
     uint32_t row_type;
-    bool is_exposed, is_forced, owner_is_unbound, owner_may_call, asks_tenant;
+    bool is_exposed, is_forced, owner_is_unbound, owner_may_call;
     const char *owner, *quoted;
     bool is_gap_known[2]; /* of views, by whose rights they read: see find_view_gap() */
     const char *gap[2];

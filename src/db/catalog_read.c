@@ -447,7 +447,6 @@ read_relation(struct reading *r, json_object *object, size_t row, void *item)
     table->quoted = tn_arena_text(r->scratch, tn_json_text(object, "quoted", ""));
     table->owner_is_unbound = tn_json_bool(object, "owner_unbound", false);
     table->owner_may_call = tn_json_bool(object, "owner_calls", false);
-    table->asks_tenant = tn_json_bool(object, "asks_tenant", false);
     read_indexes(r, tn_json_get(object, "keys"), table);
     read_rests_on(r, tn_json_get(object, "rests_on"), table);
 }

@@ -665,7 +665,9 @@ find_gap_below(const tn_tables *tables, const tn_table *view, bool as_owner, int
 {
     const char *gap = NULL;
 
-    for (size_t i = 0; i < view->rests_on_count && gap == NULL && depth < VIEWS_DEEP; i++) {
+    if (depth >= VIEWS_DEEP)
+        return tn_arena_printf(tables->scratch, "%s has too many views below it", view->quoted);
+    for (size_t i = 0; i < view->rests_on_count && gap == NULL; i++) {
         tn_table *below = tn_tables_find(tables, view->rests_on[i]);
 
         if (below != NULL) /* else: a catalog of the system */
@@ -675,16 +677,14 @@ find_gap_below(const tn_tables *tables, const tn_table *view, bool as_owner, int
     return gap;
 }
 
-/* A view: by whose rights it reads, and whether what it rests on has walls. One that itself asks
- * for the tenant, behind a barrier, says so on purpose. Views may share what they rest on, so
- * answers are kept. */
+/* A view: by whose rights it reads, and whether what it rests on has walls. That its
+ * query compares the tenant is no wall: nobody can tell from the catalog that it always does. Views
+ * may share what they rest on, so answers are kept. */
 static const char *
 find_view_gap(const tn_tables *tables, tn_table *view, bool as_owner, int depth)
 {
     const bool by_owner = as_owner || !view->relation->is_security_invoker;
 
-    if (view->asks_tenant)
-        return NULL;
     if (view->is_gap_known[by_owner])
         return view->gap[by_owner];
     if (!view->relation->is_security_invoker && view->owner_is_unbound && view->rests_on_count > 0)
@@ -709,15 +709,14 @@ find_opening(const tn_tables *tables, const tn_table *table)
         return tn_arena_printf(
             tables->arena,
             "alter view %s set (security_invoker = true), and protect the tables "
-            "that it reads; or let its query ask for tenon.tenant_id(), and set "
-            "(security_barrier = true); %s",
+            "that it reads; %s",
             table->quoted, or_all);
     case 'm':
     case 'f':
         return tn_arena_printf(
             tables->arena,
-            "put a view over it with (security_barrier = true) whose query asks for "
-            "tenon.tenant_id(); %s",
+            "keep its rows in a table with tenon.protect(), or let a function pick those of the "
+            "tenant; %s",
             or_all);
     default:
         return tn_arena_printf(tables->arena, "select tenon.protect('%s'); %s", table->quoted,

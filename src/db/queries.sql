@@ -179,12 +179,6 @@ relations as materialized (
 roles as materialized (
     select r.oid, r.rolname from pg_roles r where pg_has_role(session_user, r.oid, 'member') and r.rolname !~ '^pg_'
 ),
--- A view that says tenon.tenant_id() keeps its tenants apart itself, if it is a security barrier: else PostgreSQL may look at a filter of
--- the request before it looks at the tenant, and what fails on another's row tells of it (`like` with a \ at its end).
-asking as materialized (
-    select p.oid from pg_proc p join pg_namespace n on n.oid = p.pronamespace
-     where n.nspname = 'tenon' and p.proname = 'tenant_id' and p.pronargs = 0
-),
 -- Functions of the exposed schemas, and those elsewhere that make a relationship: one argument, a row of ours.
 functions as materialized (
     select p.oid, p.proname, p.pronamespace, n.nspname, p.proowner, p.proacl, p.prorettype, p.proretset, p.prorows, p.provolatile,
@@ -316,13 +310,7 @@ select 'relation', json_build_object(
                        select json_agg(distinct d.refobjid::bigint)
                          from pg_rewrite w
                          join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = w.oid and d.refclassid = 'pg_class'::regclass
-                        where w.ev_class = r.oid and w.rulename = '_RETURN' and d.refobjid <> r.oid) end,
-           'asks_tenant', r.relkind = 'v'
-                       and coalesce((select i.option_value::boolean from pg_options_to_table(r.reloptions) i where i.option_name = 'security_barrier'), false)
-                       and exists (
-                       select from pg_rewrite w
-                         join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = w.oid and d.refclassid = 'pg_proc'::regclass
-                        where w.ev_class = r.oid and d.refobjid in (select a.oid from asking a))), null
+                        where w.ev_class = r.oid and w.rulename = '_RETURN' and d.refobjid <> r.oid) end), null
   from relations r
   join pg_roles o on o.oid = r.relowner
   left join columns c on c.attrelid = r.oid

@@ -111,9 +111,10 @@ static const char schema_sql[] =
     "create view app.invoker_of_open with (security_invoker = true) as select * from app.plain;"
     "create view app.of_superuser as select * from app.people;"
     "create view app.of_constant as select 1 as one;"
-    "create view app.deliberate with (security_barrier) as select * from app.plain where "
-    "tenon.tenant_id() is not null;"
-    "create view app.leaky as select * from app.plain where tenon.tenant_id() is not null;"
+    "create view app.asking with (security_barrier) as select *, tenon.tenant_id() as mine "
+    "from app.half where tenon.tenant_id() is not null;"
+    "create view app.asking_of_open with (security_invoker, security_barrier) as select * from "
+    "app.plain where tenon.tenant_id() is not null;"
     "create view app.over_list with (security_invoker = true) as select * from app.garden_list;"
     "create view app.as_owner as select * from app.people; create view app.as_owner_unforced as "
     "select * from app.unforced;"
@@ -638,9 +639,9 @@ test_walls(void **state)
         {"posts", NULL},
         {"all_posts", NULL},
         {"of_constant", NULL},
-        {"deliberate", NULL},
-        {"leaky",
-         "app.leaky reads with the rights of its owner postgres, whom row security does not bind"},
+        {"asking",
+         "app.asking reads with the rights of its owner postgres, whom row security does not bind"},
+        {"asking_of_open", "app.plain has no row security"},
         {"as_owner", NULL},
         {"gardens", "app.gardens has no row security"},
         {"half", "app.half has no policy that keeps its tenants apart"},
