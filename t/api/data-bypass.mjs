@@ -2,16 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { garden } from '../lib/garden.mjs';
-import { eventually } from '../lib/stack.mjs';
 
 const s = await garden({ settings: { 'data.max_rows': 2, 'data.answer_max': 4_194_304, 'data.aggregates': 'off', 'data.pre_request': 'public.before', 'api.processes': 1, 'stream.processes': 1 } });
 await s.sql(`create function public.before() returns void language sql as $$ select set_config('response.headers', current_setting('request.headers')::json ->> 'x-headers', true) $$`);
 
-/* Makes functions, and waits until the workers know the one that is named. */
-const make = async (name, text) => {
-  await s.sql(text);
-  await eventually(name, async () => (await s.a.anon.request('OPTIONS', `/rest/v1/rpc/${name}`)).status === 200);
-};
 const ask = (tenant, path, headers) => tenant.anon.request('GET', `/rest/v1/${path}`, undefined, { headers });
 
 /* A view that says tenon.tenant_id() somewhere, as the superuser's: no row security in it. */
@@ -19,6 +13,10 @@ const over = (name, query) => `
 create view public.${name} with (security_barrier = true) as ${query};
 grant select, update on public.${name} to anon, authenticated;`;
 await s.sql(`
+create function public.long() returns json language sql stable as $$ select json_build_array(repeat('x', 3000000)) $$;
+create function public.measure(words text) returns int language sql as 'select length(words)';
+create function public.list() returns json language sql stable as $$ select json_agg(i) from generate_series(1, 200000) i $$;
+create function public.bulk(n int) returns setof text language sql stable as $$ select repeat('x', 3000000) from generate_series(1, n) $$;
 create schema apart;
 create table apart.secrets (tenant_id uuid, secret text);
 insert into apart.secrets values ('${s.a.id}', 'alpha'), ('${s.b.id}', 'beta');
@@ -45,8 +43,8 @@ for (const name of ['json_agg', 'jsonb_agg', 'array_agg'])
   });
 
 test('a place among the large exports is given back when the answer cannot begin', async () => {
-  await make('much', `create function public.much() returns table (i int, filler text) language sql stable as $$ select i, repeat('x', 1000) from generate_series(1, 1000) i $$`);
-    const bad = { accept: 'text/csv', 'x-headers': 'no list' };
+  await s.sql(`create function public.much() returns table (i int, filler text) language sql stable as $$ select i, repeat('x', 1000) from generate_series(1, 1000) i $$`);
+  const bad = { accept: 'text/csv', 'x-headers': 'no list' };
   for (let i = 0; i < 40; i++) {
     const answer = await ask(s.a, 'rpc/much', bad);
     assert.deepEqual([answer.status, answer.json.code], [500, 'PGRST111'], `request ${i}`);
