@@ -1,6 +1,7 @@
 /* data/batch_step.c: an operation read, made a request, and its response made a result */
 #include "data/batch_step.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -43,6 +44,7 @@ add_header(const tn_ctx *c, size_t place, tn_batch_step *step, tn_pair header)
                        "its headers may be prefer, accept, accept-profile, content-profile, "
                        "content-type, if-match, if-none-match and range; the others are those of "
                        "the batch");
+    assert(header.value != NULL);
     for (const char *byte = header.value; *byte != '\0'; byte++)
         if ((unsigned char)*byte < ' ' || *byte == 0x7F)
             return invalid(c, place, "a header has control characters");
@@ -151,6 +153,7 @@ check_members(const tn_ctx *c, size_t place, const tn_batch_step *step)
 static const tn_error *
 prefer_representation(const tn_ctx *c, size_t place, tn_batch_step *step)
 {
+    assert(step->method != NULL);
     return strcmp(step->method, "GET") == 0
                ? NULL
                : add_header(c, place, step, (tn_pair){"prefer", "return=representation"});

@@ -251,6 +251,7 @@ static void
 index_keys(struct scan *scan, const tn_list *list)
 {
     struct key *all = list->items;
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): pointers are what it is of */
     struct key **index = tn_arena_alloc(scan->arena, list->count + 1, sizeof(*index));
     size_t count = 0;
 
@@ -300,6 +301,7 @@ typedef void key_seen(struct scan *scan, const struct key *key, tn_list *list);
 
 /* What follows `{`. Each key is shown to `on_key`, unless that is NULL. */
 static bool
+/* NOLINTNEXTLINE(misc-no-recursion): bounded by data.json_depth */
 skip_members(struct scan *scan, int64_t level, key_seen *on_key, tn_list *list)
 {
     struct key key = {0};
@@ -391,6 +393,7 @@ skip_items(struct scan *scan, int64_t level, bool (*skip_item)(struct scan *scan
 
 /* A value with the blanks around it, which stands `level` brackets deep. */
 static bool
+/* NOLINTNEXTLINE(misc-no-recursion): bounded by data.json_depth */
 skip_value(struct scan *scan, int64_t level)
 {
     bool is_good;

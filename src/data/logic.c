@@ -48,6 +48,7 @@ read_filter(tn_reader *reader, tn_filter *filter)
 }
 
 static const tn_error *
+/* NOLINTNEXTLINE(misc-no-recursion): bounded by data.max_logic_depth */
 read_term(tn_reader *reader, int64_t depth, int64_t *filters, tn_logic *logic)
 {
     tn_list terms = {0};

@@ -257,6 +257,7 @@ tn_openapi_function_paths(const tn_openapi *document)
     const tn_function *const *functions = tn_snapshot_all_functions(document->r->snapshot, &count);
     struct overloads all = {
         .document = document,
+        /* NOLINTNEXTLINE(bugprone-sizeof-expression): pointers are what it is of */
         .functions = tn_arena_alloc(document->r->c->arena, count, sizeof(*all.functions))};
 
     for (size_t i = 0; i < count; i++) {

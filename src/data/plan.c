@@ -285,6 +285,7 @@ name_call(const tn_planner *planner)
 }
 
 const tn_error *
+/* NOLINTNEXTLINE(readability-function-cognitive-complexity): a flat list of steps */
 tn_data_plan_make(tn_arena *arena, const tn_snapshot *snapshot, const tn_plan_request *request,
                   tn_data_plan *plan)
 {

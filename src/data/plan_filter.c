@@ -155,6 +155,7 @@ plan_filter(const tn_planner *planner, const tn_plan_node *node, const tn_filter
 }
 
 static const tn_error *
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the tree, whose depth is bounded */
 plan_logic(const tn_planner *planner, const tn_plan_node *node, const tn_logic *logic, size_t depth,
            tn_plan_logic *planned)
 {
@@ -212,6 +213,7 @@ const tn_error *
 tn_plan_conditions(tn_planner *planner, tn_plan_node *root)
 {
     const tn_data_query *query = planner->request->query;
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): pointers are what it is of */
     tn_plan_node **nodes = tn_arena_alloc(planner->arena, query->condition_count, sizeof(*nodes));
 
     /* Twice: to find their nodes and how many each has, and to hang them up. */
@@ -366,6 +368,7 @@ cap(tn_plan_node *node, int64_t max_rows)
 
 /* To-one embeds are capped too: computed relationships may have more rows than they say. */
 static void
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the tree, whose depth is bounded */
 cap_children(const tn_plan_node *node, int64_t max_rows)
 {
     for (size_t i = 0; i < node->child_count; i++) {

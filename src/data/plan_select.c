@@ -47,6 +47,7 @@ add_star(struct branch *branch)
     size_t count;
     const tn_attribute *attributes = known_columns(branch, &count);
 
+    assert(count == 0 || branch->columns != NULL);
     branch->node->is_whole = branch->node->is_whole || count == 0;
     for (size_t i = 0; i < count; i++)
         if (!attributes[i].is_hidden)
@@ -138,6 +139,7 @@ add_field(struct branch *branch, const tn_select_item *item)
         branch->owner->is_aggregated = true;
     }
     assert(item->field.name != NULL || item->aggregate == TN_AGGREGATE_COUNT);
+    assert(branch->columns != NULL);
     TN_TRY(check_cast(branch, item->cast));
     TN_TRY(check_cast(branch, item->aggregate_cast));
     *column = (tn_plan_column){.cast = item->cast,
@@ -218,6 +220,7 @@ check_member(const struct branch *branch, const tn_plan_node *child)
 }
 
 static const tn_error *
+/* NOLINTNEXTLINE(misc-no-recursion): ends with TN_PLAN_NODES_MAX */
 add_child(struct branch *branch, const tn_select_item *item)
 {
     const tn_relationship *via;
@@ -248,6 +251,7 @@ add_child(struct branch *branch, const tn_select_item *item)
                       tn_arena_printf(branch->planner->arena, "%s_%s", branch->node->relation->name,
                                       child->member),
                       branch->depth);
+    assert(branch->children != NULL);
     branch->children[branch->node->child_count++] = child;
     return grow(branch->planner, child, child->is_spread ? branch->owner : child, &item->children,
                 branch->depth + 1);
@@ -274,12 +278,14 @@ make_room(struct branch *branch, const tn_select *select)
             return refuse_many(branch->planner, "embedded resources", TN_PLAN_NODES_MAX);
     }
     branch->columns = tn_arena_alloc(branch->planner->arena, columns, sizeof(*branch->columns));
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): pointers are what it is of */
     branch->children = tn_arena_alloc(branch->planner->arena, children, sizeof(*branch->children));
     return NULL;
 }
 
 /* Recursion ends with the nodes: there are TN_PLAN_NODES_MAX at most. */
 static const tn_error *
+/* NOLINTNEXTLINE(misc-no-recursion): ends with TN_PLAN_NODES_MAX */
 grow(tn_planner *planner, tn_plan_node *node, tn_plan_node *owner, const tn_select *select,
      size_t depth)
 {

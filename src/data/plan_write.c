@@ -31,6 +31,7 @@ plan_columns(tn_planner *planner)
     const size_t count = is_named ? query->column_count : payload->key_count;
     bool *seen = tn_arena_alloc(planner->arena, relation->attribute_count, sizeof(*seen));
     const tn_attribute **columns =
+        /* NOLINTNEXTLINE(bugprone-sizeof-expression): pointers are what it is of */
         tn_arena_alloc(planner->arena, relation->attribute_count, sizeof(*columns));
     size_t used = 0;
 
@@ -193,6 +194,7 @@ version_of(tn_arena *arena, const char *tag)
 }
 
 const tn_error *
+/* NOLINTNEXTLINE(readability-function-cognitive-complexity): a flat list of steps */
 tn_plan_write(tn_planner *planner)
 {
     const tn_plan_request *request = planner->request;

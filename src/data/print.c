@@ -127,6 +127,7 @@ put_column(PQExpBuffer out, const tn_select_item *item)
 }
 
 static void
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the tree, whose depth is bounded */
 put_embed(PQExpBuffer out, const tn_select_item *item)
 {
     appendPQExpBufferStr(out, item->kind == TN_SELECT_SPREAD ? "..." : "");
@@ -143,6 +144,7 @@ put_embed(PQExpBuffer out, const tn_select_item *item)
 }
 
 static void
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the tree, whose depth is bounded */
 put_select(PQExpBuffer out, const tn_select *select)
 {
     for (size_t i = 0; i < select->count; i++) {
@@ -215,6 +217,7 @@ put_operation(PQExpBuffer out, const tn_filter *filter,
 
 /* Not the operator and its terms' parenthesis of a whole condition: the = stands between them. */
 static void
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the tree, whose depth is bounded */
 put_term(PQExpBuffer out, const tn_logic *logic)
 {
     if (logic->kind == TN_LOGIC_FILTER) {

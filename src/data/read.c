@@ -216,6 +216,7 @@ own_path(const tn_data_request *r)
 }
 
 const tn_error *
+/* NOLINTNEXTLINE(readability-function-cognitive-complexity): a flat list of steps */
 tn_data_read(tn_data_request *r)
 {
     r->path = own_path(r);

@@ -1,6 +1,7 @@
 /* data/reference.c: references found and filled, in bodies and in paths */
 #include "data/reference.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -202,6 +203,7 @@ not_scalar(tn_arena *arena, const char *reference)
 static const tn_error *
 scalar_text(tn_arena *arena, tn_json_piece value, const char *reference, const char **text)
 {
+    assert(value.text != NULL);
     if (strchr("{[n", value.text[0]) != NULL)
         return not_scalar(arena, reference);
     *text = value.text[0] == '"' ? tn_json_piece_string(arena, value)
@@ -229,8 +231,8 @@ fill_text(tn_arena *arena, const tn_references *references, const char *referenc
           const struct place *place, PQExpBuffer filled)
 {
     const char *decoded = tn_text_url_decode(arena, reference, strlen(reference), place->in_query);
-    const char *text;
-    tn_json_piece value;
+    const char *text = NULL;
+    tn_json_piece value = {0};
 
     if (decoded == NULL)
         return not_found(arena, reference);
@@ -238,6 +240,7 @@ fill_text(tn_arena *arena, const tn_references *references, const char *referenc
     if (filled == NULL)
         return NULL;
     TN_TRY(scalar_text(arena, value, reference, &text));
+    assert(text != NULL);
     if (place->in_quotes || place->depth > 0)
         text = quote(arena, text, place->in_quotes);
     if (strlen(text) <= references->path_max)

@@ -55,7 +55,8 @@ is_view(const tn_relation *relation)
 static bool
 fits_hint(const tn_relationship *via, const char *hint)
 {
-    if (via->cardinality == TN_MANY_TO_MANY)
+    assert((via->cardinality == TN_MANY_TO_MANY) == (via->junction != NULL));
+    if (via->junction != NULL)
         return is_same(via->junction->name, hint);
     return has_constraint(via, hint) || has_from_column(via, hint) || has_to_column(via, hint);
 }

@@ -96,6 +96,7 @@ is_outdated(const tn_error *error)
 /* Whether PostgreSQL misses a column that the catalog has: then it is certain that the catalog is
  * behind, and no client can make it so. */
 static bool
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the plan, whose depth is bounded */
 is_behind(const tn_data_request *r, const tn_plan_node *node, const tn_error *failed)
 {
     const tn_relation *relation = node->relation;
@@ -155,6 +156,7 @@ milliseconds(const char *text)
 
 /* Of an aggregate somewhere in the answer. */
 static bool
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the plan, whose depth is bounded */
 has_aggregates(const tn_plan_node *node)
 {
     if (node == NULL)

@@ -52,6 +52,7 @@ check_field(const tn_data_request *r, const tn_data_plan *plan, const tn_plan_no
 }
 
 static const tn_error *
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the plan, whose depth is bounded */
 check_logic(const tn_data_request *r, const tn_data_plan *plan, const tn_plan_node *node,
             const tn_plan_logic *logic)
 {
@@ -63,6 +64,7 @@ check_logic(const tn_data_request *r, const tn_data_plan *plan, const tn_plan_no
 }
 
 static const tn_error *
+/* NOLINTNEXTLINE(misc-no-recursion,readability-function-cognitive-complexity): flat, bounded */
 check_node(const tn_data_request *r, const tn_data_plan *plan, const tn_plan_node *node)
 {
     if (node->via != NULL && node->via->function != NULL)

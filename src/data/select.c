@@ -78,6 +78,7 @@ read_modifiers(tn_reader *reader, tn_select_item *item)
 
 /* !modifiers(…) behind item->target */
 static const tn_error *
+/* NOLINTNEXTLINE(misc-no-recursion): bounded by data.max_embed_depth */
 read_embed(tn_reader *reader, int64_t depth, tn_select_item *item)
 {
     TN_TRY(read_modifiers(reader, item));
@@ -96,6 +97,7 @@ read_embed(tn_reader *reader, int64_t depth, tn_select_item *item)
 
 /* [alias:]name, and the alias is only known to be one when its colon has come. */
 static const tn_error *
+/* NOLINTNEXTLINE(misc-no-recursion): bounded by data.max_embed_depth */
 read_named(tn_reader *reader, int64_t depth, tn_select_item *item)
 {
     const char *name;
@@ -125,6 +127,7 @@ read_named(tn_reader *reader, int64_t depth, tn_select_item *item)
 }
 
 static const tn_error *
+/* NOLINTNEXTLINE(misc-no-recursion): bounded by data.max_embed_depth */
 read_item(tn_reader *reader, int64_t depth, tn_select_item *item)
 {
     tn_reader_skip_blanks(reader);
@@ -141,6 +144,7 @@ read_item(tn_reader *reader, int64_t depth, tn_select_item *item)
 }
 
 static const tn_error *
+/* NOLINTNEXTLINE(misc-no-recursion): bounded by data.max_embed_depth */
 read_items(tn_reader *reader, int64_t depth, tn_select *select)
 {
     tn_list items = {0};

@@ -181,6 +181,7 @@ static void add_logic(tn_sql_writer *writer, const struct subject *subject,
                       const tn_plan_logic *logic);
 
 static void
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the plan, whose depth is bounded */
 add_terms(tn_sql_writer *writer, const struct subject *subject, const tn_plan_logic *logic)
 {
     const char *between = logic->kind == TN_PLAN_AND ? " and " : " or ";
@@ -194,6 +195,7 @@ add_terms(tn_sql_writer *writer, const struct subject *subject, const tn_plan_lo
 }
 
 static void
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the plan, whose depth is bounded */
 add_logic(tn_sql_writer *writer, const struct subject *subject, const tn_plan_logic *logic)
 {
     /* `is null` of an embed is `not exists` */

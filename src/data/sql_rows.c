@@ -5,6 +5,7 @@
  * joined: spread embeds, embeds to one that are inner, and those that the parent is ordered by.
  * Inner embeds to many are an exists(), which PostgreSQL can turn into a semi-join.
  */
+#include <assert.h>
 #include <string.h>
 
 #include "data/sql_private.h"
@@ -43,6 +44,7 @@ is_written(const tn_sql_writer *writer, const tn_plan_node *node)
 static bool
 is_bounded(const tn_sql_writer *writer, const tn_plan_node *node)
 {
+    assert(node != NULL);
     return node->is_aggregated && !node->is_spread && writer->plan->aggregate_max_rows > 0 &&
            !is_root_of(writer, node, TN_SQL_COMMON);
 }
@@ -152,6 +154,7 @@ add_relationship(tn_sql_writer *writer, const tn_sql_select *select, bool *has_w
 
 /* Everything that a row must fulfil. `with_joins`: inner embeds that are joined count as well. */
 static void
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the plan, whose depth is bounded */
 add_where(tn_sql_writer *writer, const tn_sql_select *select, bool with_joins)
 {
     const tn_plan_node *node = select->node;
@@ -173,6 +176,7 @@ add_where(tn_sql_writer *writer, const tn_sql_select *select, bool with_joins)
 
 /* An aggregate over no rows is a row, unless something is grouped by. */
 static bool
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the plan, whose depth is bounded */
 has_groups(const tn_plan_node *node)
 {
     for (size_t i = 0; i < node->column_count; i++)
@@ -188,6 +192,7 @@ has_groups(const tn_plan_node *node)
 }
 
 void
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the plan, whose depth is bounded */
 tn_sql_exists(tn_sql_writer *writer, const tn_plan_node *parent, const tn_plan_node *child)
 {
     const tn_sql_select select = {.node = child, .parent = parent};
@@ -318,6 +323,7 @@ add_spread_column(tn_sql_writer *writer, const char *alias, const tn_plan_column
 }
 
 static void
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the plan, whose depth is bounded */
 add_embed(tn_sql_writer *writer, const tn_plan_node *node, const tn_plan_node *child)
 {
     const tn_sql_select select = {.node = child, .parent = node};
@@ -345,6 +351,7 @@ add_embed_cast(tn_sql_writer *writer, const struct list *list)
 /* The members of a spread child, and of those spread within it, by the name of the join.
  * `is_plain`: for the select of a spread node, whose aggregates are its parent's business. */
 static void
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the plan, whose depth is bounded */
 add_spread(tn_sql_writer *writer, const tn_plan_node *child, const char *alias, struct list *list)
 {
     for (size_t i = 0; i < child->column_count; i++) {
@@ -372,6 +379,7 @@ add_spread(tn_sql_writer *writer, const tn_plan_node *child, const char *alias, 
 }
 
 static void
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the plan, whose depth is bounded */
 add_children(tn_sql_writer *writer, const tn_plan_node *node, struct list *list)
 {
     for (size_t i = 0; i < node->child_count; i++) {
@@ -390,6 +398,7 @@ add_children(tn_sql_writer *writer, const tn_plan_node *node, struct list *list)
 
 /* The list itself. A hidden embed has all columns, for its parent's order. */
 static void
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the plan, whose depth is bounded */
 add_list(tn_sql_writer *writer, const tn_plan_node *node, struct list *list)
 {
     if (node->is_hidden || node->is_whole) {
@@ -413,6 +422,7 @@ add_list(tn_sql_writer *writer, const tn_plan_node *node, struct list *list)
 /* Conditions on what is neither shown nor asked for choose nothing, and must make sense all the
  * same: no row is read. */
 static void
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the plan, whose depth is bounded */
 add_joins(tn_sql_writer *writer, const tn_plan_node *node)
 {
     for (size_t i = 0; i < node->child_count; i++) {
@@ -484,6 +494,7 @@ add_ceiling(tn_sql_writer *writer, const tn_plan_node *node)
 }
 
 static void
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the plan, whose depth is bounded */
 add_source(tn_sql_writer *writer, const tn_sql_select *select)
 {
     if (is_bounded(writer, select->node)) {
@@ -499,6 +510,7 @@ add_source(tn_sql_writer *writer, const tn_sql_select *select)
 
 /* The version stands beside the row, not in it. */
 static void
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the plan, whose depth is bounded */
 add_versioned(tn_sql_writer *writer, const tn_sql_select *select)
 {
     struct list list = {0};
@@ -515,6 +527,7 @@ add_versioned(tn_sql_writer *writer, const tn_sql_select *select)
 }
 
 void
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the plan, whose depth is bounded */
 tn_sql_rows(tn_sql_writer *writer, const tn_sql_select *select)
 {
     const tn_plan_node *node = select->node;
@@ -573,6 +586,7 @@ add_wanted_keys(tn_sql_writer *writer, struct names *names, const tn_relationshi
 }
 
 static void
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the plan, whose depth is bounded */
 add_wanted_logic(tn_sql_writer *writer, struct names *names, const tn_plan_logic *logic)
 {
     if (logic->kind == TN_PLAN_FILTER)
