@@ -335,6 +335,8 @@ declare
                     when not exists (select from pg_catalog.pg_attribute a
                                       where a.attrelid = c.oid and a.attname = 'tenant_id' and a.atttypid = 'uuid'::regtype and a.attnotnull
                                         and not a.attisdropped) then 'its tenant_id must stay, of type uuid and not null'
+                    when not exists (select from pg_catalog.pg_attribute a
+                                      where a.attrelid = c.oid and a.attname = 'tenant_id' and a.atthasdef) then 'its tenant_id must keep its default'
                     when not exists (select from pg_catalog.pg_policy p
                                       where p.polrelid = c.oid and p.polname = 'tenon_tenant' and not p.polpermissive and p.polcmd = '*'
                                         and p.polroles = array[0::oid]
@@ -350,6 +352,49 @@ begin
                   hint = 'If the table is to be open for all tenants: set tenon.auto_protect = off, and try again.';
     end if;
 end $$;
+
+-- What spans all tenants in a protected table although nobody may have meant it, for whoever is typing: one tenant's value is taken for
+-- all others, and they are told so. `tenon doctor` names the same. With `only_new`: of what this transaction has made.
+create function tenon.warn_of_shared(target regclass, only_new boolean) returns void
+    language plpgsql set search_path = ''
+as $$
+declare
+    shared record;
+begin
+    for shared in
+        select format('the primary key (%s) of %s is one for all tenants: a value that one has, no other can have', k.columns, target) as problem,
+               format('Let the database make it (generated always as identity, or uuid default gen_random_uuid()), or: primary key (tenant_id, %s)',
+                      k.columns) as way_out
+          from pg_catalog.pg_index i
+         cross join lateral (
+               select string_agg(quote_ident(a.attname), ', ' order by n.position) as columns,
+                      bool_or(a.attname = 'tenant_id' or a.attidentity <> '' or a.atthasdef or a.atttypid = 'uuid'::regtype
+                              or exists (select from pg_catalog.pg_constraint f
+                                           join pg_catalog.pg_policy p on p.polrelid = f.confrelid and p.polname = 'tenon_tenant'
+                                          where f.contype = 'f' and f.conrelid = target and a.attnum = any (f.conkey))) as made
+                 from unnest(i.indkey::int2[]) with ordinality as n (number, position)
+                 join pg_catalog.pg_attribute a on a.attrelid = target and a.attnum = n.number
+                where n.position <= i.indnkeyatts) as k
+         where i.indrelid = target and i.indisprimary and not k.made
+           and (not only_new or age(i.xmin) <= age(pg_current_xact_id()::xid))
+           and not exists (select from pg_catalog.pg_class c where c.oid = target and c.relispartition)
+        union all
+        select format('the exclusion constraint %I of %s is one for all tenants: what one has keeps others out', k.conname, target),
+               case when exists (select from pg_catalog.pg_opclass o
+                                   join pg_catalog.pg_class x on x.oid = k.conindid and x.relam = o.opcmethod
+                                  where o.opcintype = 'uuid'::regtype and o.opcdefault)
+                    then 'Name the tenant in it: tenant_id with ='
+                    else 'create extension btree_gist; then select tenon.protect(' || quote_literal(target) || ');' end
+          from pg_catalog.pg_constraint k
+         where k.conrelid = target and k.contype = 'x'
+           and (not only_new or age(k.xmin) <= age(pg_current_xact_id()::xid))
+           and not exists (select from pg_catalog.pg_attribute a
+                            where a.attrelid = target and a.attname = 'tenant_id' and a.attnum = any (k.conkey))
+    loop
+        raise warning '%', shared.problem using hint = shared.way_out;
+    end loop;
+end $$;
+comment on function tenon.warn_of_shared(regclass, boolean) is 'Warns of keys of a protected table that span all tenants.';
 
 -- As in 0001, and after it:
 --   ALTER TABLE    of a table that is protected: its foreign keys, what is unique in it, and that its wall still stands; of one that has
@@ -409,6 +454,9 @@ begin
             perform tenon.check_wall(changed.target);
             perform tenon.bind_references(changed.target);
             perform tenon.bind_uniques(changed.target);
+        end if;
+        if changed.state is not null and tg_tag <> all (array['CREATE INDEX', 'ALTER POLICY']) then
+            perform tenon.warn_of_shared(changed.target, changed.state = 'changed');
         end if;
     end loop;
 end $$;

@@ -1,5 +1,6 @@
 // t/api/data-closed.mjs: closed by default: what was never opened is not there, and the answer says why and how
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { psql } from '../lib/postgres.mjs';
 import { eventually, stack } from '../lib/stack.mjs';
@@ -125,3 +126,21 @@ test('only the schemas that are named, and nothing of the system', async () => {
   }
   for (const name of ['pg_class', 'pg_user', 'users', 'tenants', 'keys', 'signing_keys', 'pg_stat_activity']) assert.equal((await s.a.service.request('GET', `/rest/v1/${name}`)).status, 404, name);
 });
+
+const warned = [
+  { sql: 'create table countries (code text primary key, name text unique)', warning: /primary key \(code\) of (public\.)?countries/, hint: /primary key \(tenant_id, code\)/ },
+  { sql: 'create table shops (a int, b int); alter table shops add primary key (a, b)', warning: /primary key \(a, b\)/, hint: /tenant_id, a, b/ },
+  { sql: 'create table rooms (id uuid primary key, at tstzrange, exclude using gist (at with &&))', warning: /exclusion constraint rooms_at_excl/, hint: /btree_gist/ },
+  { sql: 'alter table countries add column size int' },
+  { sql: 'create table quiet (id bigint generated always as identity primary key, made uuid unique default gen_random_uuid())' },
+  { sql: 'create table within (tenant_id uuid default tenon.tenant_id(), name text, primary key (tenant_id, name))' },
+];
+for (const { sql, warning, hint } of warned)
+  test(`${warning ? 'a warning' : 'no warning'}: ${sql}`, () => {
+    const { status, stderr } = spawnSync('psql', ['-XqAt', '-v', 'ON_ERROR_STOP=1', '-d', s.owner, '-c', sql], { encoding: 'utf8' });
+    assert.equal(status, 0, stderr);
+    if (!warning) return assert.equal(stderr, '');
+    assert.match(stderr, warning);
+    assert.match(stderr, /WARNING/);
+    assert.match(stderr, hint);
+  });

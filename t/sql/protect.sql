@@ -301,6 +301,7 @@ select throws_ok('alter policy tenon_tenant on products to anon', '55000', null,
 select throws_ok('alter policy tenon_tenant on products rename to x', '55000', null, 'nor renamed');
 select throws_ok('alter table products drop column tenant_id cascade', '55000', null, 'nor lose what it looks at');
 select throws_ok('alter table products alter column tenant_id drop not null', '55000', null, 'nor let that be nobody''s');
+select throws_ok('alter table products alter column tenant_id drop default', '55000', 'public.products is protected: its tenant_id must keep its default', 'nor be asked for');
 select throws_ok('alter table products rename column tenant_id to x', '55000', null, 'nor hide it');
 select throws_ok('drop function tenon.tenant_id() cascade', '55000', null, 'nor lose its function');
 select lives_ok('create policy mine on products using (true); alter policy mine on products using (false); drop policy mine on products', 'other policies are free');
