@@ -188,6 +188,20 @@ tests_whole_key(const tn_plan_node *node)
     return node->relation->key_count > 0;
 }
 
+/* Whether all that is shown stands in the row itself: what is embedded or computed changes without
+ * it. */
+static bool
+shows_only_row(const tn_plan_node *root)
+{
+    for (size_t i = 0; i < root->child_count; i++)
+        if (!root->children[i]->is_hidden)
+            return false;
+    for (size_t i = 0; i < root->column_count; i++)
+        if (root->columns[i].field.attribute == NULL)
+            return false;
+    return !root->is_whole;
+}
+
 /* A row's version is its xmin: that of one row of a table, which reading needs SELECT on all of it.
  */
 static bool
@@ -195,7 +209,8 @@ can_tell_version(const tn_planner *planner, const tn_plan_node *root)
 {
     const tn_privileges *privileges;
 
-    if (planner->plan->kind != TN_PLAN_READ || !root->relation->has_xmin || root->is_aggregated)
+    if (planner->plan->kind != TN_PLAN_READ || !root->relation->has_xmin || root->is_aggregated ||
+        !shows_only_row(root))
         return false;
     privileges = tn_relation_privileges(root->relation, planner->request->role);
     return privileges != NULL && privileges->select &&

@@ -131,7 +131,8 @@ typedef struct tn_data_plan {
     int64_t max_rows;          /* data.max_rows; 0: none */
     int64_t answer_max;        /* bytes of the body; 0: any number */
     bool is_limited_by_client; /* limit or Range was given */
-    bool has_etag; /* the answer is one row of a table and the caller may read its version */
+    bool has_etag; /* the answer is one row of a table, nothing else, and the caller may read its
+                      version */
 
     /* writes */
     tn_prefer_return returning;

@@ -165,6 +165,15 @@ test('a row has a version, and who knows it is told so', async () => {
   isError(await service.request('PATCH', '/rest/v1/stock?id=eq.2', { qty: 3 }, { headers: { 'if-match': 'bare' } }), 'if_match_malformed');
 });
 
+test('what is shown beside the row changes without it, and has no version', async () => {
+  await s.sql('create function public.shout(public.stock) returns text language sql stable as $$ select upper($1.sku) $$');
+  const { etag } = (await service.request('GET', '/rest/v1/stock?id=eq.2')).headers;
+  for (const [select, has] of [['*', true], ['id,qty', true], ['id,beds()', true], ['id,beds(code)', false], ['id,beds(count)', false], ['id,shout', false], ['id,code:sku::text', true]]) {
+    const answer = await service.request('GET', `/rest/v1/stock?id=eq.2&select=${select}`, undefined, { headers: { 'if-none-match': etag } });
+    assert.deepEqual([answer.status, answer.headers.etag !== undefined], [has ? 304 : 200, has], `${select}: ${answer.status} ${answer.text}`);
+  }
+});
+
 test('an address of 28 KB, and one that is too long', async () => {
   const ids = Array.from({ length: 4600 }, (_, i) => 1000 + i).join(',');
   const answer = await service.request('GET', `/rest/v1/stock?select=id&id=in.(1,${ids})`);
