@@ -72,6 +72,7 @@ append_parameters(const tn_data_request *r, PQExpBuffer location)
         appendPQExpBufferChar(location, separator);
         tn_header_append_encoded(location, name);
         for (size_t i = 0; i < http->query_count; i++) {
+            assert(http->query[i].name != NULL);
             if (is_done[i] || strcmp(http->query[i].name, name) != 0)
                 continue;
             is_done[i] = true;
