@@ -193,6 +193,28 @@ version_of(tn_arena *arena, const char *tag)
     return tag;
 }
 
+/* What cannot be checked is refused: dropped, it would overwrite what somebody else has written. */
+static const tn_error *
+plan_version(tn_planner *planner)
+{
+    tn_data_plan *plan = planner->plan;
+    const bool is_change = plan->kind == TN_PLAN_UPDATE || plan->kind == TN_PLAN_DELETE;
+
+    if (planner->request->if_match == NULL)
+        return NULL;
+    plan->if_match = version_of(planner->arena, planner->request->if_match);
+    if (is_change && (plan->root->relation->has_xmin || strcmp(plan->if_match, "*") == 0))
+        return NULL;
+    return tn_plan_refuse(
+        planner->arena,
+        (tn_error){.status = 400,
+                   .code = "if_match_unsupported",
+                   .message = is_change ? "rows of a view have no version for If-Match"
+                                        : "If-Match is for PATCH and DELETE",
+                   .hint = is_change ? "Change the row of the table, or send no If-Match."
+                                     : "Send the change as PATCH, or without If-Match."});
+}
+
 const tn_error *
 /* NOLINTNEXTLINE(readability-function-cognitive-complexity): a flat list of steps */
 tn_plan_write(tn_planner *planner)
@@ -205,9 +227,8 @@ tn_plan_write(tn_planner *planner)
         plan->has_max_affected =
             request->prefer->has_max_affected && request->prefer->handling == TN_HANDLING_STRICT;
         plan->max_affected = plan->has_max_affected ? request->prefer->max_affected : 0;
-        if (request->if_match != NULL)
-            plan->if_match = version_of(planner->arena, request->if_match);
     }
+    TN_TRY(plan_version(planner));
     if (plan->kind == TN_PLAN_DELETE)
         return NULL;
     assert(request->body != NULL && !request->body->is_raw);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { garden } from '../lib/garden.mjs';
+import { eventually } from '../lib/stack.mjs';
 
 const s = await garden({ settings: { 'data.tx_end': 'commit-allow-override', 'data.max_rows': 1000 } });
 const { anon, service } = s.a;
@@ -163,6 +164,15 @@ test('a row has a version, and who knows it is told so', async () => {
   for (const [match, status] of [['"1"', 412], ['"*"', 412], [`"1", W/${first.headers.etag}`, 204], [first.headers.etag, 412], ['*', 204]])
     assert.equal((await service.request('PATCH', '/rest/v1/stock?id=eq.2', { qty: 3 }, { headers: { 'if-match': match } })).status, status, match);
   isError(await service.request('PATCH', '/rest/v1/stock?id=eq.2', { qty: 3 }, { headers: { 'if-match': 'bare' } }), 'if_match_malformed');
+});
+
+test('a version that cannot be checked is refused, and nothing is written', async () => {
+  await s.sql('create view public.stock_list with (security_invoker = true) as select * from public.stock; grant all on public.stock_list to service_role');
+  await eventually('stock_list', async () => (await service.request('GET', '/rest/v1/stock_list')).status === 200);
+  for (const [method, path, body] of [['PUT', 'stock?id=eq.2', { id: 2, sku: 'x' }], ['POST', 'stock', { id: 2000 }], ['PATCH', 'stock_list?id=eq.2', { sku: 'x' }], ['DELETE', 'stock_list?id=eq.2']])
+    isError(await service.request(method, `/rest/v1/${path}`, body, { headers: { 'if-match': '"1"' } }), 'if_match_unsupported');
+  assert.deepEqual(await service.get('/rest/v1/stock?select=id,sku&or=(id.eq.2,id.gt.1000)'), [{ id: 2, sku: 'spade' }]);
+  assert.equal((await service.request('PATCH', '/rest/v1/stock_list?id=eq.99', { sku: 'x' }, { headers: { 'if-match': '*' } })).status, 412);
 });
 
 test('what is shown beside the row changes without it, and has no version', async () => {
