@@ -55,7 +55,9 @@ static const struct audit {
     {&tn_sql_doctor_tables_without_wall, "rls.tenant", TN_WRONG,
      "every table with a tenant_id keeps tenants apart", "select tenon.protect('OBJECT');"},
     {&tn_sql_doctor_views, "rls.views", TN_WRONG, "views ask with the caller's rights",
-     "alter view OBJECT set (security_invoker = true); or revoke the grants on it"},
+     "if it is a view: alter view OBJECT set (security_invoker = true); else keep what requests "
+     "may "
+     "see in a protected table, and revoke the grants on it"},
     {&tn_sql_doctor_functions, "rls.functions", TN_WRONG,
      "no function of more power is open to requests",
      "make it security invoker, or give it an ordinary owner and set search_path = '', or revoke "
