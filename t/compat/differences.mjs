@@ -146,6 +146,22 @@ export const differences = [
     expect: succeeds,
   },
   {
+    id: 'put-first',
+    what: 'PUT takes the first object with the key of the address, also when there are several.',
+    reason: 'PostgREST takes the one among objects with other keys, and answers several with its key with 400 `21000`.',
+    matches: (r, theirs) => r.method === 'PUT' && theirCode(theirs, '21000'),
+    kinds: [...whole, 'state'],
+    expect: succeeds,
+  },
+  {
+    id: 'put-keyless',
+    what: 'PUT without the key in its body is 400 `PGRST115`.',
+    reason: 'It is not the key of the address. PostgREST answers 400 `42703`, of a column in its own SQL.',
+    matches: (r, theirs) => r.method === 'PUT' && theirCode(theirs, '42703'),
+    kinds: error,
+    expect: (ours, r) => is(ours, 400, 'PGRST115', r.method),
+  },
+  {
     id: 'embed-window-count',
     what: '`count=exact` counts the rows that the same request has without limit, also where they depend on embeds that have a limit or an offset.',
     reason: 'PostgREST leaves these out of its count: with `berths!inner()` and `berths.limit=0` there are no rows, and their number is not 0.',
