@@ -260,6 +260,7 @@ plan_related_order(const tn_planner *planner, const tn_plan_node *node, const tn
         return refuse_related_order(planner, node, term->embed);
     planned->embed = embed;
     tn_plan_field_find(planner, embed, &term->field, &planned->field);
+    TN_TRY(tn_plan_check_collector(planner, embed, &planned->field));
     if (!embed->is_hidden)
         planned->field.attribute = NULL; /* a member, whatever column it comes from */
     return NULL;
@@ -274,10 +275,12 @@ plan_ordering(const tn_planner *planner, tn_plan_node *node, const tn_ordering *
         const tn_order_term *term = &ordering->terms[i];
 
         terms[i] = (tn_plan_order){.direction = term->direction, .nulls = term->nulls};
-        if (term->embed != NULL)
+        if (term->embed != NULL) {
             TN_TRY(plan_related_order(planner, node, term, &terms[i]));
-        else
+        } else {
             tn_plan_field_find(planner, node, &term->field, &terms[i].field);
+            TN_TRY(tn_plan_check_collector(planner, node, &terms[i].field));
+        }
     }
     node->order = terms;
     node->order_count = ordering->count;

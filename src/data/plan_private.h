@@ -54,6 +54,10 @@ const char *tn_plan_joined_name(tn_arena *arena, const tn_plan_node *parent,
 void tn_plan_field_find(const tn_planner *planner, const tn_plan_node *node,
                         const tn_data_field *field, tn_plan_field *found);
 
+/* plan_select.c: 400 for what would be a column by that name and collects any number of rows. */
+const tn_error *tn_plan_check_collector(const tn_planner *planner, const tn_plan_node *node,
+                                        const tn_plan_field *field) TN_MUST_CHECK;
+
 /* plan_select.c: columns and children of a node, and of these in turn. */
 const tn_error *tn_plan_select(tn_planner *planner, tn_plan_node *root) TN_MUST_CHECK;
 

@@ -79,12 +79,13 @@ name_member(const tn_select_item *item)
  * what makes computed fields. Of its own aggregates these would put any number of rows into one, so
  * that neither data.max_rows nor data.aggregates would hold. `count` stays: Supabase documents it.
  */
-static const tn_error *
-check_no_collector(const struct branch *branch, const tn_plan_field *field)
+const tn_error *
+tn_plan_check_collector(const tn_planner *planner, const tn_plan_node *node,
+                        const tn_plan_field *field)
 {
     static const char *const names[] = {"array_agg", "json_agg", "json_agg_strict", "jsonb_agg",
                                         "jsonb_agg_strict"};
-    tn_arena *arena = branch->planner->arena;
+    tn_arena *arena = planner->arena;
 
     if (field->name == NULL || field->attribute != NULL)
         return NULL;
@@ -94,7 +95,7 @@ check_no_collector(const struct branch *branch, const tn_plan_field *field)
                 arena, (tn_error){.status = 400,
                                   .code = "42703",
                                   .message = tn_arena_printf(arena, "column %s.%s does not exist",
-                                                             branch->node->alias, field->name)});
+                                                             node->alias, field->name)});
     return NULL;
 }
 
@@ -147,7 +148,7 @@ add_field(struct branch *branch, const tn_select_item *item)
                                .aggregate_cast = item->aggregate_cast,
                                .member = name_member(item)};
     tn_plan_field_find(planner, branch->node, &item->field, &column->field);
-    return check_no_collector(branch, &column->field);
+    return tn_plan_check_collector(planner, branch->node, &column->field);
 }
 
 /* --- embeds ----------------------------------------------------------------------------------- */

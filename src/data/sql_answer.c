@@ -226,8 +226,8 @@ add_body(tn_sql_writer *writer, const tn_sql_answer *answer)
     } frames[] = {
         [FORM_CSV] = {"", " end"},
         [FORM_LINES] = {"coalesce(", ", '')"},
-        [FORM_ONE] = {"", ""},
-        [FORM_ONE_STRIPPED] = {"", ""},
+        [FORM_ONE] = {"coalesce(", ", 'null')"},
+        [FORM_ONE_STRIPPED] = {"coalesce(", ", 'null')"},
         [FORM_ARRAY] = {"coalesce(", ", '[]')::text"},
         [FORM_ARRAY_STRIPPED] = {"json_strip_nulls(coalesce(", ", '[]'))::text"},
     };
@@ -263,22 +263,26 @@ add_size_check(tn_sql_writer *writer, const tn_sql_answer *answer)
     add_failure(writer, &too_large);
 }
 
+/* The result of a function that returns one is one, null when filters or limit leave it out. */
 static void
 add_rows(tn_sql_writer *writer, const tn_sql_answer *answer)
 {
     const tn_data_plan *plan = writer->plan;
     const bool is_sized = answer->has_body && plan->answer_max > 0;
+    const char *number = answer->is_one ? "greatest(count(*), 1)" : "count(*)";
 
     if (plan->kind != TN_PLAN_PUT && plan->if_match == NULL && !plan->has_max_affected &&
         !answer->is_checked && !is_sized) {
-        tn_sql_add(writer, "count(*)");
+        tn_sql_add(writer, number);
         return;
     }
     tn_sql_add(writer, "case");
     add_checks(writer, answer);
     if (is_sized)
         add_size_check(writer, answer);
-    tn_sql_add(writer, " else count(*) end");
+    tn_sql_add(writer, " else ");
+    tn_sql_add(writer, number);
+    tn_sql_add(writer, " end");
 }
 
 /* --- the rest ----------------------------------------------------------------------------------

@@ -193,6 +193,13 @@ tn_sql_call_rows(tn_sql_writer *writer)
     tn_sql_add(writer, ") as \"tenon.rows\"");
 }
 
+/* A limit or an offset that even a single row does not pass. */
+static bool
+leaves_out_one(const tn_plan_node *root)
+{
+    return root->offset > 0 || (root->has_limit && root->limit == 0);
+}
+
 void
 tn_sql_answer_call(tn_sql_writer *writer)
 {
@@ -206,8 +213,8 @@ tn_sql_answer_call(tn_sql_writer *writer)
     };
 
     writer->source = TN_SQL_CALL;
-    if (plan->count == TN_COUNT_EXACT && function->returns_set &&
-        function->returns != TN_RETURNS_VOID) {
+    if (plan->count == TN_COUNT_EXACT && function->returns != TN_RETURNS_VOID &&
+        (function->returns_set || leaves_out_one(plan->root))) {
         add_kept(writer);
         writer->source = TN_SQL_COMMON;
     }

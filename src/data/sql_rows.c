@@ -238,13 +238,20 @@ struct list {
 };
 
 static void
+add_group_start(struct list *list)
+{
+    appendPQExpBufferStr(list->groups, list->has_group ? ", " : " group by ");
+    list->has_group = true;
+}
+
+static void
 add_member_start(tn_sql_writer *writer, struct list *list, bool is_grouped)
 {
     tn_sql_add(writer, list->count++ == 0 ? " " : ", ");
     if (list->groups == NULL || !is_grouped)
         return;
-    appendPQExpBuffer(list->groups, "%s%zu", list->has_group ? ", " : " group by ", list->count);
-    list->has_group = true;
+    add_group_start(list);
+    appendPQExpBuffer(list->groups, "%zu", list->count);
 }
 
 static void
@@ -396,6 +403,26 @@ add_children(tn_sql_writer *writer, const tn_plan_node *node, struct list *list)
     }
 }
 
+/* As in PostgREST rows are grouped by a column without the cast that its value is shown with, so
+ * that `order` may name it; one with another name is what it is in the answer. */
+static bool
+is_grouped_bare(const struct list *list, const tn_plan_column *column)
+{
+    return list->groups != NULL && column->aggregate == TN_AGGREGATE_NONE &&
+           column->field.step_count == 0 && strcmp(column->member, column->field.name) == 0;
+}
+
+static void
+add_bare_group(tn_sql_writer *writer, const char *alias, const tn_plan_column *column,
+               struct list *list)
+{
+    tn_sql_writer groups = *writer;
+
+    add_group_start(list);
+    groups.text = list->groups;
+    tn_sql_names(&groups, alias, column->field.name);
+}
+
 /* The list itself. A hidden embed has all columns, for its parent's order. */
 static void
 /* NOLINTNEXTLINE(misc-no-recursion): as deep as the plan, whose depth is bounded */
@@ -409,7 +436,11 @@ add_list(tn_sql_writer *writer, const tn_plan_node *node, struct list *list)
     for (size_t i = 0; i < node->column_count; i++) {
         const tn_plan_column *column = &node->columns[i];
 
-        add_member_start(writer, list, column->aggregate == TN_AGGREGATE_NONE);
+        const bool is_bare = is_grouped_bare(list, column);
+
+        add_member_start(writer, list, column->aggregate == TN_AGGREGATE_NONE && !is_bare);
+        if (is_bare)
+            add_bare_group(writer, node->alias, column, list);
         if (node->is_spread)
             add_plain(writer, node->alias, column);
         else
@@ -595,6 +626,14 @@ add_wanted_logic(tn_sql_writer *writer, struct names *names, const tn_plan_logic
         add_wanted_logic(writer, names, &logic->terms[i]);
 }
 
+/* `order=count` is how many rows are in a group, unless it is a column: there is none before they
+ * are grouped. */
+static bool
+is_count_of_rows(const tn_plan_node *node, const tn_plan_field *field)
+{
+    return node->is_aggregated && field->attribute == NULL && strcmp(field->name, "count") == 0;
+}
+
 void
 tn_sql_source_columns(tn_sql_writer *writer, const tn_plan_node *node)
 {
@@ -605,7 +644,7 @@ tn_sql_source_columns(tn_sql_writer *writer, const tn_plan_node *node)
         if (node->columns[i].field.name != NULL)
             add_wanted(writer, &names, node->columns[i].field.name);
     for (size_t i = 0; i < node->order_count; i++)
-        if (node->order[i].embed == NULL)
+        if (node->order[i].embed == NULL && !is_count_of_rows(node, &node->order[i].field))
             add_wanted(writer, &names, node->order[i].field.name);
     for (size_t i = 0; i < node->child_count; i++) {
         add_wanted_keys(writer, &names, node->children[i]->via);
