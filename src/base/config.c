@@ -515,11 +515,28 @@ check_fallback(struct loader *loader)
     return NULL;
 }
 
+/* These hold what no client may see as tables: an entry in a list would make them public. */
+static const char *
+check_schemas(struct loader *loader)
+{
+    static const char *const closed[] = {"auth",       "storage",    "tenon",
+                                         "pg_catalog", "extensions", "information_schema"};
+    const char *list = loader->config->data.schemas;
+    const char *name;
+
+    while ((name = next_item(loader->arena, &list)) != NULL)
+        for (size_t i = 0; i < TN_COUNT(closed); i++)
+            if (strcmp(name, closed[i]) == 0)
+                return tn_arena_printf(loader->arena, "data.schemas: %s is never exposed", name);
+    return NULL;
+}
+
 /* What one setting alone cannot show. */
 static const char *
 check_whole(struct loader *loader)
 {
     tn_config *config = loader->config;
+    const char *problem;
 
     if (strspn(config->server.secret, "0123456789abcdefABCDEF") != strlen(config->server.secret))
         return "server.secret: expected 64 hexadecimal digits";
@@ -529,9 +546,11 @@ check_whole(struct loader *loader)
         return "log.file: expected a path that begins with /";
     if (config->auth.argon2_memory_kib < 8 * config->auth.argon2_lanes)
         return "auth.argon2_memory_kib: expected at least 8 KiB for each lane";
+    problem = check_schemas(loader);
+    if (problem != NULL)
+        return problem;
     for (size_t i = 0; i < config->provider_count; i++) {
-        const char *problem = check_provider(loader->arena, &loader->providers[i]);
-
+        problem = check_provider(loader->arena, &loader->providers[i]);
         if (problem != NULL)
             return problem;
     }

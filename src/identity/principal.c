@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "http/route.h"
 #include "identity/key.h"
@@ -61,10 +62,15 @@ tn_principal_default_tenant(const tn_process *process, tn_arena *arena, tn_uuid 
     if (name == NULL || *name == '\0')
         return NULL;
     TN_TRY(tn_keys_tenant(process->keys, arena, name, tenant));
-    if (tenant->text[0] == '\0')
-        return tn_error_internal(arena, "identity.default_tenant.unknown",
-                                 "data.default_tenant names no tenant: %s", name);
-    return NULL;
+    if (tenant->text[0] != '\0')
+        return NULL;
+    tn_log(TN_LOG_ERROR, "identity.default_tenant.unknown",
+           TN_STR("request_id", tn_arena_label_text(arena)),
+           TN_STR("setting", "data.default_tenant"), TN_STR("value", name));
+    return tn_error_new(arena, 500, "internal_error",
+                        "data.default_tenant must be the name or the id of a tenant "
+                        "(tenon tenant list).",
+                        "data.default_tenant names no tenant");
 }
 
 /* --- keys ------------------------------------------------------------------------------------- */

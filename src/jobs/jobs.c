@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "identity/principal.h"
 #include "jobs/queries.h"
 
 struct job {
@@ -66,12 +67,35 @@ tn_jobs_fail_worker(const tn_process *process, tn_arena *arena, const char *work
     return run_query(process, arena, &tn_sql_worker_farewell, TN_PARAMS(worker_id), &rows);
 }
 
+/* Once, when the database is there: schemas and functions may come later, a tenant too, so the
+ * server runs all the same. */
+static bool
+have_settings_been_checked(const tn_process *process, tn_arena *arena)
+{
+    const tn_config *config = process->config;
+    const tn_rows *rows;
+    tn_uuid tenant;
+
+    if (run_query(process, arena, &tn_sql_settings_missing,
+                  TN_PARAMS(config->data.schemas, config->data.pre_request), &rows) != NULL)
+        return false;
+    for (size_t i = 0; i < tn_rows_count(rows); i++)
+        tn_log(TN_LOG_WARN, "settings.names_nothing", TN_STR("setting", tn_rows_text(rows, i, 0)),
+               TN_STR("value", tn_rows_text(rows, i, 1)));
+    (void)!tn_principal_default_tenant(process, arena, &tenant); /* logs what is wrong itself */
+    return true;
+}
+
 void
 tn_jobs_run(const tn_process *process, tn_arena *arena)
 {
-    static int64_t due_ms[TN_COUNT(jobs)]; /* of this process; its main thread only */
-    static int64_t contact_since_ms;       /* 0: none */
+    /* of this process; its main thread only */
+    static bool is_checked;
+    static int64_t due_ms[TN_COUNT(jobs)];
+    static int64_t contact_since_ms; /* 0: none */
 
+    if (!is_checked)
+        is_checked = have_settings_been_checked(process, arena);
     for (size_t i = 0; i < TN_COUNT(jobs); i++) {
         const int64_t now = tn_clock_ms();
         const tn_rows *rows;

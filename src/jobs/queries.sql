@@ -24,3 +24,22 @@ select tenon.sweep_request_answers()
 
 -- name: contact
 select 0
+
+-- name: settings_missing   $1 data.schemas, $2 data.pre_request: which of their names are nothing
+with schemas as (
+    select trim(given.name) as name, given.number
+      from unnest(string_to_array($1, ',')) with ordinality as given (name, number)
+     where trim(given.name) <> ''
+)
+select 'data.schemas', s.name
+  from schemas as s
+ where not exists (select from pg_namespace as n where n.nspname = s.name)
+ union all
+select 'data.pre_request', $2
+ where $2 <> '' and not exists (
+       select
+         from pg_proc as p
+         join pg_namespace as n on n.oid = p.pronamespace
+        where n.nspname || '.' || p.proname =
+              case when strpos($2, '.') > 0 then $2
+                   else (select s.name from schemas as s order by s.number limit 1) || '.' || $2 end)
