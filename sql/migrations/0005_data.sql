@@ -241,6 +241,60 @@ begin
 end $$;
 comment on function tenon.bind_uniques(regclass) is 'Takes tenant_id into what is unique in a protected table.';
 
+-- As in 0001, and keys to people: `references auth.users` becomes (tenant_id, user_id) to (tenant_id, id). Otherwise whoever has come by the
+-- id of another tenant's person could name them, and where that id is the primary key, be there before them.
+-- docs/decisions/0024-people-are-named-within-a-tenant.md
+create or replace function tenon.bind_references(target regclass) returns void
+    language plpgsql set search_path = '' set tenon.auto_protect = 'off'
+as $$
+declare
+    key record;
+begin
+    for key in
+        select k.*, k.conrelid::regclass as child, k.confrelid::regclass as parent,
+               pairs.child_columns, pairs.parent_columns, pairs.parent_numbers, emptied.columns as emptied_columns
+          from pg_catalog.pg_constraint k
+         cross join lateral (
+               select string_agg(quote_ident(a.attname), ', ' order by u.position) as child_columns,
+                      string_agg(quote_ident(b.attname), ', ' order by u.position) as parent_columns,
+                      array_agg(b.attnum order by b.attnum) as parent_numbers,
+                      bool_or(a.attname = 'tenant_id') as bound
+                 from unnest(k.conkey, k.confkey) with ordinality as u (child_number, parent_number, position)
+                 join pg_catalog.pg_attribute a on a.attrelid = k.conrelid and a.attnum = u.child_number
+                 join pg_catalog.pg_attribute b on b.attrelid = k.confrelid and b.attnum = u.parent_number) as pairs
+         cross join lateral (
+               select string_agg(quote_ident(a.attname), ', ' order by a.attnum) as columns
+                 from pg_catalog.pg_attribute a
+                where a.attrelid = k.conrelid and a.attnum = any (coalesce(k.confdelsetcols, k.conkey))) as emptied
+         where k.contype = 'f' and k.conparentid = 0 and target in (k.conrelid, k.confrelid) and not pairs.bound
+           and k.confupdtype in ('a', 'r', 'c') and (k.confmatchtype = 's' or cardinality(k.conkey) = 1)
+           and 2 = (select count(*) from pg_catalog.pg_policy p -- a key to itself has one end
+                     where p.polname = 'tenon_tenant' and p.polrelid in (k.conrelid, k.confrelid))
+                   + (k.conrelid = k.confrelid)::integer
+    loop
+        if not exists (select from pg_catalog.pg_index i
+                        where i.indrelid = key.confrelid and i.indisunique and i.indimmediate and i.indpred is null and i.indexprs is null
+                          and (select array_agg(n order by n) from unnest(i.indkey::int2[]) with ordinality as x (n, position)
+                                where position <= i.indnkeyatts)
+                              = (select array_agg(a.attnum order by a.attnum) from pg_catalog.pg_attribute a
+                                  where a.attrelid = key.confrelid
+                                    and (a.attname = 'tenant_id' or a.attnum = any (key.parent_numbers)))) then
+            execute format('create unique index on %s (tenant_id, %s)', key.parent, key.parent_columns);
+        end if;
+        execute format('alter table %s drop constraint %I', key.child, key.conname);
+        execute format('alter table %s add constraint %I foreign key (tenant_id, %s) references %s (tenant_id, %s)',
+                       key.child, key.conname, key.child_columns, key.parent, key.parent_columns)
+            || case key.confupdtype when 'a' then '' when 'r' then ' on update restrict' when 'c' then ' on update cascade' end
+            || case key.confdeltype
+                   when 'a' then '' when 'r' then ' on delete restrict' when 'c' then ' on delete cascade'
+                   when 'n' then format(' on delete set null (%s)', key.emptied_columns)
+                   when 'd' then format(' on delete set default (%s)', key.emptied_columns) end
+            || case when key.condeferrable then ' deferrable' else '' end
+            || case when key.condeferred then ' initially deferred' else '' end
+            || case when key.convalidated then '' else ' not valid' end;
+    end loop;
+end $$;
+
 -- As in 0001, and what is unique.
 create or replace function tenon.protect(target regclass, owner text default null, scope text default null) returns void
     language plpgsql set search_path = '' set tenon.auto_protect = 'off'
@@ -319,7 +373,6 @@ begin
 end $$;
 
 -- These are DDL themselves, and need nobody who looks after it.
-alter function tenon.bind_references(regclass) set tenon.auto_protect = 'off';
 alter function tenon.isolate(regclass, text, boolean) set tenon.auto_protect = 'off';
 alter function tenon.set_policy(regclass, text, text) set tenon.auto_protect = 'off';
 

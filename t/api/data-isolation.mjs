@@ -294,3 +294,17 @@ test('claims that somebody with the secret made up', async () => {
     assert.equal(answer.text, '[{"id":501}]');
   }
 });
+
+test('a person of another tenant is answered like one that nobody is', async () => {
+  await psql(s.owner, `
+create table members (id uuid references auth.users on delete cascade, primary key (id), name text);
+create table memos (id bigint generated always as identity primary key, user_id uuid references auth.users (id));`);
+  await eventually('the tables', async () => (await s.b.service.request('GET', '/rest/v1/memos')).status === 200);
+  const person = local.user.id;
+  for (const [path, column] of [['members', 'id'], ['memos', 'user_id']]) {
+    const [real, made] = await Promise.all([person, nobody].map((id) => s.b.service.request('POST', `/rest/v1/${path}`, { [column]: id }, { headers: commit })));
+    assert.deepEqual([real.status, real.json.code], [409, '23503'], real.text);
+    assert.equal(real.text.replaceAll(person, nobody), made.text);
+    assert.equal((await s.a.service.request('POST', `/rest/v1/${path}`, { [column]: person }, { headers: commit })).status, 201);
+  }
+});

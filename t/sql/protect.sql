@@ -161,13 +161,13 @@ select tenon.protect('parents'), tenon.protect('children') \g /dev/null
 select results_eq($$ select pg_get_constraintdef(oid) from pg_constraint where conrelid = 'children'::regclass and contype = 'f' order by 1 $$, $$ values
     ('FOREIGN KEY (full_a, full_b) REFERENCES parents(a, b) MATCH FULL'),
     ('FOREIGN KEY (odd) REFERENCES parents(id) ON UPDATE SET NULL'),
-    ('FOREIGN KEY (person) REFERENCES auth.users(id) ON DELETE CASCADE'),
     ('FOREIGN KEY (tenant_id, b, a) REFERENCES parents(tenant_id, b, a) ON DELETE SET NULL (b) DEFERRABLE'),
     ('FOREIGN KEY (tenant_id, full_one) REFERENCES parents(tenant_id, id)'),
     ('FOREIGN KEY (tenant_id, p1) REFERENCES parents(tenant_id, id) ON UPDATE CASCADE ON DELETE CASCADE'),
     ('FOREIGN KEY (tenant_id, p2) REFERENCES parents(tenant_id, id) ON DELETE SET NULL (p2)'),
     ('FOREIGN KEY (tenant_id, p3) REFERENCES parents(tenant_id, code) ON DELETE SET DEFAULT (p3) DEFERRABLE INITIALLY DEFERRED'),
     ('FOREIGN KEY (tenant_id, p4) REFERENCES parents(tenant_id, id) ON UPDATE RESTRICT ON DELETE RESTRICT'),
+    ('FOREIGN KEY (tenant_id, person) REFERENCES auth.users(tenant_id, id) ON DELETE CASCADE'),
     ('FOREIGN KEY (tenant_id, up) REFERENCES children(tenant_id, id)') $$, 'and keep what they say');
 insert into parents values (1, 'none', 1, 1), (2, 'two', 2, 2);
 insert into children (id, p1, p2, p3, a, b) values (1, 1, 2, 'two', 2, 2);
@@ -176,6 +176,36 @@ set constraints all immediate;
 select results_eq('select p1, p2, p3, a, b, tenant_id from children', $$ values (1, null::int, 'none', 2, null::int, t.tenant('a')) $$, 'and do it');
 select is(count(distinct i.indkey::text), 3::bigint, 'a parent has an index with the tenant for each of its keys')
   from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0] where indrelid = 'parents'::regclass and a.attname = 'tenant_id';
+
+-- Keys to people, in the forms of the tutorials
+create table members (
+    id uuid references auth.users on delete cascade, primary key (id),
+    invited_by uuid references auth.users (id) on delete set null,
+    helper uuid constraint helped_by references auth.users deferrable initially deferred,
+    seat int);
+select results_eq($$ select format('%s: %s', conname, pg_get_constraintdef(oid)) collate "default" from pg_constraint where conrelid = 'members'::regclass and contype = 'f' order by 1 $$, $$ values
+    ('helped_by: FOREIGN KEY (tenant_id, helper) REFERENCES auth.users(tenant_id, id) DEFERRABLE INITIALLY DEFERRED'),
+    ('members_id_fkey: FOREIGN KEY (tenant_id, id) REFERENCES auth.users(tenant_id, id) ON DELETE CASCADE'),
+    ('members_invited_by_fkey: FOREIGN KEY (tenant_id, invited_by) REFERENCES auth.users(tenant_id, id) ON DELETE SET NULL (invited_by)') $$,
+    'keys to auth.users take the tenant in');
+alter table members add column added uuid references auth.users;
+select is(pg_get_constraintdef(oid), 'FOREIGN KEY (tenant_id, added) REFERENCES auth.users(tenant_id, id)', 'also with a column that comes later')
+  from pg_constraint where conname = 'members_added_fkey';
+select t.act_as('tenon_worker');
+insert into auth.users (id, email) values (t.person('a', 7), 'a7@example.com'), (t.person('a', 8), 'a8@example.com');
+select t.act_as('service_role', tenant => 'b');
+select throws_ok(format('insert into members (id) values (%L)', t.person('a', 7)), '23503', null, 'nobody names another tenant''s person');
+select is(replace(t.message(format('insert into members (id) values (%L)', t.person('a', 7))), t.person('a', 7)::text, '…'),
+          replace(t.message(format('insert into members (id) values (%L)', t.person('a', 5))), t.person('a', 5)::text, '…'),
+          'which sounds just like naming nobody');
+select t.act_as('service_role');
+select lives_ok(format('insert into members (id, invited_by) values (%L, %L), (%L, %L)', t.person('a', 7), t.person('a', 8), t.person('a', 8), t.person('a', 7)),
+    'and their place is free for them');
+select t.act_as('tenon_worker');
+delete from auth.users where id = t.person('a', 8);
+select t.act_as('tenon_owner');
+select results_eq('select id, invited_by, tenant_id from members', $$ values (t.person('a', 7), null::uuid, t.tenant('a')) $$, 'who goes takes along what is to go, and no more');
+
 create table later (id int primary key, parent int);
 insert into later values (1, 1);
 alter table later add constraint later_fk foreign key (parent) references parents not valid;

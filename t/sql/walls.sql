@@ -40,12 +40,11 @@ select is_empty($$
          where k.child = o.id and k.child_column = 'tenant_id' and k.parent_column = 'tenant_id' and k.parent <> k.child) $$,
     'the tenant of every row exists');
 
--- Foreign keys are checked without row security, so each has to say it itself. People's own keys to auth.users(id) are the one exception:
--- that id is a random number nobody else knows.
+-- Foreign keys are checked without row security, so each has to say it itself, also those to auth.users.
 select is_empty($$
     select k.child::regclass, k.name from t.keys k
       join t.ours child on child.id = k.child join t.ours parent on parent.id = k.parent
-     where child.has_tenant and parent.has_tenant and not (child.schema = 'public' and k.parent = to_regclass('auth.users'))
+     where child.has_tenant and parent.has_tenant
      group by k.child, k.name
     having not bool_or(k.child_column = 'tenant_id' and k.parent_column = 'tenant_id') $$,
     'every foreign key between tenant tables contains tenant_id');
