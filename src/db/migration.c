@@ -109,6 +109,8 @@ add_file(tn_arena *arena, struct folder *folder, const char *name)
         read_whole(arena, tn_arena_printf(arena, "%s/%s", folder->path, name), &file.sql, &length));
     tn_sha256(file.sql, length, digest);
     tn_hex(digest, sizeof digest, file.sha256);
+    if (strncmp(file.sql, "\xEF\xBB\xBF", 3) == 0) /* a byte order mark is no SQL */
+        file.sql += 3;
     if (folder->count == folder->size) {
         struct file *more = tn_arena_alloc(arena, folder->size * 2 + 16, sizeof *more);
 

@@ -1,6 +1,7 @@
 // t/cmd/app-migrations.mjs: tenon migrate --app: the app's own SQL, each file once, in order, whole or not at all
 import { after, before, describe, test } from 'node:test';
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -98,6 +99,16 @@ describe('tenon migrate --app', () => {
     await refused('migration_unknown', /0007_gap\.sql/);
     write({ '0007_gap.sql': text });
     assert.equal((await migrate()).code, 0);
+  });
+  test('a byte order mark is skipped, and counts for the SHA-256', async () => {
+    const marked = '\ufeffcreate table marked ();\n';
+    write({ '20260102120000_marked.sql': marked });
+    assert.deepEqual((await migrate()).json.applied, 1);
+    assert.equal(await c.sql("select sha256 from tenon.app_migrations where file = '20260102120000_marked.sql'"), createHash('sha256').update(marked).digest('hex'));
+    write({ '20260102120000_marked.sql': marked.slice(1) });
+    await refused('migration_changed');
+    write({ '20260102120000_marked.sql': marked });
+    assert.equal((await migrate('--check')).code, 0);
   });
   test('several at once take turns', async () => {
     write({ '20260103000000_slow.sql': 'select pg_sleep(0.3); create table slow ();' });
