@@ -293,11 +293,13 @@ count_bytes(struct batch *batch, const tn_batch_step *step)
     const size_t most = (size_t)batch->c->config->data.batch_result_max;
 
     batch->result_bytes += step->response.body_length;
-    return batch->result_bytes <= most
-               ? NULL
-               : tn_error_new(batch->c->arena, 413, "batch_answer_too_large",
-                              "Ask for fewer rows, or return=minimal.",
-                              "the results of the batch have more than %zu bytes", most);
+    if (batch->result_bytes <= most)
+        return NULL;
+    for (size_t i = 0; i < batch->count; i++) /* they are too large for an error as well */
+        batch->steps[i].response.body_length = 0;
+    return tn_error_new(batch->c->arena, 413, "batch_answer_too_large",
+                        "Ask for fewer rows, or return=minimal.",
+                        "the results of the batch have more than %zu bytes", most);
 }
 
 /* The results of a group, up to the one that has failed; `error` is of the round trip. */

@@ -128,6 +128,14 @@ for (const c of wrong)
     if (c.operation) assert.equal(answer.json.results.find((r) => r.id === c.operation).error.code, c.code);
   });
 
+test('an answer that is too large is not told with the error either', async () => {
+  const note = 'x'.repeat(60_000);
+  const answer = await unchanged(() => batch([40, 41, 42].map((id) => ({ method: 'POST', path: '/stock', body: { id, note } }))));
+  assert.deepEqual([answer.status, answer.json.code, answer.json.operation], [413, 'batch_answer_too_large', '1'], answer.text.slice(0, 500));
+  assert.ok(answer.text.length < 2000, `${answer.text.length} bytes`);
+  assert.deepEqual([answer.json.results[0].status, answer.json.results[0].rolled_back, answer.json.results[0].body], [201, true, null]);
+});
+
 test('numbers stay what they are', async () => {
   const text = '{"n": 12345678901234567890.000000000000000000001, "$ref": "a/0", "x": 1}';
   const answer = await batch(`[{"id":"a","method":"POST","path":"/pairs?select=doc","body":{"id":100,"doc":${text}}}, {"method":"POST","path":"/pairs?select=doc","body":{"id":101,"doc":{"$ref":"a/0/doc/n"}}}]`);
