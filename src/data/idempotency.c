@@ -37,8 +37,8 @@ append_part(PQExpBuffer all, const char *text)
 static void
 hash_request(const tn_ctx *c, char hash[TN_SHA256_HEX])
 {
-    static const char *const names[] = {"content-profile", "content-type", "accept", "prefer",
-                                        "if-match"};
+    static const char *const names[] = {"content-profile", "content-type", "accept",
+                                        "prefer",          "if-match",     "if-none-match"};
     const tn_request *request = c->request;
     PQExpBuffer all = tn_arena_buffer(c->arena);
     uint8_t digest[TN_SHA256_SIZE];

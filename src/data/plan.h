@@ -145,6 +145,7 @@ typedef struct tn_data_plan {
     size_t conflict_count;
     const char
         *if_match; /* version (etag without quotes) that the rows must have; "*": any row; NULL */
+    bool must_be_new; /* PUT: a row that is there already is 412 */
     bool has_max_affected;
     int64_t max_affected;
 
@@ -174,6 +175,7 @@ typedef struct tn_plan_request {
     int64_t range_first, range_last; /* range_last INT64_MAX: open */
     const char *role;                /* database role, for privileges */
     const char *if_match;            /* or NULL */
+    const char *if_none_match;       /* the field as it came, or NULL */
     bool allows_aggregates;
     bool tells_estimates; /* PostgreSQL's statistics, which are of all tenants, may be told */
     bool names_objects;   /* casts may turn numbers into names of tables, roles and functions */

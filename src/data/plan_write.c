@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "data/plan_private.h"
+#include "data/version.h"
 
 static const tn_error *
 refuse_column(tn_arena *arena, const tn_relation *relation, const char *name)
@@ -193,26 +194,56 @@ version_of(tn_arena *arena, const char *tag)
     return tag;
 }
 
-/* What cannot be checked is refused: dropped, it would overwrite what somebody else has written. */
 static const tn_error *
-plan_version(tn_planner *planner)
+refuse_precondition(tn_arena *arena, const char *message, const char *hint)
+{
+    return tn_plan_refuse(arena, (tn_error){.status = 400,
+                                            .code = "precondition_not_supported",
+                                            .message = message,
+                                            .hint = hint});
+}
+
+static const tn_error *
+plan_if_none_match(tn_planner *planner)
+{
+    const char *header = planner->request->if_none_match;
+
+    if (header == NULL)
+        return NULL;
+    if (planner->plan->kind != TN_PLAN_PUT || !tn_version_is_any(header))
+        return refuse_precondition(planner->arena,
+                                   "of what writes only PUT takes If-None-Match, which is * then",
+                                   "Send the ETag of the row as If-Match.");
+    planner->plan->must_be_new = true;
+    return NULL;
+}
+
+static const tn_error *
+plan_if_match(tn_planner *planner)
 {
     tn_data_plan *plan = planner->plan;
-    const bool is_change = plan->kind == TN_PLAN_UPDATE || plan->kind == TN_PLAN_DELETE;
 
     if (planner->request->if_match == NULL)
         return NULL;
     plan->if_match = version_of(planner->arena, planner->request->if_match);
-    if (is_change && (plan->root->relation->has_xmin || strcmp(plan->if_match, "*") == 0))
+    if (plan->root->relation->has_xmin || strcmp(plan->if_match, "*") == 0)
         return NULL;
-    return tn_plan_refuse(
-        planner->arena,
-        (tn_error){.status = 400,
-                   .code = "if_match_unsupported",
-                   .message = is_change ? "rows of a view have no version for If-Match"
-                                        : "If-Match is for PATCH and DELETE",
-                   .hint = is_change ? "Change the row of the table, or send no If-Match."
-                                     : "Send the change as PATCH, or without If-Match."});
+    return refuse_precondition(planner->arena, "the rows of this relation have no versions",
+                               "Write to the table behind it, or send If-Match: * or none.");
+}
+
+/* What cannot be checked is refused: dropped, it would overwrite what somebody else has written. */
+static const tn_error *
+plan_preconditions(tn_planner *planner)
+{
+    const tn_plan_request *request = planner->request;
+
+    if (planner->plan->kind == TN_PLAN_INSERT &&
+        (request->if_match != NULL || request->if_none_match != NULL))
+        return refuse_precondition(planner->arena, "POST has no row that it could be compared with",
+                                   "Send PUT with the primary key in the address.");
+    TN_TRY(plan_if_none_match(planner));
+    return plan_if_match(planner);
 }
 
 const tn_error *
@@ -228,7 +259,7 @@ tn_plan_write(tn_planner *planner)
             request->prefer->has_max_affected && request->prefer->handling == TN_HANDLING_STRICT;
         plan->max_affected = plan->has_max_affected ? request->prefer->max_affected : 0;
     }
-    TN_TRY(plan_version(planner));
+    TN_TRY(plan_preconditions(planner));
     if (plan->kind == TN_PLAN_DELETE)
         return NULL;
     assert(request->body != NULL && !request->body->is_raw);

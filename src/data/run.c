@@ -52,6 +52,7 @@ make_plan(const tn_data_request *r, tn_data_plan *plan)
         .range_last = r->range_last,
         .role = r->role,
         .if_match = r->if_match,
+        .if_none_match = r->if_none_match,
         .allows_aggregates = r->c->config->data.aggregates,
         .tells_estimates = !r->c->config->data.require_rls,
         .names_objects = !r->c->config->data.require_rls,

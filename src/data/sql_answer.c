@@ -45,13 +45,24 @@ add_failure(tn_sql_writer *writer, const tn_sql_failure *failure)
     tn_sql_add(writer, " is null)::int");
 }
 
+const tn_sql_failure tn_sql_changed = {412, "precondition_failed",
+                                       "the row is not the one that If-Match names", NULL, NULL};
+
+/* Rows of the body that were there already: see sql_write.c. */
+#define UPDATED "coalesce(nullif(current_setting('tenon.updated', true), ''), '0')::bigint"
+
+/* The row that PUT has written was there, and so of a version that has been compared. */
+static void
+add_put_version_check(tn_sql_writer *writer)
+{
+    tn_sql_add(writer, " when " UPDATED " = 0");
+    add_failure(writer, &tn_sql_changed);
+}
+
 /* All rows that match must have had the version that the client knows, and there must be one. */
 static void
 add_version_check(tn_sql_writer *writer)
 {
-    static const tn_sql_failure changed = {
-        412, "precondition_failed", "the row is not the one that If-Match names", NULL, NULL};
-
     tn_sql_add(writer, " when count(*) = 0");
     if (strcmp(writer->plan->if_match, "*") != 0) {
         const tn_sql_source source = writer->source;
@@ -62,7 +73,7 @@ add_version_check(tn_sql_writer *writer)
         tn_sql_add(writer, ")");
         writer->source = source;
     }
-    add_failure(writer, &changed);
+    add_failure(writer, &tn_sql_changed);
 }
 
 static void
@@ -81,7 +92,9 @@ add_checks(tn_sql_writer *writer, const tn_sql_answer *answer)
         tn_sql_add(writer, " when count(*) <> 1");
         add_failure(writer, &mismatch);
     }
-    if (writer->plan->if_match != NULL)
+    if (writer->plan->if_match != NULL && writer->plan->kind == TN_PLAN_PUT)
+        add_put_version_check(writer);
+    else if (writer->plan->if_match != NULL)
         add_version_check(writer);
     if (writer->plan->has_max_affected) {
         tn_sql_add(writer, " when count(*) > ");
@@ -300,8 +313,7 @@ add_inserted(tn_sql_writer *writer, const tn_sql_answer *answer)
     tn_sql_add(writer, answer->counts_updated ? "greatest(0, " : "");
     tn_sql_add(writer, answer->has_source ? "(select count(*) from \"tenon.source\")" : "count(*)");
     if (answer->counts_updated)
-        tn_sql_add(writer, " - coalesce(nullif(current_setting('tenon.updated', true), ''), "
-                           "'0')::bigint)");
+        tn_sql_add(writer, " - " UPDATED ")");
 }
 
 static void

@@ -90,6 +90,7 @@ typedef struct tn_sql_failure {
     const char *hint;    /* without quotes in it, or NULL */
 } tn_sql_failure;
 void tn_sql_fail(tn_sql_writer *writer, const tn_sql_failure *failure);
+extern const tn_sql_failure tn_sql_changed; /* sql_answer.c: 412, If-Match */
 
 /* Writes " where " at first and " and " afterwards. */
 void tn_sql_and(tn_sql_writer *writer, bool *has_where);

@@ -191,16 +191,52 @@ add_returning(tn_sql_writer *writer)
  * in RETURNING could tell without the right to read a column. The count begins when the first row
  * of the body is read. */
 #define COUNT_FROM_ZERO "(select set_config('tenon.updated', '0', true)) is not null"
-#define COUNT_ONE                                                                               \
-    " where set_config('tenon.updated', (current_setting('tenon.updated')::bigint + 1)::text, " \
-    "true) "                                                                                    \
-    "is not null"
+#define COUNT_ONE                                                                        \
+    "set_config('tenon.updated', (current_setting('tenon.updated')::bigint + 1)::text, " \
+    "true) is not null"
 
 static bool
 is_merge(const tn_data_plan *plan)
 {
     return plan->conflict_count > 0 && plan->column_count > 0 &&
            (plan->kind == TN_PLAN_PUT || plan->resolution == TN_RESOLUTION_MERGE);
+}
+
+static bool
+wants_version(const tn_data_plan *plan)
+{
+    return plan->if_match != NULL && strcmp(plan->if_match, "*") != 0;
+}
+
+static void
+add_version_test(tn_sql_writer *writer)
+{
+    const tn_data_plan *plan = writer->plan;
+
+    tn_sql_names(writer, plan->root->alias, "xmin");
+    tn_sql_add(writer, "::text = any (string_to_array(");
+    tn_sql_value(writer, plan->if_match, "text");
+    tn_sql_add(writer, ", ','))");
+}
+
+/* PUT finds a row where the client wants none, or another version of it. The row is locked by then,
+ * so that of several writers only the first sees the version that all of them know. */
+static void
+add_conflict_checks(tn_sql_writer *writer)
+{
+    static const tn_sql_failure exists = {
+        412, "precondition_failed", "there is a row, and If-None-Match wants none", NULL, NULL};
+
+    if (writer->plan->must_be_new) {
+        tn_sql_fail(writer, &exists);
+        tn_sql_add(writer, " is null and ");
+    } else if (wants_version(writer->plan)) {
+        tn_sql_add(writer, "case when ");
+        add_version_test(writer);
+        tn_sql_add(writer, " then true else ");
+        tn_sql_fail(writer, &tn_sql_changed);
+        tn_sql_add(writer, " is null end and ");
+    }
 }
 
 static void
@@ -227,6 +263,8 @@ add_conflict(tn_sql_writer *writer)
         tn_sql_add(writer, " = ");
         tn_sql_names(writer, "excluded", plan->columns[i]->name);
     }
+    tn_sql_add(writer, " where ");
+    add_conflict_checks(writer);
     tn_sql_add(writer, COUNT_ONE);
 }
 
@@ -303,13 +341,10 @@ add_version(tn_sql_writer *writer, bool *has_where)
 {
     const tn_data_plan *plan = writer->plan;
 
-    if (plan->if_match == NULL || strcmp(plan->if_match, "*") == 0)
+    if (!wants_version(plan))
         return;
     tn_sql_and(writer, has_where);
-    tn_sql_names(writer, plan->root->alias, "xmin");
-    tn_sql_add(writer, "::text = any (string_to_array(");
-    tn_sql_value(writer, plan->if_match, "text");
-    tn_sql_add(writer, ", ','))");
+    add_version_test(writer);
 }
 
 static void

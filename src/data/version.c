@@ -38,8 +38,8 @@ is_at_end(const char *at)
     return at[strspn(at, BLANKS ",")] == '\0';
 }
 
-static bool
-is_star(const char *header)
+bool
+tn_version_is_any(const char *header)
 {
     const char *star = header + strspn(header, BLANKS);
 
@@ -74,7 +74,7 @@ tn_versions_wanted(tn_arena *arena, const char *header, const char **versions)
     const char *at = header;
     struct tag tag;
 
-    if (header == NULL || is_star(header)) {
+    if (header == NULL || tn_version_is_any(header)) {
         *versions = header == NULL ? NULL : "*";
         return NULL;
     }
@@ -98,7 +98,7 @@ tn_version_is_known(const char *header, const char *version)
     bool is_known = false;
     struct tag tag;
 
-    if (header == NULL || is_star(header))
+    if (header == NULL || tn_version_is_any(header))
         return header != NULL;
     while (!is_at_end(at)) {
         if (!take_tag(&at, &tag))

@@ -19,6 +19,9 @@ const char *tn_version_tag(tn_arena *arena, const char *version) TN_NEVER_NULL T
 const tn_error *tn_versions_wanted(tn_arena *arena, const char *header,
                                    const char **versions) TN_MUST_CHECK;
 
+/* Whether the field is the star, which stands for any version. */
+bool tn_version_is_any(const char *header) TN_MUST_CHECK;
+
 /* If-None-Match: whether the client has this version. A field that is no list of tags names none.
  */
 bool tn_version_is_known(const char *header, const char *version) TN_MUST_CHECK;

@@ -242,6 +242,8 @@ print_write(PQExpBuffer out, const tn_data_plan *plan)
         appendPQExpBuffer(out, "%s%s", i == 0 ? " on " : ",", plan->conflict[i]);
     if (plan->if_match != NULL)
         appendPQExpBuffer(out, " if %s", plan->if_match);
+    if (plan->must_be_new)
+        appendPQExpBufferStr(out, " new");
 }
 
 static inline void
@@ -293,7 +295,7 @@ typedef struct garden_request {
     const char *path;   /* "gardens?select=id", "rpc/add" */
     const char *keys;   /* of the body, separated by commas; NULL: no body */
     const char *raw;    /* a body that is text/plain */
-    const char *if_match, *role;
+    const char *if_match, *if_none_match, *role;
     tn_prefer prefer;
     tn_media media;
     bool forbids_aggregates, has_range;
@@ -340,6 +342,7 @@ make_request_plan(tn_arena *arena, const garden_request *row, tn_data_plan *plan
         .range_last = row->range_last,
         .role = row->role == NULL ? "tenon_unit_reader" : row->role,
         .if_match = row->if_match,
+        .if_none_match = row->if_none_match,
         .allows_aggregates = !row->forbids_aggregates,
         .max_rows = row->max_rows};
 
