@@ -113,9 +113,13 @@ const tn_error *
 tn_reference_fill_body(tn_arena *arena, const tn_references *references, tn_json_piece body,
                        PQExpBuffer filled, size_t *count)
 {
-    const char *at = body.text, *end = body.text + body.length, *copied = at;
+    const char *at = body.text, *copied = at;
+    const char *end;
 
     *count = 0;
+    if (body.length == 0) /* no body: no text either */
+        return NULL;
+    end = at + body.length;
     while (at < end) {
         tn_json_piece object, name;
 
