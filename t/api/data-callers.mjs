@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { hs256, now, tamper } from '../lib/jwt.mjs';
 import { garden } from '../lib/garden.mjs';
 
-const s = await garden();
+const s = await garden({ ownCluster: true });
 const alice = await s.a.person('alice');
 const bob = await s.a.person('bob');
 const secret = s.settings['auth.jwt_secret'];

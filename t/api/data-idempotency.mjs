@@ -7,7 +7,7 @@ import { hs256 } from '../lib/jwt.mjs';
 import { garden } from '../lib/garden.mjs';
 import { eventually } from '../lib/stack.mjs';
 
-const s = await garden({ settings: { 'data.tx_end': 'commit-allow-override', 'data.default_tenant': 'a', 'data.lock_timeout_ms': 6000, 'data.idempotency_body_max': 5000, 'api.processes': 2 } });
+const s = await garden({ ownCluster: true, settings: { 'data.tx_end': 'commit-allow-override', 'data.default_tenant': 'a', 'data.lock_timeout_ms': 6000, 'data.idempotency_body_max': 5000, 'api.processes': 2 } });
 const alice = await s.a.person('alice');
 const bob = await s.a.person('bob');
 const { anon, service } = s.a;

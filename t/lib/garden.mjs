@@ -2,8 +2,12 @@
  *
  *   const s = await garden({ settings });      // a stack whose database has them; tenants a and b have rows of their own
  *
+ * `ownCluster`: with a PostgreSQL of its own, for tests that make roles, which belong to all databases of one.
+ *
  * stock and beds are the tenant's (everybody of it reads and writes them), notes are of their owner alone, vault is closed.
  */
+import { after } from 'node:test';
+import { startCluster } from './postgres.mjs';
 import { stack } from './stack.mjs';
 
 const schema = `
@@ -49,9 +53,11 @@ insert into public.stock (id, sku, qty, note) values (1, 'rope', 10, null), (2, 
 insert into public.beds (stock_id, code) values (1, 'A1'), (1, 'A2'), (2, 'B1');
 `;
 
-export async function garden(options = {}) {
-  const s = await stack({ people: false, ...options, settings: { 'data.schemas': 'public, annex', ...options.settings } });
+export async function garden({ ownCluster = false, ...options } = {}) {
+  const cluster = ownCluster ? await startCluster() : options.cluster;
+  const s = await stack({ people: false, ...options, cluster, settings: { 'data.schemas': 'public, annex', ...options.settings } });
   await s.sql(schema);
   await s.sql(`begin; ${rows(s.a.id)} commit;`);
+  if (ownCluster) after(() => cluster.remove());
   return s;
 }
