@@ -46,7 +46,7 @@ async function counter(port) {
 /* How many round trips a request costs, when it has been asked before. Others talk now and then (a heartbeat), so the least counts. */
 async function turns(method, path, body, headers) {
   const counts = [];
-  for (let i = 0; i < 6; i++) {
+  for (let i = 0; i < 30 && (i < 2 || Math.min(...counts) > 1); i++) {
     const before = wire.turns;
     const answer = await service.request(method, path, body, { headers });
     assert.ok(answer.status < 400, answer.text);
