@@ -1,7 +1,8 @@
 /* db/catalog_private.h: a snapshot of the catalog, and what is known while one is made
  *
  * The rows of the query `catalog_read` become tables (catalog_read.c), which learn of each other
- * (catalog_relate.c); what requests ask for is kept as a tn_snapshot (catalog_find.c).
+ * (catalog_relate.c) and of their walls (catalog_walls.c); what requests ask for is kept as a
+ * tn_snapshot (catalog_find.c).
  *
  * Threads: a snapshot is constant; everything else belongs to the thread that makes it.
  */
@@ -9,6 +10,8 @@
 #define TN_DB_CATALOG_PRIVATE_H
 
 #include "db/catalog.h"
+
+#define TN_VIEWS_DEEP 64 /* views over views: more are not followed */
 
 typedef struct tn_role_settings {
     const char *role, *settings, *isolation;
