@@ -40,6 +40,13 @@ const tn_error *tn_auth_check_person(tn_ctx *c, const tn_rows *rows) TN_MUST_CHE
 /* The body, which these endpoints need: 400 `bad_json` when there is none. */
 const tn_error *tn_auth_body(tn_ctx *c, json_object **body) TN_MUST_CHECK;
 
+/* The bearer or key must be the tenant's secret key or a token whose role is service_role: 401
+ * `no_authorization`, 403 `not_admin` (auth-api.md section 4). Gives the tenant. */
+const tn_error *tn_auth_require_admin(tn_ctx *c, tn_uuid *tenant) TN_MUST_CHECK;
+
+/* The address that a request came from, as inet takes it, or NULL. */
+const char *tn_auth_client_address(const tn_request *request);
+
 /* One statement as tenon_worker in this tenant. */
 const tn_error *tn_auth_query(tn_ctx *c, const tn_uuid *tenant, tn_access access,
                               const tn_statement *statement, const char *const *parameters,
@@ -63,6 +70,21 @@ tn_auth_opening tn_auth_open(const tn_ctx *c);
 const tn_error *tn_auth_respond_session(tn_ctx *c, const char *claims, const char *user,
                                         const char *refresh_token,
                                         const char *members) TN_MUST_CHECK;
+
+/* --- where people are sent (redirect.c) ---------------------------------------------------------
+ */
+
+/* auth.site_url, or server.public_url. */
+const char *tn_auth_site_url(const tn_config *config) TN_NEVER_NULL;
+
+/* `wanted` when it may be redirected to (auth-api.md section 20), else the site's URL; NULL and ""
+ * as well. */
+const char *tn_auth_redirect(const tn_config *config, tn_arena *arena,
+                             const char *wanted) TN_NEVER_NULL;
+
+/* What a request asks for: redirect_to of the query, else the header redirect_to, else Referer; and
+ * then tn_auth_redirect(). */
+const char *tn_auth_request_redirect(const tn_ctx *c) TN_NEVER_NULL;
 
 /* --- passwords (password.c) --------------------------------------------------------------------
  */

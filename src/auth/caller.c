@@ -59,6 +59,20 @@ tn_auth_require_person(tn_ctx *c)
 }
 
 const tn_error *
+tn_auth_require_admin(tn_ctx *c, tn_uuid *tenant)
+{
+    if (c->who->token_error != NULL)
+        return tn_auth_require_person(c);
+    if (c->who->role == TN_ROLE_NONE || c->who->role == TN_ROLE_ANON)
+        return tn_error_new(c->arena, 401, "no_authorization",
+                            "Send the tenant's secret key as bearer token.",
+                            "This endpoint requires a valid Bearer token");
+    if (!tn_principal_is_service(c->who))
+        return tn_error_new(c->arena, 403, "not_admin", NULL, "User not allowed");
+    return tn_auth_tenant(c, tenant);
+}
+
+const tn_error *
 tn_auth_check_person(tn_ctx *c, const tn_rows *rows)
 {
     if (tn_rows_count(rows) == 0)

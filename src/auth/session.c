@@ -8,8 +8,8 @@
 #include "identity/token.h"
 
 /* nginx says "unix:" for a client on a socket. */
-static const char *
-client_address(const tn_request *request)
+const char *
+tn_auth_client_address(const tn_request *request)
 {
     uint8_t bytes[16];
     const char *text = request->remote_address;
@@ -31,7 +31,7 @@ tn_auth_open(const tn_ctx *c)
         .token = token,
         .token_hash = tn_refresh_token_hash(c->arena, token),
         .user_agent = tn_request_header(c->request, "user-agent"),
-        .address = client_address(c->request),
+        .address = tn_auth_client_address(c->request),
         .lifetime_s = tn_arena_printf(c->arena, "%lld", (long long)c->config->auth.session_ttl_s),
     };
 }

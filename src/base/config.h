@@ -97,7 +97,10 @@ typedef struct tn_config {
         int64_t password_min, hash_parallel; /* hash_parallel 0: half the cores, at least 1 */
         int64_t argon2_memory_kib, argon2_passes, argon2_lanes;
         int64_t reuse_interval_s, session_ttl_s; /* session_ttl_s 0: for ever */
-        int64_t cache_ttl_s;                     /* verified keys and tokens, in the process */
+        const char *site_url;      /* where links lead in the end; empty: server.public_url */
+        const char *redirect_urls; /* comma-separated patterns that redirect_to may match */
+        int64_t otp_length, otp_ttl_s;
+        int64_t cache_ttl_s; /* verified keys and tokens, in the process */
     } auth;
     struct {
         const char *schemas;        /* comma-separated; exposed by the data API */
@@ -131,7 +134,8 @@ typedef struct tn_config {
         bool enabled;
         const char *exempt; /* comma-separated CIDR blocks that are never limited */
         /* `count/seconds:burst` texts, parsed by identity/limit.c */
-        const char *signup, *token, *read, *write, *chat;
+        const char *read, *write, *chat, *signup, *anonymous, *token, *otp, *magiclink, *recover,
+            *resend, *verify, *user_update, *factor, *authorize, *password, *mail, *sms;
     } limits;
     const tn_provider_config *providers;
     size_t provider_count;

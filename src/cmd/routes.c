@@ -4,6 +4,7 @@
  */
 #include "areas.h"
 #include "cmd/cmd.h"
+#include "identity/limit.h"
 
 static const struct {
     unsigned bit;
@@ -18,10 +19,11 @@ static const struct {
     {TN_ROLE_CUSTOM, "the app's own"},
 };
 
-static const char *const limits[TN_LIMIT_CLASSES] = {
-    [TN_LIMIT_NONE] = "none",     [TN_LIMIT_READ] = "read",   [TN_LIMIT_WRITE] = "write",
-    [TN_LIMIT_SIGNUP] = "signup", [TN_LIMIT_TOKEN] = "token", [TN_LIMIT_CHAT] = "chat",
-};
+static const char *
+limit_name(tn_limit_class class)
+{
+    return class == TN_LIMIT_NONE ? "none" : tn_limits_name(class);
+}
 
 static const char *
 role_names(tn_arena *arena, const tn_route *route)
@@ -45,14 +47,14 @@ add_route(tn_arena *arena, const tn_route *route, PQExpBuffer text, PQExpBuffer 
     const char *scope = route->scope != NULL ? route->scope : "";
 
     appendPQExpBuffer(text, "| %s | `%s` | %s | %s | %s | %s |\n", route->method, route->path,
-                      route->summary, role_names(arena, route), scope, limits[route->limit]);
+                      route->summary, role_names(arena, route), scope, limit_name(route->limit));
     appendPQExpBuffer(json,
                       "%s{\"method\":\"%s\",\"path\":\"%s\",\"summary\":", json->len > 0 ? "," : "",
                       route->method, route->path);
     tn_buffer_json_string(json, route->summary);
     appendPQExpBuffer(json, ",\"roles\":\"%s\",\"scope\":", role_names(arena, route));
     tn_buffer_json_string(json, route->scope);
-    appendPQExpBuffer(json, ",\"limit\":\"%s\"}", limits[route->limit]);
+    appendPQExpBuffer(json, ",\"limit\":\"%s\"}", limit_name(route->limit));
 }
 
 static tn_exit

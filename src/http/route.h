@@ -40,9 +40,23 @@ typedef enum tn_limit_class {
     TN_LIMIT_NONE,
     TN_LIMIT_READ,
     TN_LIMIT_WRITE,
-    TN_LIMIT_SIGNUP,
-    TN_LIMIT_TOKEN,
     TN_LIMIT_CHAT,
+    /* per address, because who asks is not known yet */
+    TN_LIMIT_SIGNUP,
+    TN_LIMIT_ANONYMOUS,
+    TN_LIMIT_TOKEN,
+    TN_LIMIT_OTP,
+    TN_LIMIT_MAGICLINK,
+    TN_LIMIT_RECOVER,
+    TN_LIMIT_RESEND,
+    TN_LIMIT_VERIFY,
+    TN_LIMIT_USER_UPDATE,
+    TN_LIMIT_FACTOR,
+    TN_LIMIT_AUTHORIZE,
+    /* per thing, by tn_limits_take_for(): an account's failed passwords; a tenant's messages */
+    TN_LIMIT_PASSWORD,
+    TN_LIMIT_MAIL,
+    TN_LIMIT_SMS,
     TN_LIMIT_CLASSES
 } tn_limit_class;
 

@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -75,25 +76,46 @@ parse_rate(const char *text, struct rate *rate)
            parse_count(colon + 1, strlen(colon + 1), &rate->burst);
 }
 
+#define SETTING(name)                           \
+    {                                           \
+#name, offsetof(tn_config, limits.name) \
+    }
+static const struct {
+    const char *name;
+    size_t offset; /* of its text in the configuration */
+} settings[TN_LIMIT_CLASSES] = {
+    [TN_LIMIT_READ] = SETTING(read),
+    [TN_LIMIT_WRITE] = SETTING(write),
+    [TN_LIMIT_CHAT] = SETTING(chat),
+    [TN_LIMIT_SIGNUP] = SETTING(signup),
+    [TN_LIMIT_ANONYMOUS] = SETTING(anonymous),
+    [TN_LIMIT_TOKEN] = SETTING(token),
+    [TN_LIMIT_OTP] = SETTING(otp),
+    [TN_LIMIT_MAGICLINK] = SETTING(magiclink),
+    [TN_LIMIT_RECOVER] = SETTING(recover),
+    [TN_LIMIT_RESEND] = SETTING(resend),
+    [TN_LIMIT_VERIFY] = SETTING(verify),
+    [TN_LIMIT_USER_UPDATE] = SETTING(user_update),
+    [TN_LIMIT_FACTOR] = SETTING(factor),
+    [TN_LIMIT_AUTHORIZE] = SETTING(authorize),
+    [TN_LIMIT_PASSWORD] = SETTING(password),
+    [TN_LIMIT_MAIL] = SETTING(mail),
+    [TN_LIMIT_SMS] = SETTING(sms),
+};
+#undef SETTING
+
+const char *
+tn_limits_name(tn_limit_class class)
+{
+    return settings[class].name != NULL ? settings[class].name : "";
+}
+
 static const char *
 rate_text(const tn_config *config, tn_limit_class class)
 {
-    switch (class) {
-    case TN_LIMIT_READ:
-        return config->limits.read;
-    case TN_LIMIT_WRITE:
-        return config->limits.write;
-    case TN_LIMIT_SIGNUP:
-        return config->limits.signup;
-    case TN_LIMIT_TOKEN:
-        return config->limits.token;
-    case TN_LIMIT_CHAT:
-        return config->limits.chat;
-    case TN_LIMIT_NONE:
-    case TN_LIMIT_CLASSES:
-        break;
-    }
-    return NULL;
+    if (settings[class].name == NULL)
+        return NULL;
+    return *(const char *const *)((const char *)config + settings[class].offset);
 }
 
 static const uint8_t ipv4_prefix[12] = {[10] = 0xFF, [11] = 0xFF};
@@ -167,10 +189,6 @@ is_exempt(const char *list, const uint8_t *address)
 const char *
 tn_limits_check(const tn_config *config, tn_arena *arena)
 {
-    static const char *const names[TN_LIMIT_CLASSES] = {
-        [TN_LIMIT_READ] = "read",   [TN_LIMIT_WRITE] = "write", [TN_LIMIT_SIGNUP] = "signup",
-        [TN_LIMIT_TOKEN] = "token", [TN_LIMIT_CHAT] = "chat",
-    };
     const char *list = config->limits.exempt;
     uint8_t address[ADDRESS_BYTES];
     char block[64];
@@ -178,11 +196,11 @@ tn_limits_check(const tn_config *config, tn_arena *arena)
     int64_t bits;
 
     for (tn_limit_class class = TN_LIMIT_NONE + 1; class < TN_LIMIT_CLASSES; class ++)
-        if (!parse_rate(rate_text(config, class), &rate))
+        if (rate_text(config, class) != NULL && !parse_rate(rate_text(config, class), &rate))
             return tn_arena_printf(arena,
                                    "limits.%s is \"%s\"; expected count/seconds:burst, as in "
                                    "30/300:30",
-                                   names[class], rate_text(config, class));
+                                   settings[class].name, rate_text(config, class));
     while (list != NULL && next_block(&list, block, sizeof(block)))
         if (!parse_block(block, address, &bits))
             return tn_arena_printf(arena,
@@ -235,9 +253,10 @@ find_bucket(tn_limits *limits, uint64_t name)
     }
 }
 
-/* Microseconds until the bucket has a token again; 0: one was taken. */
+/* Microseconds until the bucket has a token again; 0: there is one, and with `take` it was taken.
+ */
 static int64_t
-take_token(struct bucket *bucket, const struct rate *rate)
+take_token(struct bucket *bucket, const struct rate *rate, bool take)
 {
     const int64_t interval_us = rate->seconds * 1000000 / rate->count;
     const int64_t now_us = tn_clock_us();
@@ -247,8 +266,19 @@ take_token(struct bucket *bucket, const struct rate *rate)
         next = (full_at > now_us ? full_at : now_us) + interval_us;
         if (next - now_us > interval_us * rate->burst)
             return next - now_us - interval_us * rate->burst;
-    } while (!atomic_compare_exchange_weak(&bucket->full_at, &full_at, next));
+    } while (take && !atomic_compare_exchange_weak(&bucket->full_at, &full_at, next));
     return 0;
+}
+
+static const tn_error *
+refuse(tn_arena *arena, const struct rate *rate, int64_t wait_us)
+{
+    tn_error *error = tn_error_new(arena, 429, "over_request_rate_limit", "Wait, then try again.",
+                                   "there were too many requests; this allows %lld in %lld seconds",
+                                   (long long)rate->count, (long long)rate->seconds);
+
+    error->retry_after_s = (int)((wait_us + 999999) / 1000000);
+    return error;
 }
 
 const tn_error *
@@ -256,10 +286,9 @@ tn_limits_take(tn_limits *limits, const tn_config *config, tn_arena *arena, tn_l
                const char *address, const char *subject)
 {
     const char *text = rate_text(config, class);
-    const bool by_address = *subject == '\0' || class == TN_LIMIT_SIGNUP || class == TN_LIMIT_TOKEN;
+    const bool by_address = *subject == '\0' || class >= TN_LIMIT_SIGNUP;
     uint8_t bytes[ADDRESS_BYTES] = {0};
     struct rate rate;
-    tn_error *error;
     int64_t wait_us;
     uint64_t name;
 
@@ -273,12 +302,38 @@ tn_limits_take(tn_limits *limits, const tn_config *config, tn_arena *arena, tn_l
         name = hash_caller(limits, class, bytes, ADDRESS_BYTES);
     else /* whoever has one IPv6 address has its /64 */
         name = hash_caller(limits, class, bytes, ADDRESS_BYTES / 2);
-    wait_us = take_token(find_bucket(limits, name), &rate);
-    if (wait_us == 0)
+    wait_us = take_token(find_bucket(limits, name), &rate, true);
+    return wait_us == 0 ? NULL : refuse(arena, &rate, wait_us);
+}
+
+static const tn_error *
+count_thing(tn_limits *limits, const tn_config *config, tn_arena *arena, tn_limit_class class,
+            const char *tenant_id, const char *thing, bool take)
+{
+    const char *text = rate_text(config, class);
+    uint8_t digest[TN_SHA256_SIZE];
+    struct rate rate;
+    int64_t wait_us;
+
+    if (text == NULL || !config->limits.enabled || !parse_rate(text, &rate))
         return NULL;
-    error = tn_error_new(arena, 429, "over_request_rate_limit", "Wait, then try again.",
-                         "there were too many requests; this allows %lld in %lld seconds",
-                         (long long)rate.count, (long long)rate.seconds);
-    error->retry_after_s = (int)((wait_us + 999999) / 1000000);
-    return error;
+    text = tn_arena_printf(arena, "%s/%s", tenant_id, thing);
+    tn_sha256(text, strlen(text), digest);
+    wait_us = take_token(find_bucket(limits, hash_caller(limits, class, digest, sizeof(digest))),
+                         &rate, take);
+    return wait_us == 0 ? NULL : refuse(arena, &rate, wait_us);
+}
+
+const tn_error *
+tn_limits_take_for(tn_limits *limits, const tn_config *config, tn_arena *arena,
+                   tn_limit_class class, const char *tenant_id, const char *thing)
+{
+    return count_thing(limits, config, arena, class, tenant_id, thing, true);
+}
+
+const tn_error *
+tn_limits_look_for(tn_limits *limits, const tn_config *config, tn_arena *arena,
+                   tn_limit_class class, const char *tenant_id, const char *thing)
+{
+    return count_thing(limits, config, arena, class, tenant_id, thing, false);
 }

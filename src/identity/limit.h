@@ -1,8 +1,8 @@
 /* identity/limit.h: token buckets in shared memory, per class and per address or person
  *
  * A rate is `count/seconds:burst`: so many requests per so many seconds on average, and so many at
- * once after a rest. Signing up and asking for tokens count per address (IPv6: per /64), because
- * who asks is not known yet; everything else counts per subject where there is one, else per
+ * once after a rest. What people do before they are known counts per address (IPv6: per /64);
+ * everything else counts per subject where there is one, else per
  * address.
  *
  * Threads and processes: any; there is no lock that a dying process could leave behind. The table
@@ -31,6 +31,18 @@ tn_limits *tn_limits_init(void *memory);
 const tn_error *tn_limits_take(tn_limits *limits, const tn_config *config, tn_arena *arena,
                                tn_limit_class class, const char *address,
                                const char *subject) TN_MUST_CHECK;
+
+/* The same for a thing that is no caller: an account of a tenant (its address), a tenant (thing
+ * ""). No address is exempt. tn_limits_look_for() takes nothing and says what taking would. */
+const tn_error *tn_limits_take_for(tn_limits *limits, const tn_config *config, tn_arena *arena,
+                                   tn_limit_class class, const char *tenant_id,
+                                   const char *thing) TN_MUST_CHECK;
+const tn_error *tn_limits_look_for(tn_limits *limits, const tn_config *config, tn_arena *arena,
+                                   tn_limit_class class, const char *tenant_id,
+                                   const char *thing) TN_MUST_CHECK;
+
+/* The name of its setting: "signup"; "" for TN_LIMIT_NONE. */
+const char *tn_limits_name(tn_limit_class class);
 
 /* Checks the texts of [limits]; NULL or what is wrong. */
 const char *tn_limits_check(const tn_config *config, tn_arena *arena);

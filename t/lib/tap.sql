@@ -84,7 +84,8 @@ insert into t.overrides values
     ('tenon.keys', 'kind', $$'agent'$$),
     ('tenon.keys', 'scopes', $$'[]'::jsonb$$),
     ('tenon.keys', 'expires_at', $$now()$$),
-    ('tenon.budgets', 'subject_id', $$null$$);
+    ('tenon.budgets', 'subject_id', $$null$$),
+    ('tenon.outbox', 'kind', $$'recovery'$$);
 
 create table t.rows (tab regclass, tenant uuid, content jsonb, primary key (tab, tenant));
 

@@ -11,16 +11,19 @@ declare -A may=(
     [http]="base"
     [identity]="http db base"
     [ai]="identity http db base"
-    [jobs]="identity http db base"
-    [auth]="ai jobs identity http db base"
+    [hook]="identity http db base"
+    [oauth]="identity http db base"
+    [mail]="hook identity http db base"
+    [jobs]="mail hook identity http db base"
+    [auth]="oauth mail hook ai jobs identity http db base"
     [chat]="ai jobs identity http db base"
     [data]="ai jobs identity http db base"
     [server]="identity http db base"
-    [cmd]="server auth chat data ai jobs identity http db base areas.h"
+    [cmd]="server auth chat data oauth mail hook ai jobs identity http db base areas.h"
 )
 # library header → the only places that may include it
-libraries="libpq-fe.h:src/db/ curl/:src/base/fetch fcgiapp.h:src/server/,src/http/ openssl/:src/base/crypto,src/base/fetch,src/identity/token
-argon2.h:src/auth/ cjose/:src/identity/ json-c/:src/base/json"
+libraries="libpq-fe.h:src/db/ curl/:src/base/fetch,src/mail/smtp fcgiapp.h:src/server/,src/http/ openssl/:src/base/crypto,src/base/fetch,src/identity/token
+argon2.h:src/auth/ crypt.h:src/auth/ fido.h:src/auth/ liboath/:src/auth/ qrencode.h:src/auth/ cjose/:src/identity/ json-c/:src/base/json"
 
 tests=0
 failed=0
