@@ -60,7 +60,31 @@ export async function locked(url, name, work) {
   }
 }
 
+const givenPorts = new Set();
+
+/* A port that nobody listens on and that this process, or another test of this run, has not been given before: the kernel may name
+ * the same one twice while nobody has bound it yet. */
 export async function freePort() {
+  for (;;) {
+    const port = await unboundPort();
+    if (givenPorts.has(port) || !claimed(port)) continue;
+    givenPorts.add(port);
+    return port;
+  }
+}
+
+function claimed(port) {
+  if (!process.env.TENON_TEST_DIR) return true;
+  try {
+    fs.closeSync(fs.openSync(path.join(process.env.TENON_TEST_DIR, `port-${port}`), 'wx'));
+    return true;
+  } catch (error) {
+    if (error.code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+async function unboundPort() {
   const server = net.createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address();

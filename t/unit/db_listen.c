@@ -85,7 +85,7 @@ test_listen(void **state)
     /* lost: told at once, and back within a second */
     start_ms = tn_clock_ms();
     scratch_run("select pg_terminate_backend(pid, 1000) from pg_stat_activity where "
-                "application_name = 'tenon/listen'");
+                "datname = current_database() and application_name = 'tenon/listen'");
     wait_for(&seen.resets, 3);
     assert_in_range(tn_clock_ms() - start_ms, 0, 1500);
     wait_until_connected(listen, true);

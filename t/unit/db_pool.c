@@ -122,7 +122,7 @@ static void
 terminate_all(void)
 {
     scratch_run("select pg_terminate_backend(pid, 1000) from pg_stat_activity where "
-                "application_name like 'tenon/unit'");
+                "datname = current_database() and application_name like 'tenon/unit'");
 }
 
 /* Idle connections that the server has closed are noticed before use: nobody gets an error. */

@@ -454,7 +454,7 @@ static void
 kill_connections(void)
 {
     scratch_run("select pg_terminate_backend(pid, 1000) from pg_stat_activity where "
-                "application_name like 'tenon/unit'");
+                "datname = current_database() and application_name like 'tenon/unit'");
 }
 
 static void
