@@ -79,6 +79,8 @@ typedef struct tn_area {
     /* Tokens as PostgREST takes them: with any database role, and this long after they expired. */
     bool any_role;
     int64_t token_leeway_s;
+    /* Cache-Control of answers whose handler gave none; NULL: no such header. */
+    const char *cache_control;
     /* Bytes of a body where the route says nothing; NULL: server.body_max. */
     size_t (*body_max)(const tn_config *config);
     /* Writes `error` into the response in the dialect's form. */

@@ -136,6 +136,18 @@ render(const tn_ctx *c, const tn_error *error)
 }
 
 static void
+add_cache_control(const tn_ctx *c)
+{
+    const char *value = c->match->area->cache_control;
+
+    for (size_t i = 0; i < c->response->header_count; i++)
+        if (strcasecmp(c->response->headers[i].name, "Cache-Control") == 0)
+            return;
+    if (value != NULL)
+        tn_response_header(c->response, "Cache-Control", value);
+}
+
+static void
 count_and_log(const tn_dispatch *dispatch, const tn_ctx *c, const tn_error *error, int64_t us)
 {
     tn_metrics *metrics = dispatch->process->metrics;
@@ -186,6 +198,8 @@ tn_dispatch_serve(const tn_dispatch *dispatch, tn_arena *arena, FCGX_Request *fc
         error = run(dispatch, &c, &request, &who, overloaded);
     if (error != NULL && !response.streaming)
         render(&c, error);
+    if (!response.streaming)
+        add_cache_control(&c);
     tn_request_discard_body(&request);
     tn_response_send(&response, arena);
     count_and_log(dispatch, &c, error, tn_clock_us() - started_us);

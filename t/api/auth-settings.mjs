@@ -24,6 +24,15 @@ test('settings', async () => {
     assert.equal(settings.external[name], false, name);
 });
 
+test('what is said about accounts is kept by no cache, an error neither', async () => {
+  for (const path of ['/auth/v1/settings', '/auth/v1/user']) {
+    const answer = await nobody.request('GET', path);
+    assert.equal(answer.headers['cache-control'], 'no-store', path);
+    assert.equal(answer.headers['x-content-type-options'], 'nosniff', path);
+    assert.equal(answer.headers['referrer-policy'], 'no-referrer', path);
+  }
+});
+
 test('the published key verifies our tokens', async () => {
   const answer = await nobody.request('GET', '/auth/v1/.well-known/jwks.json');
   answers(answer, 200);

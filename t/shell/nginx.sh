@@ -57,7 +57,7 @@ like 'it says when to come back' "$answer" '^retry-after: 1$'
 is 'header and body have the same request id' "$(sed -n 's/^x-request-id: //p' <<<"$answer")" \
     "$(sed -n 's/.*"request_id":"\([^"]*\)".*/\1/p' <<<"$answer")"
 like 'browsers of other origins may read it' "$answer" '^access-control-allow-origin: \*$'
-like 'TLS is for always' "$answer" '^strict-transport-security: max-age=63072000$'
+like 'TLS is for always' "$answer" '^strict-transport-security: max-age=63072000; includeSubDomains$'
 like 'the log line has the same request id' \
     "$(sleep 1.2; cat "$dir/tenon.json")" "\"request_id\":\"$(sed -n 's/^x-request-id: //p' <<<"$answer")\".*\"path\":\"/rest/v1/todos\""
 
