@@ -12,6 +12,8 @@
 --                        the roles of requests, named as in Supabase. None bypasses row security.
 --   tenon_worker         the server's own bookkeeping inside one tenant. Does not bypass row security either.
 --   tenon_platform       the operator's command and platform keys: the only one that sees across tenants.
+--   supabase_auth_admin  hooks that are functions of the app run as this one, as in Supabase. It owns nothing and is granted nothing
+--                        but what the app gives it, and row security holds for it.
 
 set client_min_messages = warning;
 
@@ -22,7 +24,7 @@ begin
     -- Roles belong to the cluster: who initialises another database of it at this moment waits until this one is through.
     lock table pg_catalog.pg_authid in share row exclusive mode;
     foreach name in array array['tenon_owner', 'tenon_admin', 'tenon_authenticator', 'anon', 'authenticated', 'agent',
-                                'service_role', 'tenon_worker', 'tenon_platform'] loop
+                                'service_role', 'tenon_worker', 'tenon_platform', 'supabase_auth_admin'] loop
         if not exists (select from pg_catalog.pg_roles where rolname = name) then
             execute format('create role %I', name);
         end if;
@@ -40,11 +42,12 @@ alter role agent               nologin inherit   nosuperuser nocreatedb nocreate
 alter role service_role        nologin inherit   nosuperuser nocreatedb nocreaterole noreplication nobypassrls;
 alter role tenon_worker        nologin inherit   nosuperuser nocreatedb nocreaterole noreplication nobypassrls;
 alter role tenon_platform      nologin inherit   nosuperuser nocreatedb nocreaterole noreplication bypassrls;
+alter role supabase_auth_admin nologin inherit   nosuperuser nocreatedb nocreaterole noreplication nobypassrls;
 
-grant anon, authenticated, agent, service_role, tenon_worker, tenon_platform to tenon_authenticator;
+grant anon, authenticated, agent, service_role, tenon_worker, tenon_platform, supabase_auth_admin to tenon_authenticator;
 -- tenon_admin does not inherit, so policies written `to agent` say nothing about the owner's login; but it may try them
 -- out with `set role authenticated`, as people do in psql.
-grant tenon_owner, tenon_platform, tenon_worker, anon, authenticated, agent, service_role to tenon_admin;
+grant tenon_owner, tenon_platform, tenon_worker, anon, authenticated, agent, service_role, supabase_auth_admin to tenon_admin;
 -- So that a migration may give a function to tenon_platform. No power is added: an owner could lift row security anyway.
 grant tenon_platform to tenon_owner;
 alter role tenon_admin set role = 'tenon_owner';
@@ -75,7 +78,7 @@ alter schema public owner to tenon_owner;
 alter schema extensions owner to tenon_owner;
 revoke create on schema public from public;
 grant usage on schema public, extensions
-    to anon, authenticated, agent, service_role, tenon_worker, tenon_platform;
+    to anon, authenticated, agent, service_role, tenon_worker, tenon_platform, supabase_auth_admin;
 
 -- As Supabase has it: sequences and functions of the app's own schema are open, tables are decided by their policies.
 -- Tables get their grants from tenon.protect(), so that nothing is granted on a table that is not protected.
@@ -106,6 +109,15 @@ begin
         create event trigger tenon_notify_catalog on ddl_command_end execute function tenon.notify_catalog();
         drop event trigger if exists tenon_notify_catalog_drop;
         create event trigger tenon_notify_catalog_drop on sql_drop execute function tenon.notify_catalog();
+    end if;
+end $$;
+
+-- Hooks read tables of the app, whose walls and defaults ask for the tenant with the caller's rights. Here and not in a migration,
+-- which could not make the role where it is not there yet.
+do $$
+begin
+    if to_regprocedure('tenon.tenant_id()') is not null then
+        grant execute on function tenon.tenant_id() to supabase_auth_admin;
     end if;
 end $$;
 

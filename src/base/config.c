@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/hook_address.h"
 #include "base/ini_private.h"
 #include "base/settings_private.h"
 #include "base/text.h"
@@ -135,7 +136,8 @@ set_bool(const char *value, bool *to)
 }
 
 static_assert(sizeof(tn_log_level) == sizeof(unsigned int) &&
-                  sizeof(tn_provider_kind) == sizeof(unsigned int),
+                  sizeof(tn_provider_kind) == sizeof(unsigned int) &&
+                  sizeof(tn_mail_tls) == sizeof(unsigned int),
               "choices are stored through a pointer to unsigned int");
 
 static const char *
@@ -531,6 +533,47 @@ check_schemas(struct loader *loader)
     return NULL;
 }
 
+/* What stands in a header of every mail and in a command to the mail server. */
+static const char *
+check_sender(const tn_config *config)
+{
+    const char *from = config->mail.from, *at = strrchr(from, '@');
+
+    if (from[0] != '\0' && (at == NULL || at == from || at[1] == '\0'))
+        return "mail.from: expected an address, name@domain";
+    for (const char *c = from; *c != '\0'; c++)
+        if (*c <= ' ' || *c >= 0x7f || strchr("<>()[],;:\\\"", *c) != NULL)
+            return "mail.from: expected an address in ASCII, without blanks, quotes and brackets";
+    for (const char *c = config->mail.from_name; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            return "mail.from_name: expected text on one line";
+    return NULL;
+}
+
+static const char *
+check_mail(tn_arena *arena, tn_config *config)
+{
+    const char *url = config->mail.url, *problem = check_sender(config);
+    const bool is_plain = tn_text_starts(url, "smtp://");
+
+    if (problem != NULL)
+        return problem;
+    if (url[0] != '\0' && ((!is_plain && !tn_text_starts(url, "smtps://")) ||
+                           strpbrk(url, " \t?#@") != NULL || url[strlen(url) - 1] == '/'))
+        return "mail.url: expected smtp://host:port or smtps://host:port, without name and "
+               "password";
+    if (url[0] != '\0' && config->mail.from[0] == '\0')
+        return "mail.from: expected an address, because mail.url is set";
+    if (is_plain && config->mail.user[0] != '\0' && config->mail.tls == TN_MAIL_TLS_OPPORTUNISTIC)
+        return "mail.tls: a password is sent over TLS only: expected required, or smtps:// in "
+               "mail.url";
+    if (config->mail.maildir[0] == '\0')
+        config->mail.maildir = tn_arena_printf(arena, "%s/mail", config->server.run_dir);
+    if (config->mail.maildir[0] != '/')
+        return "mail.maildir: expected a path that begins with /";
+    return NULL;
+}
+
 /* What one setting alone cannot show. */
 static const char *
 check_whole(struct loader *loader)
@@ -547,6 +590,8 @@ check_whole(struct loader *loader)
     if (config->auth.argon2_memory_kib < 8 * config->auth.argon2_lanes)
         return "auth.argon2_memory_kib: expected at least 8 KiB for each lane";
     problem = check_schemas(loader);
+    if (problem == NULL)
+        problem = tn_hooks_check(config, loader->arena);
     if (problem != NULL)
         return problem;
     for (size_t i = 0; i < config->provider_count; i++) {

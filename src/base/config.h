@@ -65,6 +65,13 @@ typedef enum tn_openapi_mode {
     TN_OPENAPI_DISABLED
 } tn_openapi_mode;
 
+/* Whether the connection to the mail server is encrypted by STARTTLS (RFC 3207). */
+typedef enum tn_mail_tls {
+    TN_MAIL_TLS_REQUIRED,
+    TN_MAIL_TLS_OPPORTUNISTIC,
+    TN_MAIL_TLS_OFF
+} tn_mail_tls;
+
 #define TN_SECRET_FILES_MAX 64
 
 typedef struct tn_config {
@@ -103,6 +110,14 @@ typedef struct tn_config {
         int64_t cache_ttl_s; /* verified keys and tokens, in the process */
     } auth;
     struct {
+        /* each: pg-functions://postgres/<schema>/<name>, an http(s) URL, or empty */
+        const char *custom_access_token, *send_email, *send_sms, *mfa_verification_attempt,
+            *password_verification_attempt, *before_user_created, *after_user_created;
+        const char *secrets; /* v1,whsec_<base64>, separated by |; sign what is sent by HTTP */
+        int64_t timeout_ms;  /* of all attempts together */
+        bool allow_private;  /* URLs may lead to loopback and private addresses, and be http */
+    } hooks;
+    struct {
         const char *schemas;        /* comma-separated; exposed by the data API */
         bool require_rls;           /* relations without walls between tenants are closed */
         const char *default_tenant; /* name or id; empty: none */
@@ -137,6 +152,16 @@ typedef struct tn_config {
         const char *read, *write, *chat, *signup, *anonymous, *token, *otp, *magiclink, *recover,
             *resend, *verify, *user_update, *factor, *authorize, *password, *mail, *sms;
     } limits;
+    struct {
+        const char *url; /* smtp://host:port or smtps://host:port; empty: into the maildir */
+        const char *user, *password;
+        const char *from, *from_name;
+        tn_mail_tls tls;
+        const char *ca_file; /* certificates that are trusted beside the system's; may be empty */
+        const char *maildir; /* never empty */
+        int64_t connect_timeout_s, timeout_s;
+        int64_t senders; /* threads */
+    } mail;
     const tn_provider_config *providers;
     size_t provider_count;
     const char *path;                              /* of the file that was read, or NULL */

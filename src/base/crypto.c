@@ -213,6 +213,37 @@ tn_base64url_decode(const char *text, size_t text_length, void *bytes, size_t si
     return true;
 }
 
+char *
+tn_base64(tn_arena *arena, const void *bytes, size_t length)
+{
+    char *text = tn_base64url(arena, bytes, length); /* has room for the padding */
+    size_t end = strlen(text);
+
+    for (size_t i = 0; i < end; i++)
+        text[i] = text[i] == '-' ? '+' : text[i] == '_' ? '/' : text[i];
+    while (end % 4 != 0)
+        text[end++] = '=';
+    return text;
+}
+
+bool
+tn_base64_decode(tn_arena *arena, const char *text, size_t text_length, void *bytes, size_t size,
+                 size_t *length)
+{
+    const size_t padding_max = text_length % 4 == 0 && text_length > 0 ? 2 : 0;
+    char *copy;
+
+    for (size_t i = 0; i < padding_max && text[text_length - 1] == '='; i++)
+        text_length--;
+    copy = tn_arena_bytes(arena, text, text_length);
+    for (size_t i = 0; i < text_length; i++) {
+        if (copy[i] == '-' || copy[i] == '_')
+            return false;
+        copy[i] = copy[i] == '+' ? '-' : copy[i] == '/' ? '_' : copy[i];
+    }
+    return tn_base64url_decode(copy, text_length, bytes, size, length);
+}
+
 void *
 tn_seal(tn_arena *arena, const uint8_t key[32], const char *purpose, const void *bytes,
         size_t length, size_t *sealed_length)

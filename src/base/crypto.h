@@ -41,6 +41,12 @@ char *tn_base64url(tn_arena *arena, const void *bytes, size_t length) TN_NEVER_N
 bool tn_base64url_decode(const char *text, size_t text_length, void *bytes, size_t size,
                          size_t *length) TN_MUST_CHECK;
 
+/* base64 with padding (RFC 4648 section 4). Decoding is as strict as base64url's, but takes the
+ * text with or without its padding. */
+char *tn_base64(tn_arena *arena, const void *bytes, size_t length) TN_NEVER_NULL TN_MUST_CHECK;
+bool tn_base64_decode(tn_arena *arena, const char *text, size_t text_length, void *bytes,
+                      size_t size, size_t *length) TN_MUST_CHECK;
+
 /* AES-256-GCM: nonce (12) | ciphertext | tag (16), bound to `purpose` as associated data. */
 void *tn_seal(tn_arena *arena, const uint8_t key[32], const char *purpose, const void *bytes,
               size_t length, size_t *sealed_length) TN_NEVER_NULL TN_MUST_CHECK;

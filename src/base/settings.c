@@ -28,9 +28,13 @@ static const struct section {
      "can use it up and the other pools never notice."},
     {"jobs", "The pool for work in the background; it also serves /metrics."},
     {"auth", "Accounts, passwords and tokens."},
+    {"hooks", "Functions of your app that are asked at certain moments: a PostgreSQL function as "
+              "pg-functions://postgres/SCHEMA/NAME, or an https URL that is sent signed JSON."},
     {"data", "The data API and whose data it is."},
     {"chat", "Conversations with a model."},
     {"limits", "How often one caller may ask. A rate is written count/seconds:burst."},
+    {"mail",
+     "Mails to people. They are sent by SMTP when url is set, and laid into a maildir otherwise."},
     {TN_PROVIDER_SECTION,
      "An AI provider; repeat the section under other names for more. Without any there is one "
      "named echo, of kind echo. `TENON_PROVIDER_<NAME>_<KEY>` overrides a setting, and "
@@ -42,6 +46,7 @@ static const char *const tx_ends[] = {"commit", "commit-allow-override", "rollba
                                       "rollback-allow-override", NULL};
 static const char *const openapi_modes[] = {"follow-privileges", "ignore-privileges", "disabled",
                                             NULL};
+static const char *const mail_tls[] = {"required", "opportunistic", "off", NULL};
 static const char *const provider_kinds[] = {"openai", "anthropic", "echo", NULL};
 
 const tn_setting tn_settings[] = {
@@ -164,6 +169,29 @@ const tn_setting tn_settings[] = {
     {"auth", "cache_ttl_s", TN_SETTING_INT, AT(auth.cache_ttl_s), "60", 0, 3600, NULL,
      "How long a process remembers keys and tokens that it has verified. Revoked keys are "
      "forgotten at once all the same, because the database notifies every process."},
+
+    {"hooks", "custom_access_token", TN_SETTING_TEXT, AT(hooks.custom_access_token), "", 0, 2048,
+     NULL, "Changes the claims of each access token before it is signed."},
+    {"hooks", "send_email", TN_SETTING_TEXT, AT(hooks.send_email), "", 0, 2048, NULL,
+     "Sends mails in the server's stead."},
+    {"hooks", "send_sms", TN_SETTING_TEXT, AT(hooks.send_sms), "", 0, 2048, NULL,
+     "Sends text messages; without it there are none."},
+    {"hooks", "mfa_verification_attempt", TN_SETTING_TEXT, AT(hooks.mfa_verification_attempt), "",
+     0, 2048, NULL, "Is told of each answer to a second factor, and may refuse it."},
+    {"hooks", "password_verification_attempt", TN_SETTING_TEXT,
+     AT(hooks.password_verification_attempt), "", 0, 2048, NULL,
+     "Is told of each password that is tried for an account, right or wrong, and may refuse it."},
+    {"hooks", "before_user_created", TN_SETTING_TEXT, AT(hooks.before_user_created), "", 0, 2048,
+     NULL, "Is asked before an account is made, and may refuse it."},
+    {"hooks", "after_user_created", TN_SETTING_TEXT, AT(hooks.after_user_created), "", 0, 2048,
+     NULL, "Is told when an account has been made."},
+    {"hooks", "secrets", TN_SETTING_SECRET, AT(hooks.secrets), "", 0, 4096, NULL,
+     "What HTTP hooks are signed with (Standard Webhooks): v1,whsec_ and 24 to 64 bytes in base64, "
+     "or @/path. Several are separated by |, so that one can be replaced by another."},
+    {"hooks", "timeout_ms", TN_SETTING_INT, AT(hooks.timeout_ms), "5000", 100, 60000, NULL,
+     "How long a hook may take, a second attempt included."},
+    {"hooks", "allow_private", TN_SETTING_BOOL, AT(hooks.allow_private), "off", 0, 0, NULL,
+     "URLs of hooks may lead to loopback and private addresses, and begin with http://."},
 
     {"data", "schemas", TN_SETTING_TEXT, AT(data.schemas), "public,ai", 1, 1024, NULL,
      "Schemas that the data API shows, separated by commas. The first is the one of requests "
@@ -301,6 +329,30 @@ const tn_setting tn_settings[] = {
      "Mails that people cause, per tenant. None counts while auth.autoconfirm is on."},
     {"limits", "sms", TN_SETTING_TEXT, AT(limits.sms), "30/3600:30", 1, 64, NULL,
      "Text messages that people cause, per tenant."},
+
+    {"mail", "url", TN_SETTING_TEXT, AT(mail.url), "", 0, 512, NULL,
+     "The mail server: smtp://host:587, smtps://host:465. Empty: mails are laid into mail.maildir."},
+    {"mail", "user", TN_SETTING_TEXT, AT(mail.user), "", 0, 255, NULL,
+     "Name at the mail server. Empty: no authentication."},
+    {"mail", "password", TN_SETTING_SECRET, AT(mail.password), "", 0, 4096, NULL,
+     "Password at the mail server, or @/path."},
+    {"mail", "from", TN_SETTING_TEXT, AT(mail.from), "", 0, 255, NULL,
+     "The address that mails come from. It is needed when mail.url is set."},
+    {"mail", "from_name", TN_SETTING_TEXT, AT(mail.from_name), "", 0, 128, NULL,
+     "The name beside it: the app's."},
+    {"mail", "tls", TN_SETTING_CHOICE, AT(mail.tls), "required", 0, 0, mail_tls,
+     "STARTTLS on smtp:// URLs: required, opportunistic (where the server offers it; no password "
+     "is sent then) or off. Certificates are always verified; smtps:// is always encrypted."},
+    {"mail", "ca_file", TN_SETTING_TEXT, AT(mail.ca_file), "", 0, 4096, NULL,
+     "A file of certificates in PEM that are trusted beside the system's, for a private server."},
+    {"mail", "maildir", TN_SETTING_TEXT, AT(mail.maildir), "", 0, 4096, NULL,
+     "The folder for mails without mail.url. Empty: mail in server.run_dir."},
+    {"mail", "connect_timeout_s", TN_SETTING_INT, AT(mail.connect_timeout_s), "10", 1, 300, NULL,
+     "How long connecting to the mail server may take."},
+    {"mail", "timeout_s", TN_SETTING_INT, AT(mail.timeout_s), "60", 1, 600, NULL,
+     "How long sending one mail may take altogether."},
+    {"mail", "senders", TN_SETTING_INT, AT(mail.senders), "2", 1, 16, NULL,
+     "Mails that are sent at once, by each jobs process."},
 
     {TN_PROVIDER_SECTION, "kind", TN_SETTING_CHOICE, PROVIDER_AT(kind), "openai", 0, 0,
      provider_kinds,

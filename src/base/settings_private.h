@@ -16,7 +16,7 @@
 #include "base/arena.h"
 
 #define TN_PROVIDER_SECTION "provider"
-#define TN_SETTINGS_MAX 128 /* of the table */
+#define TN_SETTINGS_MAX 256 /* of the table */
 
 typedef enum tn_setting_type {
     TN_SETTING_TEXT,   /* const char *; min and max are bytes of a text that is not empty */

@@ -136,7 +136,8 @@ tenant_of_token(const struct caller *caller, const tn_claims *claims, tn_uuid *t
 static bool
 may_be_the_apps(const char *name)
 {
-    return find_role(name) == NULL && !tn_text_starts(name, "tenon_") && *name != '\0';
+    return find_role(name) == NULL && !tn_text_starts(name, "tenon_") &&
+           strcmp(name, "supabase_auth_admin") != 0 && *name != '\0';
 }
 
 /* The role that a token asks for, with its name in `name`; 0: it may not. */

@@ -71,32 +71,40 @@ drop table public.walled;
 
 select is_empty($$
     select rolname from pg_roles
-     where rolname in ('anon', 'authenticated', 'agent', 'service_role', 'tenon_worker', 'tenon_authenticator', 'tenon_admin', 'tenon_owner')
+     where rolname in ('anon', 'authenticated', 'agent', 'service_role', 'tenon_worker', 'tenon_authenticator', 'tenon_admin', 'tenon_owner', 'supabase_auth_admin')
        and (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication) $$,
     'nobody but the platform bypasses row security');
 select is_empty($$
     select r.rolname, above.rolname from pg_roles r, pg_roles above
-     where r.rolname in ('anon', 'authenticated', 'agent', 'service_role', 'tenon_worker') and above.oid <> r.oid
+     where r.rolname in ('anon', 'authenticated', 'agent', 'service_role', 'tenon_worker', 'supabase_auth_admin') and above.oid <> r.oid
        and pg_has_role(r.oid, above.oid, 'member') $$,
     'no request role may become another');
 select is((select string_agg(rolname, ' ' order by rolname) from pg_roles where rolname ~ '^tenon' and rolbypassrls), 'tenon_platform',
     'the platform does');
 select is_empty($$
-    select r, s.nspname from unnest(array['anon', 'authenticated', 'agent', 'service_role', 'tenon_worker', 'tenon_authenticator']) r,
+    select r, s.nspname from unnest(array['anon', 'authenticated', 'agent', 'service_role', 'tenon_worker', 'tenon_authenticator', 'supabase_auth_admin']) r,
            pg_namespace s where s.nspname !~ '^(pg_|t$)' and has_schema_privilege(r, s.oid, 'create') $$,
     'no request role may create anything');
 select is_empty($$
-    select o.name, r, p from t.ours o, unnest(array['anon', 'authenticated', 'agent', 'service_role', 'tenon_worker', 'tenon_authenticator']) r,
+    select o.name, r, p from t.ours o, unnest(array['anon', 'authenticated', 'agent', 'service_role', 'tenon_worker', 'tenon_authenticator', 'supabase_auth_admin']) r,
            unnest(array['truncate', 'references', 'trigger']) p where has_table_privilege(r, o.id, p) $$,
     'nobody may truncate, which row security does not see');
 select is_empty($$
-    select o.name, r, p from t.ours o, unnest(array['anon', 'authenticated', 'agent', 'service_role']) r,
+    select o.name, r, p from t.ours o, unnest(array['anon', 'authenticated', 'agent', 'service_role', 'supabase_auth_admin']) r,
            unnest(array['insert', 'update', 'delete']) p
      where not o.has_tenant and (has_table_privilege(r, o.id, p) or p <> 'delete' and has_any_column_privilege(r, o.id, p)) $$,
     'no request role may write into a table that belongs to no tenant');
 select is_empty($$
     select o.name from t.ours o where has_table_privilege('tenon_authenticator', o.id, 'select, insert, update, delete') $$,
     'the workers'' login itself sees no table');
+select is_empty($$
+    select o.name from t.ours o where has_table_privilege('supabase_auth_admin', o.id, 'select, insert, update, delete')
+    union all
+    select p.oid::regprocedure::text from pg_proc p
+     where p.pronamespace in ('tenon'::regnamespace, 'auth'::regnamespace, 'ai'::regnamespace, 'storage'::regnamespace)
+       and p.oid::regprocedure::text not in ('tenon.tenant_id()', 'tenon.fail(integer,text,text,text,text)')
+       and has_function_privilege('supabase_auth_admin', p.oid, 'execute') $$,
+    'a hook sees no table of ours, and of our functions only which tenant it is and how to refuse');
 select is_empty($$
     select o.name from t.ours o where not has_table_privilege('tenon_platform', o.id, 'select') $$,
     'the platform may read every table');
