@@ -38,12 +38,13 @@ as $$
                'actor_name', u.raw_user_meta_data ->> 'full_name',
                'actor_via_sso', coalesce(u.is_sso_user, false),
                'agent_id', tenon.agent_id(),
+               'agent_name', case when tenon.agent_id() is not null then auth.jwt() -> 'act' ->> 'name' end,
                'key_id', tenon.key_id(),
                'action', action,
                'log_type', case
                    when action in ('login', 'logout', 'invite_accepted') then 'account'
                    when action in ('user_signedup', 'user_invited', 'user_deleted') or action like 'team\_%' then 'team'
-                   when action in ('token_revoked', 'token_refreshed', 'session_revoked') then 'token'
+                   when action in ('token_revoked', 'token_refreshed', 'token_exchanged', 'session_revoked') then 'token'
                    when action like 'factor\_%' or action like 'passkey\_%'
                         or action in ('challenge_created', 'verification_attempted', 'recovery_codes_generated') then 'factor'
                    when action like 'agent\_%' then 'agent'

@@ -77,8 +77,8 @@ select is_empty($$
 select is_empty($$
     select r.rolname, above.rolname from pg_roles r, pg_roles above
      where r.rolname in ('anon', 'authenticated', 'agent', 'service_role', 'tenon_worker', 'supabase_auth_admin') and above.oid <> r.oid
-       and pg_has_role(r.oid, above.oid, 'member') $$,
-    'no request role may become another');
+       and pg_has_role(r.oid, above.oid, 'member') and not (r.rolname = 'agent' and above.rolname = 'authenticated') $$,
+    'no request role may become another, but agents have what people have');
 select is((select string_agg(rolname, ' ' order by rolname) from pg_roles where rolname ~ '^tenon' and rolbypassrls), 'tenon_platform',
     'the platform does');
 select is_empty($$
@@ -118,14 +118,29 @@ select is_empty($$
     select tablename, policyname from rules
      where regexp_replace(rule, '\( SELECT [a-z_.]+\([^()]*\) AS \w+\)', '', 'g') ~ '(auth|tenon|storage)\.\w+\(|current_setting\(' $$,
     'policies call functions once per query: (select f())');
-select is_empty($$
-    select o.name, r, c from t.ours o, unnest(array['select', 'insert', 'update', 'delete']) c, (values ('agent')) a (r)
-     where o.has_tenant and (has_table_privilege(r, o.id, c) or c <> 'delete' and has_any_column_privilege(r, o.id, c))
+-- Agents inherit what is granted to `authenticated`: so this holds for every table that people reach, by whatever grant. For people's own
+-- tables as well, of before and after, and for those that were protected while something else was called for.
+create table public.reached (id bigint generated always as identity primary key);
+create table public.reached_later (id bigint generated always as identity primary key, parent bigint references public.reached);
+create view t.unscoped as
+    select o.name, c from t.ours o, unnest(array['select', 'insert', 'update', 'delete']) c
+     where (has_table_privilege('agent', o.id, c) or c <> 'delete' and has_any_column_privilege('agent', o.id, c))
        and not exists (select from pg_policies p
                         where format('%I.%I', p.schemaname, p.tablename)::regclass = o.id and p.permissive = 'RESTRICTIVE'
                           and p.cmd in ('ALL', upper(c)) and ('agent' = any (p.roles) or 'public' = any (p.roles))
-                          and concat(p.qual, p.with_check) ~ 'has_scope|auth\.role|false') $$,
-    'whatever an agent may do to a table needs a scope');
+                          and concat(p.qual, p.with_check) ~ 'has_scope|auth\.role|false');
+select is_empty('select * from t.unscoped', 'whatever an agent may do to a table needs a scope');
+select set_eq($$ select p.policyname, p.cmd from pg_policies p where p.tablename = 'reached' and p.policyname like 'tenon_agent%' $$,
+    $$ values ('tenon_agent_reads'::name, 'SELECT'), ('tenon_agent_adds', 'INSERT'), ('tenon_agent_edits', 'UPDATE'), ('tenon_agent_drops', 'DELETE') $$,
+    'with one policy for each command');
+drop policy tenon_agent_edits on public.reached_later;
+select results_eq('select name, c from t.unscoped', $$ values ('reached_later', 'update') $$, 'a policy that is gone is missed');
+drop table public.reached_later, public.reached;
+select is_empty($$
+    select o.name, p.polname from t.ours o join pg_policy p on p.polrelid = o.id
+     where p.polpermissive and o.schema <> 'public' and 'agent'::regrole = any (p.polroles) and not 'authenticated'::regrole = any (p.polroles)
+       and p.polname <> 'own_as_agent' $$,
+    'no policy of ours gives an agent what it does not give a person, but a service account''s own usage');
 
 -- Functions
 
