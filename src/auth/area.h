@@ -104,6 +104,54 @@ const tn_error *tn_password_verify(tn_ctx *c, const char *password, const char *
 /* Without gate: for the operator's command. */
 const char *tn_password_hash_now(const tn_config *config, tn_arena *arena, const char *password);
 
+/* May this text be stored as somebody's hash: bcrypt, argon2i or argon2id (m at most 1 GiB, t 20, p
+ * 16), or Firebase's scrypt (password_hash.h)? */
+bool tn_password_is_importable(const char *text) TN_MUST_CHECK;
+
+/* --- the app's hooks (hooks.c). Each is NULL at once when the hook is not set ------------------ */
+
+/* custom_access_token: the claims as the app wants them. 500 when it changes who they are of. */
+const tn_error *tn_auth_customise_claims(tn_ctx *c, const char **claims) TN_MUST_CHECK;
+
+/* before_user_created: whether this account may be made. `user` is a JSON object, such as
+ * tn_auth_user_to_be() makes. To be asked before anybody knows whether the address is taken. */
+const tn_error *tn_auth_before_user(tn_ctx *c, const tn_uuid *tenant,
+                                    const char *user) TN_MUST_CHECK;
+/* `provider`: "email", "phone", "github" …; NULL: anonymous. Everything may be NULL. */
+const char *tn_auth_user_to_be(tn_ctx *c, const char *email, const char *phone,
+                               const char *provider, json_object *user_metadata) TN_NEVER_NULL;
+
+/* mfa_verification_attempt, after the check and before the session: 403
+ * `mfa_verification_rejected`. */
+const tn_error *tn_auth_ask_mfa_hook(tn_ctx *c, const tn_uuid *tenant, const char *user_id,
+                                     const char *factor_id, const char *factor_type,
+                                     bool is_valid) TN_MUST_CHECK;
+
+/* password_verification_attempt, after the check: 400 `invalid_credentials` with the app's words.
+ * `user_id` NULL: nobody has this address. */
+const tn_error *tn_auth_ask_password_hook(tn_ctx *c, const tn_uuid *tenant, const char *user_id,
+                                          const char *address, bool is_right) TN_MUST_CHECK;
+
+/* --- captcha and limits (captcha.c, message_limit.c) ------------------------------------------- */
+
+/* 400 `captcha_failed`; 500 when the verifier is away. A secret key needs none. */
+const tn_error *tn_auth_check_captcha(tn_ctx *c, json_object *body) TN_MUST_CHECK;
+
+/* A message that somebody is about to cause, known address or not: 429 `over_email_send_rate_limit`
+ * or `over_sms_send_rate_limit`. `channel` is "email" or "sms". Mails are not counted while
+ * auth.autoconfirm is on. */
+const tn_error *tn_auth_take_message(tn_ctx *c, const tn_uuid *tenant,
+                                     const char *channel) TN_MUST_CHECK;
+
+/* An anonymous account, per address of the network: 429 `over_request_rate_limit`. */
+const tn_error *tn_auth_take_anonymous(tn_ctx *c) TN_MUST_CHECK;
+
+/* A password that is about to be tried for an account, and one that was wrong: 429
+ * `over_request_rate_limit`. `account` is an address, whether somebody has it or not. */
+const tn_error *tn_auth_look_for_password(tn_ctx *c, const tn_uuid *tenant,
+                                          const char *account) TN_MUST_CHECK;
+void tn_auth_count_wrong_password(tn_ctx *c, const tn_uuid *tenant, const char *account);
+
 /* --- addresses (address.c) ---------------------------------------------------------------------
  */
 

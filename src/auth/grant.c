@@ -89,16 +89,26 @@ grant_by_password(tn_ctx *c, json_object *body)
     TN_TRY(tn_object_known_fields(c, body, credential_fields, &in));
     TN_TRY(check_credentials(c, &in));
     TN_TRY(tn_auth_tenant(c, &tenant));
+    TN_TRY(tn_auth_check_captcha(c, body));
     if (in.password == NULL)
         in.password = "";
+    in.email = tn_text_lower(c->arena, in.email);
+    TN_TRY(tn_auth_look_for_password(c, &tenant, in.email));
 
     /* the connection is given back before the hashing and borrowed again after it */
-    TN_TRY(tn_auth_query(c, &tenant, TN_READ_ONLY, &tn_sql_auth_password_find,
-                         TN_PARAMS(tn_text_lower(c->arena, in.email)), &person));
+    TN_TRY(tn_auth_query(c, &tenant, TN_READ_ONLY, &tn_sql_auth_password_find, TN_PARAMS(in.email),
+                         &person));
     hash = tn_rows_count(person) > 0 ? tn_rows_text(person, 0, PASSWORD_HASH) : NULL;
     TN_TRY(tn_password_verify(c, in.password, hash, &is_right, &better));
     if (!is_right)
+        tn_auth_count_wrong_password(c, &tenant, in.email);
+    TN_TRY(tn_auth_ask_password_hook(
+        c, &tenant, tn_rows_count(person) > 0 ? tn_rows_text(person, 0, PASSWORD_USER) : NULL,
+        in.email, is_right));
+    if (!is_right)
         return refuse_outcome(c, password_outcomes, "invalid_credentials");
+    /* again: of guesses that came at the same time only as many may be right as come one by one */
+    TN_TRY(tn_auth_look_for_password(c, &tenant, in.email));
 
     TN_TRY(tn_auth_query(c, &tenant, TN_READ_WRITE, &tn_sql_auth_sign_in,
                          TN_PARAMS(tn_rows_text(person, 0, PASSWORD_USER), hash, better,

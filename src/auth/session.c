@@ -60,8 +60,9 @@ tn_auth_respond_session(tn_ctx *c, const char *claims, const char *user, const c
     PQExpBuffer body = tn_arena_buffer(c->arena);
     const char *token;
 
-    TN_TRY(tn_tokens_sign(c->process->tokens, c->arena, complete_claims(c, claims, now, expires_at),
-                          &token));
+    claims = complete_claims(c, claims, now, expires_at);
+    TN_TRY(tn_auth_customise_claims(c, &claims));
+    TN_TRY(tn_tokens_sign(c->process->tokens, c->arena, claims, &token));
     appendPQExpBuffer(body,
                       "{\"access_token\":\"%s\",\"token_type\":\"bearer\",\"expires_in\":%lld,"
                       "\"expires_at\":%lld,\"refresh_token\":\"%s\",\"user\":%s",

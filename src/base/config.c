@@ -21,17 +21,37 @@
 
 #define FILE_MAX ((size_t)1024 * 1024)
 #define SECRET_FILE_MAX 65536
-#define PROVIDERS_MAX 64
+#define PROVIDERS_MAX 64 /* of each kind */
 #define PROVIDER_NAME_MAX 63
 #define ENVIRONMENT_PREFIX "TENON_"
-#define PROVIDER_PREFIX "TENON_PROVIDER_"
+
+/* Sections that come several times, each under a name of its own. */
+static const struct kind {
+    const char *section, *prefix; /* of variables */
+    const char *example;
+    const char *adder; /* the variable that adds one which is not in the file */
+    size_t size;
+} kinds[] = {
+    {TN_PROVIDER_SECTION, "TENON_PROVIDER_", "openai", "kind", sizeof(tn_provider_config)},
+    {TN_OAUTH_SECTION, "TENON_OAUTH_", "github", "client_id", sizeof(tn_oauth_config)},
+};
+enum { PROVIDER, OAUTH, KINDS = TN_COUNT(kinds) };
+
+/* What they all begin with. */
+struct named {
+    const char *name;
+};
+static_assert(offsetof(tn_provider_config, name) == 0 && offsetof(tn_oauth_config, name) == 0,
+              "sections are found by their names");
 
 struct loader {
     tn_arena *arena;
     tn_config *config;
-    tn_provider_config *providers; /* PROVIDERS_MAX of them; config->provider_count are there */
-    tn_provider_config *provider;  /* of the section being read, or NULL */
-    int set_on[TN_SETTINGS_MAX];   /* the line on which a setting was set, 0: not yet */
+    char *items[KINDS];          /* PROVIDERS_MAX of each kind, … */
+    size_t *counts[KINDS];       /* … and so many are there */
+    const struct kind *kind;     /* of the section being read, or NULL */
+    struct named *item;          /* the same */
+    int set_on[TN_SETTINGS_MAX]; /* the line on which a setting was set, 0: not yet */
 };
 
 static const char *
@@ -249,22 +269,25 @@ take_value(struct loader *loader, const tn_setting *setting, void *base, const c
     return set_value(loader->arena, setting, base, value);
 }
 
-static bool
-is_provider_setting(const tn_setting *setting)
+/* The kind of section that a setting belongs to, or NULL. */
+static const struct kind *
+kind_of(const tn_setting *setting)
 {
-    return strcmp(setting->section, TN_PROVIDER_SECTION) == 0;
+    for (size_t i = 0; i < KINDS; i++)
+        if (strcmp(setting->section, kinds[i].section) == 0)
+            return &kinds[i];
+    return NULL;
 }
 
-/* The defaults of the table; those of a provider for `provider`, the others with NULL. */
+/* The defaults of the table: those of one kind, or with NULL those of no kind. */
 static void
-set_defaults(tn_arena *arena, tn_config *config, tn_provider_config *provider)
+set_defaults(tn_arena *arena, const struct kind *kind, void *base)
 {
     for (const tn_setting *setting = tn_settings; setting->key != NULL; setting++) {
         const char *problem = NULL;
 
-        if (is_provider_setting(setting) == (provider != NULL))
-            problem = set_value(arena, setting, provider != NULL ? (void *)provider : config,
-                                setting->fallback);
+        if (kind_of(setting) == kind)
+            problem = set_value(arena, setting, base, setting->fallback);
         if (problem != NULL)
             tn_die("the default of %s.%s: %s", setting->section, setting->key, problem);
     }
@@ -278,30 +301,41 @@ is_provider_name(const char *name)
     return length > 0 && length <= PROVIDER_NAME_MAX && name[length] == '\0';
 }
 
-static tn_provider_config *
-find_provider(struct loader *loader, const char *name)
+static struct named *
+item_at(const struct loader *loader, const struct kind *kind, size_t place)
 {
-    for (size_t i = 0; i < loader->config->provider_count; i++)
-        if (strcmp(loader->providers[i].name, name) == 0)
-            return &loader->providers[i];
+    return (void *)(loader->items[kind - kinds] + place * kind->size);
+}
+
+static struct named *
+find_item(const struct loader *loader, const struct kind *kind, const char *name)
+{
+    for (size_t i = 0; i < *loader->counts[kind - kinds]; i++)
+        if (strcmp(item_at(loader, kind, i)->name, name) == 0)
+            return item_at(loader, kind, i);
     return NULL;
 }
 
 static const char *
-add_provider(struct loader *loader, const char *name)
+add_item(struct loader *loader, const struct kind *kind, const char *name)
 {
+    size_t *count = loader->counts[kind - kinds];
+
     if (!is_provider_name(name))
-        return "expected [provider NAME] with lower-case letters, digits, - and _";
-    if (find_provider(loader, name) != NULL)
+        return tn_arena_printf(loader->arena,
+                               "expected [%s NAME] with lower-case letters, digits, - and _",
+                               kind->section);
+    if (find_item(loader, kind, name) != NULL)
         return tn_arena_printf(loader->arena, "the provider %s is there already", name);
-    if (loader->config->provider_count == PROVIDERS_MAX)
+    if (*count == PROVIDERS_MAX)
         return "too many providers";
     for (size_t i = 0; tn_settings[i].key != NULL; i++)
-        if (is_provider_setting(&tn_settings[i]))
+        if (kind_of(&tn_settings[i]) == kind)
             loader->set_on[i] = 0;
-    loader->provider = &loader->providers[loader->config->provider_count++];
-    *loader->provider = (tn_provider_config){.name = tn_arena_text(loader->arena, name)};
-    set_defaults(loader->arena, loader->config, loader->provider);
+    loader->kind = kind;
+    loader->item = item_at(loader, kind, (*count)++);
+    loader->item->name = tn_arena_text(loader->arena, name);
+    set_defaults(loader->arena, kind, loader->item);
     return NULL;
 }
 
@@ -323,13 +357,19 @@ unknown(tn_arena *arena, const char *section, const char *word)
 static const char *
 enter_section(struct loader *loader, const char *section)
 {
-    const size_t length = strlen(TN_PROVIDER_SECTION);
+    loader->kind = NULL;
+    loader->item = NULL;
+    for (size_t i = 0; i < KINDS; i++) {
+        const size_t length = strlen(kinds[i].section);
 
-    loader->provider = NULL;
-    if (tn_text_starts(section, TN_PROVIDER_SECTION) && section[length] == ' ')
-        return add_provider(loader, section + length + strspn(section + length, " "));
-    if (strcmp(section, TN_PROVIDER_SECTION) == 0)
-        return "a provider has a name: [provider openai]";
+        if (!tn_text_starts(section, kinds[i].section))
+            continue;
+        if (section[length] == ' ')
+            return add_item(loader, &kinds[i], section + length + strspn(section + length, " "));
+        if (section[length] == '\0')
+            return tn_arena_printf(loader->arena, "a provider has a name: [%s %s]", section,
+                                   kinds[i].example);
+    }
     return tn_setting_section_exists(section) ? NULL : unknown(loader->arena, NULL, section);
 }
 
@@ -337,7 +377,7 @@ static const char *
 take_line(void *context, const tn_ini_line *line)
 {
     struct loader *loader = context;
-    const char *section = loader->provider != NULL ? TN_PROVIDER_SECTION : line->section;
+    const char *section = loader->kind != NULL ? loader->kind->section : line->section;
     const tn_setting *setting;
     const char *problem;
     size_t place;
@@ -353,8 +393,7 @@ take_line(void *context, const tn_ini_line *line)
                                line->key, loader->set_on[place]);
     loader->set_on[place] = line->number;
     problem = take_value(loader, setting,
-                         loader->provider != NULL ? (void *)loader->provider : loader->config,
-                         line->value);
+                         loader->item != NULL ? (void *)loader->item : loader->config, line->value);
     return problem == NULL
                ? NULL
                : tn_arena_printf(loader->arena, "%s.%s: %s", line->section, line->key, problem);
@@ -375,52 +414,58 @@ environment_form(tn_arena *arena, const char *name)
     return form;
 }
 
-/* Splits NAME_KEY of a provider: the key is the one that it ends in. */
+/* Splits NAME_KEY of a provider: the key is the one that it ends in, of several the longest. */
 static const tn_setting *
-split_provider_variable(tn_arena *arena, const char *rest, const char **name)
+split_provider_variable(tn_arena *arena, const struct kind *kind, const char *rest,
+                        const char **name)
 {
     const size_t length = strlen(rest);
+    const tn_setting *found = NULL;
 
     for (const tn_setting *setting = tn_settings; setting->key != NULL; setting++) {
         const size_t key_length = strlen(setting->key);
 
-        if (!is_provider_setting(setting) || length < key_length + 2 ||
+        if (kind_of(setting) != kind || length < key_length + 2 ||
+            (found != NULL && key_length < strlen(found->key)) ||
             rest[length - key_length - 1] != '_' ||
             strcmp(rest + length - key_length, environment_form(arena, setting->key)) != 0)
             continue;
         *name = tn_arena_bytes(arena, rest, length - key_length - 1);
-        return setting;
+        found = setting;
     }
-    return NULL;
+    return found;
 }
 
-static tn_provider_config *
-find_provider_by_variable(struct loader *loader, const char *name)
+static struct named *
+find_item_by_variable(const struct loader *loader, const struct kind *kind, const char *name)
 {
-    for (size_t i = 0; i < loader->config->provider_count; i++)
-        if (strcmp(environment_form(loader->arena, loader->providers[i].name), name) == 0)
-            return &loader->providers[i];
+    for (size_t i = 0; i < *loader->counts[kind - kinds]; i++)
+        if (strcmp(environment_form(loader->arena, item_at(loader, kind, i)->name), name) == 0)
+            return item_at(loader, kind, i);
     return NULL;
 }
 
-/* `rest` is what follows TENON_PROVIDER_. */
+/* `rest` is what follows TENON_PROVIDER_ or TENON_OAUTH_. */
 static const char *
-take_provider_variable(struct loader *loader, const char *rest, const char *value)
+take_provider_variable(struct loader *loader, const struct kind *kind, const char *rest,
+                       const char *value)
 {
     const char *name, *problem = NULL;
-    const tn_setting *setting = split_provider_variable(loader->arena, rest, &name);
+    const tn_setting *setting = split_provider_variable(loader->arena, kind, rest, &name);
 
     if (setting == NULL)
-        return "expected TENON_PROVIDER_<NAME>_<KEY> with the key of a provider's setting";
-    loader->provider = find_provider_by_variable(loader, name);
-    if (loader->provider == NULL && strcmp(setting->key, "kind") == 0)
-        problem = add_provider(loader, tn_text_lower(loader->arena, name));
+        return tn_arena_printf(loader->arena,
+                               "expected %s<NAME>_<KEY> with the key of a provider's setting",
+                               kind->prefix);
+    loader->item = find_item_by_variable(loader, kind, name);
+    if (loader->item == NULL && strcmp(setting->key, kind->adder) == 0)
+        problem = add_item(loader, kind, tn_text_lower(loader->arena, name));
     if (problem != NULL)
         return problem;
-    if (loader->provider == NULL)
+    if (loader->item == NULL)
         return tn_arena_printf(loader->arena, "there is no provider %s",
                                tn_text_lower(loader->arena, name));
-    return take_value(loader, setting, loader->provider, value);
+    return take_value(loader, setting, loader->item, value);
 }
 
 /* A variable belongs to us when a section's name follows TENON_; TENON_URL does not. */
@@ -433,7 +478,7 @@ take_section_variable(struct loader *loader, const char *rest, const char *value
         const char *form = environment_form(loader->arena, setting->section);
         const size_t length = strlen(form);
 
-        if (is_provider_setting(setting) || !tn_text_starts(rest, form) || rest[length] != '_')
+        if (kind_of(setting) != NULL || !tn_text_starts(rest, form) || rest[length] != '_')
             continue;
         section = setting->section;
         if (strcmp(rest + length + 1, environment_form(loader->arena, setting->key)) == 0)
@@ -445,38 +490,55 @@ take_section_variable(struct loader *loader, const char *rest, const char *value
                    tn_text_lower(loader->arena, rest + strlen(section) + 1));
 }
 
+/* The kind whose variables begin like this one, or NULL. */
+static const struct kind *
+kind_of_variable(const char *name)
+{
+    for (size_t i = 0; i < KINDS; i++)
+        if (tn_text_starts(name, kinds[i].prefix))
+            return &kinds[i];
+    return NULL;
+}
+
 static const char *
 take_variable(struct loader *loader, const char *name, const char *value)
 {
+    const struct kind *kind = kind_of_variable(name);
     const char *problem;
 
     if (!tn_text_is_utf8(value, strlen(value)))
         problem = "the value is not text in UTF-8";
-    else if (tn_text_starts(name, PROVIDER_PREFIX))
-        problem = take_provider_variable(loader, name + strlen(PROVIDER_PREFIX), value);
+    else if (kind != NULL)
+        problem = take_provider_variable(loader, kind, name + strlen(kind->prefix), value);
     else
         problem = take_section_variable(loader, name + strlen(ENVIRONMENT_PREFIX), value);
     return problem == NULL ? NULL : tn_arena_printf(loader->arena, "%s: %s", name, problem);
 }
 
-/* Kinds first, because they may add the provider that another variable is for. */
+/* Whether it is the one that may add what another variable is for. */
+static bool
+is_adder(tn_arena *arena, const char *name)
+{
+    const struct kind *kind = kind_of_variable(name);
+    const char *end = kind == NULL ? NULL : environment_form(arena, kind->adder);
+    const size_t length = strlen(name), end_length = end == NULL ? 0 : strlen(end);
+
+    return end != NULL && length > end_length && name[length - end_length - 1] == '_' &&
+           strcmp(name + length - end_length, end) == 0;
+}
+
 static const char *
 take_environment(struct loader *loader, const char *const *environment)
 {
-    static const char kind[] = "_KIND";
-
     for (int pass = 0; pass < 2; pass++) {
         for (const char *const *entry = environment; *entry != NULL; entry++) {
             const size_t length = strcspn(*entry, "=");
             const char *name, *problem;
-            bool is_kind;
 
             if (!tn_text_starts(*entry, ENVIRONMENT_PREFIX) || (*entry)[length] == '\0')
                 continue;
             name = tn_arena_bytes(loader->arena, *entry, length);
-            is_kind = tn_text_starts(name, PROVIDER_PREFIX) && length > strlen(kind) &&
-                      strcmp(name + length - strlen(kind), kind) == 0;
-            if (is_kind != (pass == 0))
+            if (is_adder(loader->arena, name) != (pass == 0))
                 continue;
             problem = take_variable(loader, name, *entry + length + 1);
             if (problem != NULL)
@@ -506,13 +568,28 @@ check_provider(tn_arena *arena, tn_provider_config *provider)
 }
 
 static const char *
+check_oauth(tn_arena *arena, const tn_oauth_config *oauth)
+{
+    const char *const urls[] = {oauth->issuer, oauth->authorize_url, oauth->token_url,
+                                oauth->userinfo_url, oauth->jwks_url};
+
+    if (oauth->client_id[0] == '\0')
+        return tn_arena_printf(arena, "oauth %s: client_id is missing", oauth->name);
+    for (size_t i = 0; i < TN_COUNT(urls); i++)
+        if (tn_text_starts(urls[i], "http://") && !oauth->allow_private)
+            return tn_arena_printf(arena, "oauth %s: %s: without allow_private, only https://",
+                                   oauth->name, urls[i]);
+    return NULL;
+}
+
+static const char *
 check_fallback(struct loader *loader)
 {
     const char *list = loader->config->chat.fallback;
     const char *name;
 
     while ((name = next_item(loader->arena, &list)) != NULL)
-        if (find_provider(loader, name) == NULL)
+        if (find_item(loader, &kinds[PROVIDER], name) == NULL)
             return tn_arena_printf(loader->arena, "chat.fallback: there is no provider %s", name);
     return NULL;
 }
@@ -589,19 +666,30 @@ check_whole(struct loader *loader)
         return "log.file: expected a path that begins with /";
     if (config->auth.argon2_memory_kib < 8 * config->auth.argon2_lanes)
         return "auth.argon2_memory_kib: expected at least 8 KiB for each lane";
+    if (config->auth.captcha_provider != TN_CAPTCHA_NONE && *config->auth.captcha_secret == '\0')
+        return "auth.captcha_secret: the captcha's provider asks for it";
+    if (config->auth.leaked_passwords[0] != '\0' && config->auth.leaked_passwords[0] != '/')
+        return "auth.leaked_passwords: expected a path that begins with /";
     problem = check_schemas(loader);
     if (problem == NULL)
         problem = tn_hooks_check(config, loader->arena);
+    if (problem == NULL)
+        problem = check_mail(loader->arena, config);
     if (problem != NULL)
         return problem;
     for (size_t i = 0; i < config->provider_count; i++) {
-        problem = check_provider(loader->arena, &loader->providers[i]);
+        problem = check_provider(loader->arena, (void *)item_at(loader, &kinds[PROVIDER], i));
+        if (problem != NULL)
+            return problem;
+    }
+    for (size_t i = 0; i < config->oauth_count; i++) {
+        problem = check_oauth(loader->arena, &config->oauths[i]);
         if (problem != NULL)
             return problem;
     }
     if (config->chat.provider[0] == '\0')
         config->chat.provider = config->providers[0].name;
-    if (find_provider(loader, config->chat.provider) == NULL)
+    if (find_item(loader, &kinds[PROVIDER], config->chat.provider) == NULL)
         return tn_arena_printf(loader->arena, "chat.provider: there is no provider %s",
                                config->chat.provider);
     return check_fallback(loader);
@@ -610,21 +698,27 @@ check_whole(struct loader *loader)
 const char *
 tn_config_read(tn_arena *arena, const tn_config_source *source, tn_config *config)
 {
-    struct loader loader = {.arena = arena, .config = config};
+    struct loader loader = {
+        .arena = arena,
+        .config = config,
+        .counts = {[PROVIDER] = &config->provider_count, [OAUTH] = &config->oauth_count},
+    };
     const char *problem;
     int number = 0;
 
     *config = (tn_config){.path = source->path};
-    loader.providers = tn_arena_alloc(arena, PROVIDERS_MAX, sizeof(*loader.providers));
-    config->providers = loader.providers;
-    set_defaults(arena, config, NULL);
+    for (size_t i = 0; i < KINDS; i++)
+        loader.items[i] = tn_arena_alloc(arena, PROVIDERS_MAX, kinds[i].size);
+    config->providers = (void *)loader.items[PROVIDER];
+    config->oauths = (void *)loader.items[OAUTH];
+    set_defaults(arena, NULL, config);
     problem = tn_ini_read(arena, source->text, source->length, take_line, &loader, &number);
     if (problem != NULL)
         return tn_arena_printf(arena, "%s:%d: %s", source->path, number, problem);
     problem = take_environment(&loader, source->environment);
     if (problem == NULL && config->provider_count == 0) {
-        problem = add_provider(&loader, "echo");
-        loader.provider->kind = TN_ECHO;
+        problem = add_item(&loader, &kinds[PROVIDER], "echo");
+        ((tn_provider_config *)(void *)loader.item)->kind = TN_ECHO;
     }
     if (problem == NULL)
         problem = check_whole(&loader);
@@ -652,6 +746,15 @@ tn_config_load(tn_arena *arena, const char *path, tn_config *config)
         source.text = text;
     }
     return tn_config_read(arena, &source, config);
+}
+
+const tn_oauth_config *
+tn_config_oauth(const tn_config *config, const char *name)
+{
+    for (size_t i = 0; i < config->oauth_count; i++)
+        if (strcmp(config->oauths[i].name, name) == 0)
+            return &config->oauths[i];
+    return NULL;
 }
 
 const tn_provider_config *

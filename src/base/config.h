@@ -2,9 +2,9 @@
  *
  * tenon.conf is an INI file; a setting is `section.key`, and the environment variable
  * TENON_SECTION_KEY overrides it (data.schemas: TENON_DATA_SCHEMAS). Providers are sections
- * [provider NAME], overridden by TENON_PROVIDER_<NAME>_KEY and so on. A setting that is not in the
- * table of settings.c is an error, never ignored. A value `@/path` for a secret means: read it from
- * that file.
+ * [provider NAME] and [oauth NAME], overridden by TENON_PROVIDER_<NAME>_KEY and so on. A setting
+ * that is not in the table of settings.c is an error, never ignored. A value `@/path` for a secret
+ * means: read it from that file.
  *
  * Threads: a snapshot is read-only after tn_config_load() and may be read from any thread.
  * Errors:  tn_config_load() returns a text that names file, line, setting, and what was expected.
@@ -49,6 +49,20 @@ typedef struct tn_provider_config {
     bool allow_private; /* base_url may resolve to loopback and private addresses */
     int64_t delay_ms;   /* echo only: between two words */
 } tn_provider_config;
+
+/* A provider with whose accounts people sign in: a section [oauth NAME]. No text is NULL. */
+typedef struct tn_oauth_config {
+    const char *name;
+    const char *client_id, *secret;
+    const char *issuer;    /* of OpenID Connect */
+    const char *scopes;    /* besides the provider's usual ones, separated by blanks */
+    const char *audiences; /* comma-separated: further client ids of id tokens */
+    const char *authorize_url, *token_url, *userinfo_url, *jwks_url; /* instead of its own */
+    const char *team_id, *key_id; /* Apple: `secret` is the private key then, in PEM */
+    bool allow_private, email_optional, skip_nonce;
+} tn_oauth_config;
+
+typedef enum tn_captcha { TN_CAPTCHA_NONE, TN_CAPTCHA_HCAPTCHA, TN_CAPTCHA_TURNSTILE } tn_captcha;
 
 /* How transactions of the data API end, and whether `Prefer: tx=` may choose. */
 typedef enum tn_tx_end {
@@ -103,10 +117,21 @@ typedef struct tn_config {
         const char *audience;
         int64_t password_min, hash_parallel; /* hash_parallel 0: half the cores, at least 1 */
         int64_t argon2_memory_kib, argon2_passes, argon2_lanes;
+        const char *password_required; /* sets of characters, separated by colons */
+        const char *leaked_passwords;  /* a file; empty: no check */
+        tn_captcha captcha_provider;
+        const char *captcha_secret;
+        const char *captcha_url; /* empty: the provider's */
+        bool captcha_allow_private;
         int64_t reuse_interval_s, session_ttl_s; /* session_ttl_s 0: for ever */
         const char *site_url;      /* where links lead in the end; empty: server.public_url */
         const char *redirect_urls; /* comma-separated patterns that redirect_to may match */
         int64_t otp_length, otp_ttl_s;
+        bool email, phone, phone_autoconfirm, single_session;
+        int64_t mail_interval_s, sms_interval_s, sms_otp_ttl_s, inactivity_ttl_s;
+        bool manual_linking; /* people may add and remove identities themselves */
+        int64_t teams_max, team_members_max; /* of one owner; of one team */
+        int64_t team_invitations_per_hour, team_invitation_ttl_s;
         int64_t cache_ttl_s; /* verified keys and tokens, in the process */
     } auth;
     struct {
@@ -164,6 +189,8 @@ typedef struct tn_config {
     } mail;
     const tn_provider_config *providers;
     size_t provider_count;
+    const tn_oauth_config *oauths;
+    size_t oauth_count;
     const char *path;                              /* of the file that was read, or NULL */
     const char *secret_files[TN_SECRET_FILES_MAX]; /* what @/path has named */
     size_t secret_file_count;
@@ -185,6 +212,7 @@ const char *tn_config_read(tn_arena *arena, const tn_config_source *source,
 
 /* The provider of that name, or NULL. */
 const tn_provider_config *tn_config_provider(const tn_config *config, const char *name);
+const tn_oauth_config *tn_config_oauth(const tn_config *config, const char *name);
 
 /* Prints every setting with its default and explanation, as etc/tenon.conf has it. */
 void tn_config_document(FILE *out);

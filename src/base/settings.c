@@ -8,6 +8,7 @@
 
 #define AT(member) offsetof(tn_config, member)
 #define PROVIDER_AT(member) offsetof(tn_provider_config, member)
+#define OAUTH_AT(member) offsetof(tn_oauth_config, member)
 #define WIDTH 98 /* of a comment in the file */
 
 #define DAY_S INT64_C(86400)
@@ -39,8 +40,14 @@ static const struct section {
      "An AI provider; repeat the section under other names for more. Without any there is one "
      "named echo, of kind echo. `TENON_PROVIDER_<NAME>_<KEY>` overrides a setting, and "
      "`TENON_PROVIDER_<NAME>_KIND` adds a provider that is not in the file."},
+    {TN_OAUTH_SECTION,
+     "A provider with whose accounts people sign in; repeat the section under other names for "
+     "more. github, google, apple, azure and discord are known by their names, any other is found "
+     "by its issuer (OpenID Connect). Give it PUBLIC_URL/auth/v1/callback as redirect address. "
+     "`TENON_OAUTH_<NAME>_CLIENT_ID` adds one that is not in the file."},
 };
 
+static const char *const captchas[] = {"none", "hcaptcha", "turnstile", NULL};
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const tx_ends[] = {"commit", "commit-allow-override", "rollback",
                                       "rollback-allow-override", NULL};
@@ -151,6 +158,23 @@ const tn_setting tn_settings[] = {
      "argon2id: passes over the memory."},
     {"auth", "argon2_lanes", TN_SETTING_INT, AT(auth.argon2_lanes), "1", 1, 16, NULL,
      "argon2id: lanes."},
+    {"auth", "password_required", TN_SETTING_TEXT, AT(auth.password_required), "", 0, 1024, NULL,
+     "Sets of characters, separated by colons, of each of which a new password must have one: "
+     "abcdefghijklmnopqrstuvwxyz:ABCDEFGHIJKLMNOPQRSTUVWXYZ:0123456789. A colon in a set is "
+     "written \\:."},
+    {"auth", "leaked_passwords", TN_SETTING_TEXT, AT(auth.leaked_passwords), "", 0, 4096, NULL,
+     "A file of passwords that nobody may choose: one a line, or the sorted list of SHA-1 hashes "
+     "from Have I Been Pwned. The package brings passwords/common.txt. Empty: no check."},
+    {"auth", "captcha_provider", TN_SETTING_CHOICE, AT(auth.captcha_provider), "none", 0, 0,
+     captchas,
+     "Who says that a person is there before an account is made, a password tried or a mail sent: "
+     "hcaptcha, turnstile or none."},
+    {"auth", "captcha_secret", TN_SETTING_SECRET, AT(auth.captcha_secret), "", 0, 4096, NULL,
+     "The secret that the provider has given you, or @/path."},
+    {"auth", "captcha_url", TN_SETTING_URL, AT(auth.captcha_url), "", 0, 2048, NULL,
+     "Where tokens are verified. Empty: at the provider's own address."},
+    {"auth", "captcha_allow_private", TN_SETTING_BOOL, AT(auth.captcha_allow_private), "off", 0, 0,
+     NULL, "captcha_url may lead to loopback and private addresses."},
     {"auth", "reuse_interval_s", TN_SETTING_INT, AT(auth.reuse_interval_s), "10", 0, 3600, NULL,
      "A refresh token that has been used may be sent again within this time, as two tabs of a "
      "browser do. Later it ends the session."},
@@ -166,6 +190,33 @@ const tn_setting tn_settings[] = {
      "Digits of a one-time password."},
     {"auth", "otp_ttl_s", TN_SETTING_INT, AT(auth.otp_ttl_s), "3600", 60, DAY_S, NULL,
      "How long one that was sent by mail is good, and the link beside it."},
+    {"auth", "manual_linking", TN_SETTING_BOOL, AT(auth.manual_linking), "off", 0, 0, NULL,
+     "People may add accounts of other providers to theirs, and take them away "
+     "(linkIdentity, unlinkIdentity)."},
+    {"auth", "email", TN_SETTING_BOOL, AT(auth.email), "on", 0, 0, NULL,
+     "People sign up and in with e-mail addresses."},
+    {"auth", "phone", TN_SETTING_BOOL, AT(auth.phone), "off", 0, 0, NULL,
+     "People sign up and in with telephone numbers. Text messages are sent by hooks.send_sms."},
+    {"auth", "phone_autoconfirm", TN_SETTING_BOOL, AT(auth.phone_autoconfirm), "off", 0, 0, NULL,
+     "New telephone numbers count as confirmed at once. Only for development."},
+    {"auth", "mail_interval_s", TN_SETTING_INT, AT(auth.mail_interval_s), "60", 0, DAY_S, NULL,
+     "Nobody is sent a mail of the same kind more often than this."},
+    {"auth", "sms_interval_s", TN_SETTING_INT, AT(auth.sms_interval_s), "60", 0, DAY_S, NULL,
+     "Nobody is sent a code by text message more often than this."},
+    {"auth", "sms_otp_ttl_s", TN_SETTING_INT, AT(auth.sms_otp_ttl_s), "60", 10, DAY_S, NULL,
+     "How long a code that was sent by text message is good."},
+    {"auth", "inactivity_ttl_s", TN_SETTING_INT, AT(auth.inactivity_ttl_s), "0", 0, 3650 * DAY_S,
+     NULL, "A session ends when it has not been refreshed for this long. 0: never."},
+    {"auth", "single_session", TN_SETTING_BOOL, AT(auth.single_session), "off", 0, 0, NULL,
+     "Only the newest session of a person can be refreshed."},
+    {"auth", "teams_max", TN_SETTING_INT, AT(auth.teams_max), "20", 0, 100000, NULL,
+     "Teams that one person may own. 0: only a secret key makes teams."},
+    {"auth", "team_members_max", TN_SETTING_INT, AT(auth.team_members_max), "500", 1, 1000000, NULL,
+     "Members that a team may have."},
+    {"auth", "team_invitations_per_hour", TN_SETTING_INT, AT(auth.team_invitations_per_hour), "20",
+     0, 10000, NULL, "Invitations into teams that one person may send in an hour."},
+    {"auth", "team_invitation_ttl_s", TN_SETTING_INT, AT(auth.team_invitation_ttl_s), "604800", 60,
+     365 * DAY_S, NULL, "How long an invitation is good."},
     {"auth", "cache_ttl_s", TN_SETTING_INT, AT(auth.cache_ttl_s), "60", 0, 3600, NULL,
      "How long a process remembers keys and tokens that it has verified. Revoked keys are "
      "forgotten at once all the same, because the database notifies every process."},
@@ -331,7 +382,8 @@ const tn_setting tn_settings[] = {
      "Text messages that people cause, per tenant."},
 
     {"mail", "url", TN_SETTING_TEXT, AT(mail.url), "", 0, 512, NULL,
-     "The mail server: smtp://host:587, smtps://host:465. Empty: mails are laid into mail.maildir."},
+     "The mail server: smtp://host:587, smtps://host:465. Empty: mails are laid into "
+     "mail.maildir."},
     {"mail", "user", TN_SETTING_TEXT, AT(mail.user), "", 0, 255, NULL,
      "Name at the mail server. Empty: no authentication."},
     {"mail", "password", TN_SETTING_SECRET, AT(mail.password), "", 0, 4096, NULL,
@@ -385,6 +437,42 @@ const tn_setting tn_settings[] = {
      NULL, "base_url may lead to loopback and private addresses, as for a model on this machine."},
     {TN_PROVIDER_SECTION, "delay_ms", TN_SETTING_INT, PROVIDER_AT(delay_ms), "0", 0, 60000, NULL,
      "echo only: pause between two words."},
+
+    {TN_OAUTH_SECTION, "client_id", TN_SETTING_TEXT, OAUTH_AT(client_id), "", 0, 1024, NULL,
+     "What this server is called there."},
+    {TN_OAUTH_SECTION, "secret", TN_SETTING_SECRET, OAUTH_AT(secret), "", 0, 65536, NULL,
+     "The client secret, or @/path. For apple with key_id and team_id: the private key (.p8), of "
+     "which secrets are made. Empty: none is sent."},
+    {TN_OAUTH_SECTION, "issuer", TN_SETTING_URL, OAUTH_AT(issuer), "", 0, 2048, NULL,
+     "Issuer of OpenID Connect; what else must be known is read from its "
+     "/.well-known/openid-configuration. Empty: the one of google, apple or azure. For azure with "
+     "one tenant https://login.microsoftonline.com/TENANT/v2.0."},
+    {TN_OAUTH_SECTION, "scopes", TN_SETTING_TEXT, OAUTH_AT(scopes), "", 0, 4096, NULL,
+     "What is asked for besides the usual, separated by blanks."},
+    {TN_OAUTH_SECTION, "audiences", TN_SETTING_TEXT, OAUTH_AT(audiences), "", 0, 4096, NULL,
+     "Further client ids, separated by commas, for which id tokens may have been issued: those of "
+     "your app on phones."},
+    {TN_OAUTH_SECTION, "authorize_url", TN_SETTING_URL, OAUTH_AT(authorize_url), "", 0, 2048, NULL,
+     "Where people are sent, if not where the provider says."},
+    {TN_OAUTH_SECTION, "token_url", TN_SETTING_URL, OAUTH_AT(token_url), "", 0, 2048, NULL,
+     "Where codes are exchanged, likewise."},
+    {TN_OAUTH_SECTION, "userinfo_url", TN_SETTING_URL, OAUTH_AT(userinfo_url), "", 0, 2048, NULL,
+     "Where profiles are read, likewise."},
+    {TN_OAUTH_SECTION, "jwks_url", TN_SETTING_URL, OAUTH_AT(jwks_url), "", 0, 2048, NULL,
+     "Where the keys of id tokens are, likewise."},
+    {TN_OAUTH_SECTION, "team_id", TN_SETTING_TEXT, OAUTH_AT(team_id), "", 0, 64, NULL,
+     "apple only: the team."},
+    {TN_OAUTH_SECTION, "key_id", TN_SETTING_TEXT, OAUTH_AT(key_id), "", 0, 64, NULL,
+     "apple only: the name of the private key."},
+    {TN_OAUTH_SECTION, "allow_private", TN_SETTING_BOOL, OAUTH_AT(allow_private), "off", 0, 0, NULL,
+     "The provider may be at loopback and private addresses, and without TLS."},
+    {TN_OAUTH_SECTION, "email_optional", TN_SETTING_BOOL, OAUTH_AT(email_optional), "off", 0, 0,
+     NULL,
+     "People may sign in although the provider has not verified an e-mail address of theirs; their "
+     "account has none then."},
+    {TN_OAUTH_SECTION, "skip_nonce", TN_SETTING_BOOL, OAUTH_AT(skip_nonce), "off", 0, 0, NULL,
+     "The nonce of id tokens that apps bring (signInWithIdToken) is not compared, for systems that "
+     "put in one which the app does not know."},
     {.key = NULL},
 };
 static_assert(TN_COUNT(tn_settings) <= TN_SETTINGS_MAX, "config.c counts on it");
@@ -486,6 +574,13 @@ print_comment(FILE *out, const char *text)
     (void)fputc('\n', out);
 }
 
+/* Whether a section comes several times, each under a name. */
+static bool
+is_named(const char *section)
+{
+    return strcmp(section, TN_PROVIDER_SECTION) == 0 || strcmp(section, TN_OAUTH_SECTION) == 0;
+}
+
 void
 tn_config_document(FILE *out)
 {
@@ -495,14 +590,12 @@ tn_config_document(FILE *out)
                   "TENON_SECTION_KEY (TENON_SERVER_RUN_DIR) overrides a setting. A setting that "
                   "does not exist is an error. Comments stand on lines of their own.");
     for (size_t i = 0; i < TN_COUNT(sections); i++) {
-        const bool is_provider = strcmp(sections[i].name, TN_PROVIDER_SECTION) == 0;
-
         (void)fputc('\n', out);
         print_comment(out, sections[i].explanation);
-        if (is_provider)
-            (void)fputs("#[provider openai]\n", out);
-        else
-            (void)fprintf(out, "[%s]\n", sections[i].name);
+        (void)fprintf(out, "%s[%s%s]\n", is_named(sections[i].name) ? "#" : "", sections[i].name,
+                      strcmp(sections[i].name, TN_PROVIDER_SECTION) == 0 ? " openai"
+                      : is_named(sections[i].name)                       ? " github"
+                                                                         : "");
         for (const tn_setting *setting = tn_settings; setting->key != NULL; setting++) {
             if (strcmp(setting->section, sections[i].name) != 0)
                 continue;
@@ -553,18 +646,17 @@ tn_config_document_markdown(FILE *out)
         "`@/path` means: the content of that file. `tenon reload` makes changes take effect.\n",
         out);
     for (size_t i = 0; i < TN_COUNT(sections); i++) {
-        const bool is_provider = strcmp(sections[i].name, TN_PROVIDER_SECTION) == 0;
-
         (void)fprintf(out,
                       "\n## [%s%s]\n\n%s\n\n| setting | default | values | what it is |\n"
                       "|---|---|---|---|\n",
-                      sections[i].name, is_provider ? " NAME" : "", sections[i].explanation);
+                      sections[i].name, is_named(sections[i].name) ? " NAME" : "",
+                      sections[i].explanation);
         for (const tn_setting *setting = tn_settings; setting->key != NULL; setting++) {
             if (strcmp(setting->section, sections[i].name) != 0)
                 continue;
             (void)fprintf(out, "| `%s`<br>`TENON_", setting->key);
             print_upper(out, setting->section);
-            (void)fputs(is_provider ? "_<NAME>_" : "_", out);
+            (void)fputs(is_named(setting->section) ? "_<NAME>_" : "_", out);
             print_upper(out, setting->key);
             (void)fprintf(out, setting->fallback[0] == '\0' ? "` | %s| " : "` | `%s` | ",
                           setting->fallback);
