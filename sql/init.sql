@@ -48,6 +48,9 @@ grant anon, authenticated, agent, service_role, tenon_worker, tenon_platform, su
 -- tenon_admin does not inherit, so policies written `to agent` say nothing about the owner's login; but it may try them
 -- out with `set role authenticated`, as people do in psql.
 grant tenon_owner, tenon_platform, tenon_worker, anon, authenticated, agent, service_role, supabase_auth_admin to tenon_admin;
+-- What people are allowed, agents that act for them are: by policy and by grant. The restrictive policies of each table narrow it down to
+-- the agent's scopes, and whose rows they are follows from auth.uid(). See 0013_agents.sql.
+grant authenticated to agent;
 -- So that a migration may give a function to tenon_platform. No power is added: an owner could lift row security anyway.
 grant tenon_platform to tenon_owner;
 alter role tenon_admin set role = 'tenon_owner';

@@ -105,7 +105,7 @@ begin
     if new.agent_id is not null then
         select * into agent from tenon.agents a where a.tenant_id = new.tenant_id and a.id = new.agent_id;
         new.expires_at := coalesce(new.expires_at, agent.expires_at);
-        new.user_id := agent.user_id;
+        new.user_id := coalesce(new.user_id, agent.user_id);
     elsif jsonb_typeof(new.scopes) = 'array' and new.expires_at is not null then
         insert into tenon.agents (tenant_id, name, user_id, scopes, expires_at)
         values (new.tenant_id, new.name, new.user_id, new.scopes, new.expires_at)
