@@ -13,6 +13,8 @@
 typedef struct tn_auth {
     uint8_t refresh_key[32];      /* makes refresh tokens */
     uint8_t confirmation_key[32]; /* hashes what is sent by mail */
+    uint8_t factor_key[32];       /* seals the secrets of authenticator apps */
+    uint8_t recovery_key[32];     /* hashes recovery codes */
     const char *issuer;
     tn_arena *arena;    /* of issuer */
     atomic_int hashing; /* threads of this process that hash a password or wait for it */
@@ -31,6 +33,10 @@ tn_auth_of(const tn_ctx *c)
 /* The tenant of a public endpoint: the key's, the token's, or data.default_tenant. 401
  * `no_authorization` when the request shows nothing and there is no default. */
 const tn_error *tn_auth_tenant(tn_ctx *c, tn_uuid *tenant) TN_MUST_CHECK;
+
+/* The same for what a browser goes to by itself, which sends no headers of ours: `apikey` may be in
+ * the query. */
+const tn_error *tn_auth_public_tenant(tn_ctx *c, tn_uuid *tenant) TN_MUST_CHECK;
 
 /* The bearer must be a person's token: its failures as auth-api.md section 4 has them. Whether
  * person and session still live is the query's business: tn_auth_check_person(). */
@@ -65,6 +71,14 @@ typedef struct tn_auth_opening {
 
 tn_auth_opening tn_auth_open(const tn_ctx *c);
 
+/* An access token for claims that SQL gave, to which iss, aud, iat and exp are added. */
+typedef struct tn_auth_signed {
+    const char *token;
+    int64_t lifetime_s, expires_at; /* unix seconds */
+} tn_auth_signed;
+const tn_error *tn_auth_sign_session(tn_ctx *c, const char *claims,
+                                     tn_auth_signed *session) TN_MUST_CHECK;
+
 /* Answers with a session: signs the claims, to which iss, aud, iat and exp are added. `members` are
  * further ones of the body, or NULL. */
 const tn_error *tn_auth_respond_session(tn_ctx *c, const char *claims, const char *user,
@@ -86,18 +100,27 @@ const char *tn_auth_redirect(const tn_config *config, tn_arena *arena,
  * then tn_auth_redirect(). */
 const char *tn_auth_request_redirect(const tn_ctx *c) TN_NEVER_NULL;
 
-/* --- passwords (password.c) --------------------------------------------------------------------
+/* --- passwords (password.c, password_rule.c) --------------------------------------------------------------------
  */
 
 /* The rules for a new password: 400 `validation_failed` too long, 422 `weak_password`. */
 const tn_error *tn_password_check(const tn_config *config, tn_arena *arena,
                                   const char *password) TN_MUST_CHECK;
 
+/* What is wrong with a password by these rules, for people and as members of a JSON array. false:
+ * nothing. How long it may be is not asked here. */
+typedef struct tn_password_weakness {
+    const char *message, *reasons; /* "\"length\",\"pwned\"" */
+} tn_password_weakness;
+bool tn_password_is_weak(const tn_config *config, tn_arena *arena, const char *password,
+                         tn_password_weakness *weakness) TN_MUST_CHECK;
+
 /* Hashing, bounded over all processes: 503 `overloaded` with Retry-After when too many wait. */
 const tn_error *tn_password_hash(tn_ctx *c, const char *password, const char **phc) TN_MUST_CHECK;
 
-/* Is it the password of this hash? NULL takes as long as a wrong one. When it is and the hash is of
- * another cost than is configured, `better` gets a new one, else NULL. */
+/* Is it the password of this hash, of whichever kind (password_hash.h)? NULL takes as long as a
+ * wrong one. When it is and the hash is of another kind or cost than ours, `better` gets a new one,
+ * else NULL. */
 const tn_error *tn_password_verify(tn_ctx *c, const char *password, const char *phc, bool *is_right,
                                    const char **better) TN_MUST_CHECK;
 
@@ -159,10 +182,20 @@ void tn_auth_count_wrong_password(tn_ctx *c, const tn_uuid *tenant, const char *
 const tn_error *tn_email_normalise(tn_arena *arena, const char *text,
                                    const char **email) TN_MUST_CHECK;
 
+/* Digits without plus sign and blanks (E.164); 400 `validation_failed` when it is no number. */
+const tn_error *tn_phone_normalise(tn_arena *arena, const char *text,
+                                   const char **phone) TN_MUST_CHECK;
+
 /* --- handlers ----------------------------------------------------------------------------------
  */
 
 const tn_error *tn_auth_sign_up(tn_ctx *c);
+const tn_error *tn_auth_otp(tn_ctx *c);
+const tn_error *tn_auth_magiclink(tn_ctx *c);
+const tn_error *tn_auth_recover(tn_ctx *c);
+const tn_error *tn_auth_resend(tn_ctx *c);
+const tn_error *tn_auth_verify(tn_ctx *c);
+const tn_error *tn_auth_verify_link(tn_ctx *c);
 const tn_error *tn_auth_token(tn_ctx *c);
 const tn_error *tn_auth_logout(tn_ctx *c);
 const tn_error *tn_auth_user_get(tn_ctx *c);
@@ -172,6 +205,11 @@ const tn_error *tn_auth_jwks(tn_ctx *c);
 
 /* Does the client want errors in the form of 2024-01-01? */
 bool tn_auth_wants_new_form(const tn_request *request);
+
+/* For tn_db_work.translate: what triggers and constraints of the app's own say is an error whose code
+ * is the SQLSTATE, and is rendered as auth-api.md section 2.4 has it. */
+const tn_error *tn_auth_database_error(tn_arena *arena,
+                                       const tn_db_problem *problem) TN_NEVER_NULL TN_MUST_CHECK;
 
 void tn_auth_render_error(const tn_request *request, const tn_error *error, tn_arena *arena,
                           tn_response *response);

@@ -40,11 +40,12 @@ static const struct outcome password_outcomes[] = {
     {"invalid_credentials", "Invalid login credentials"},
     {"user_banned", "User is banned"},
     {"email_not_confirmed", "Email not confirmed"},
+    {"phone_not_confirmed", "Phone not confirmed"},
     {.word = NULL},
 };
 
 static const tn_error *
-check_credentials(const tn_ctx *c, const struct credentials *in)
+check_credentials(const tn_ctx *c, const struct credentials *in, const char **address)
 {
     const bool has_email = in->email != NULL && *in->email != '\0';
     const bool has_phone = in->phone != NULL && *in->phone != '\0';
@@ -52,11 +53,12 @@ check_credentials(const tn_ctx *c, const struct credentials *in)
     if (has_email && has_phone)
         return tn_error_new(c->arena, 400, "validation_failed", NULL,
                             "Only an email address or phone number should be provided on login.");
-    if (has_phone)
-        return tn_error_new(c->arena, 400, "phone_provider_disabled", NULL,
-                            "Phone logins are disabled");
-    if (!has_email)
+    if (!has_email && !has_phone)
         return tn_error_new(c->arena, 400, "validation_failed", NULL, "missing email or phone");
+    TN_TRY(tn_ask_check_provider(c, has_phone, "logins"));
+    if (has_phone)
+        return tn_phone_normalise(c->arena, in->phone, address);
+    *address = tn_text_lower(c->arena, in->email);
     return NULL;
 }
 
@@ -64,15 +66,15 @@ check_credentials(const tn_ctx *c, const struct credentials *in)
 static const char *
 weakness(const tn_ctx *c, const char *password)
 {
-    const tn_error *problem = tn_password_check(c->config, c->arena, password);
+    tn_password_weakness weakness;
     PQExpBuffer members;
 
-    if (problem == NULL || problem->members == NULL)
+    if (!tn_password_is_weak(c->config, c->arena, password, &weakness))
         return NULL;
     members = tn_arena_buffer(c->arena);
     appendPQExpBufferStr(members, "\"weak_password\":{\"message\":");
-    tn_buffer_json_string(members, problem->message);
-    appendPQExpBufferStr(members, ",\"reasons\":[\"length\"]}");
+    tn_buffer_json_string(members, weakness.message);
+    appendPQExpBuffer(members, ",\"reasons\":[%s]}", weakness.reasons);
     return tn_buffer_text(members);
 }
 

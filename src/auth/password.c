@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "auth/area.h"
+#include "auth/password_hash.h"
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/metrics.h"
@@ -15,13 +16,8 @@
 
 #define SALT_BYTES 16
 #define HASH_BYTES 32
-#define LENGTH_MAX 72 /* bytes; bcrypt's, so that a password works wherever its user moves */
 #define WAIT_MS 5000
 #define BURST_MS 1000 /* a crowd that lasts longer is a flood */
-/* What an imported hash may ask for. */
-#define MEMORY_KIB_MAX 1048576
-#define PASSES_MAX 20
-#define LANES_MAX 16
 
 struct cost {
     uint32_t memory_kib, passes, lanes;
@@ -35,45 +31,15 @@ configured_cost(const tn_config *config)
                          .lanes = (uint32_t)config->auth.argon2_lanes};
 }
 
-/* The cost in `$argon2id$v=19$m=19456,t=2,p=1$salt$hash`; false for another kind of hash. */
+/* Is it as our own are made now? */
 static bool
-read_cost(const char *phc, struct cost *cost)
+is_current(const tn_config *config, const tn_password_form *form)
 {
-    static const char form[] = "$argon2id$v=19$m=%7u,t=%2u,p=%2u$";
+    const struct cost cost = configured_cost(config);
 
-    if (phc == NULL)
-        return false;
-    /* NOLINTNEXTLINE(cert-err34-c): the widths keep the numbers in range */
-    return sscanf(phc, form, &cost->memory_kib, &cost->passes, &cost->lanes) == 3 &&
-           cost->memory_kib <= MEMORY_KIB_MAX && cost->passes <= PASSES_MAX &&
-           cost->lanes <= LANES_MAX;
-}
-
-static size_t
-count_characters(const char *text)
-{
-    size_t characters = 0;
-
-    for (; *text != '\0'; text++)
-        characters += ((unsigned char)*text & 0xC0) != 0x80;
-    return characters;
-}
-
-const tn_error *
-tn_password_check(const tn_config *config, tn_arena *arena, const char *password)
-{
-    tn_error *error;
-
-    if (strlen(password) > LENGTH_MAX)
-        return tn_error_new(arena, 400, "validation_failed", NULL,
-                            "Password cannot be longer than %d characters", LENGTH_MAX);
-    if (count_characters(password) >= (size_t)config->auth.password_min)
-        return NULL;
-    error = tn_error_new(arena, 422, "weak_password", NULL,
-                         "Password should be at least %lld characters.",
-                         (long long)config->auth.password_min);
-    error->members = "\"weak_password\":{\"reasons\":[\"length\"]}";
-    return error;
+    return form->scheme == TN_PASSWORD_ARGON2ID && form->version == ARGON2_VERSION_NUMBER &&
+           form->memory_kib == cost.memory_kib && form->passes == cost.passes &&
+           form->lanes == cost.lanes;
 }
 
 /* --- hashing, in whoever's turn -----------------------------------------------------------------
@@ -167,17 +133,17 @@ const tn_error *
 tn_password_verify(tn_ctx *c, const char *password, const char *phc, bool *is_right,
                    const char **better)
 {
-    const struct cost wanted = configured_cost(c->config);
-    struct cost cost;
+    tn_password_form form;
     int place;
 
     *better = NULL;
+    *is_right = false;
     TN_TRY(enter_gate(c, &place));
-    *is_right =
-        read_cost(phc, &cost) && argon2id_verify(phc, password, strlen(password)) == ARGON2_OK;
-    if (!read_cost(phc, &cost))
+    if (tn_password_form_read(phc, &form))
+        *is_right = tn_password_form_fits(c->arena, phc, &form, password);
+    else
         waste_time(c->config, password);
-    else if (*is_right && memcmp(&cost, &wanted, sizeof(cost)) != 0)
+    if (*is_right && !is_current(c->config, &form))
         *better = tn_password_hash_now(c->config, c->arena, password);
     leave_gate(c, place);
     return NULL;

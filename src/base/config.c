@@ -670,6 +670,10 @@ check_whole(struct loader *loader)
         return "auth.captcha_secret: the captcha's provider asks for it";
     if (config->auth.leaked_passwords[0] != '\0' && config->auth.leaked_passwords[0] != '/')
         return "auth.leaked_passwords: expected a path that begins with /";
+    if (config->auth.leaked_passwords[0] != '\0' &&
+        access(config->auth.leaked_passwords, R_OK) != 0)
+        return tn_arena_printf(loader->arena, "auth.leaked_passwords: cannot read %s: %m",
+                               config->auth.leaked_passwords);
     problem = check_schemas(loader);
     if (problem == NULL)
         problem = tn_hooks_check(config, loader->arena);

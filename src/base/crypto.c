@@ -72,6 +72,40 @@ tn_sha256(const void *bytes, size_t length, uint8_t digest[TN_SHA256_SIZE])
     check(EVP_Digest(bytes, length, digest, NULL, algorithms.sha256, NULL) == 1, "SHA-256");
 }
 
+void
+tn_sha1(const void *bytes, size_t length, uint8_t digest[TN_SHA1_SIZE])
+{
+    check(EVP_Digest(bytes, length, digest, NULL, EVP_sha1(), NULL) == 1, "SHA-1");
+}
+
+void
+tn_scrypt(const tn_scrypt_cost *cost, const char *password, const void *salt, size_t salt_length,
+          uint8_t key[32])
+{
+    const uint64_t rounds = UINT64_C(1) << cost->log2_rounds;
+    const uint64_t bytes = 128 * cost->block * (rounds + cost->lanes) + (UINT64_C(1) << 20);
+
+    check(EVP_PBE_scrypt(password, strlen(password), salt, salt_length, rounds, cost->block,
+                         cost->lanes, bytes, key, 32) == 1,
+          "scrypt");
+}
+
+uint8_t *
+tn_aes256_ctr(tn_arena *arena, const uint8_t key[32], const void *bytes, size_t length)
+{
+    static const uint8_t zero[16];
+    uint8_t *sealed = tn_arena_alloc(arena, length + 1, 1);
+    EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+    int written;
+
+    check(context != NULL && length <= INT_MAX &&
+              EVP_EncryptInit_ex2(context, EVP_aes_256_ctr(), key, zero, NULL) == 1 &&
+              EVP_EncryptUpdate(context, sealed, &written, bytes, (int)length) == 1,
+          "AES-CTR");
+    EVP_CIPHER_CTX_free(context);
+    return sealed;
+}
+
 /* OpenSSL's parameters are not const although it only reads them; a copy keeps us honest. */
 static OSSL_PARAM
 text_param(const char *name, char *text)

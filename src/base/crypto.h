@@ -25,6 +25,19 @@ void tn_sha256(const void *bytes, size_t length, uint8_t digest[TN_SHA256_SIZE])
 void tn_hmac_sha256(const void *key, size_t key_length, const void *bytes, size_t length,
                     uint8_t digest[TN_SHA256_SIZE]);
 
+/* What others have chosen, and only for that: lists of leaked passwords, hashes that people bring. */
+#define TN_SHA1_SIZE 20
+void tn_sha1(const void *bytes, size_t length, uint8_t digest[TN_SHA1_SIZE]);
+/* scrypt (RFC 7914). The caller bounds the cost: 128 * 2^log2_rounds * block bytes. */
+typedef struct tn_scrypt_cost {
+    uint32_t log2_rounds, block, lanes;
+} tn_scrypt_cost;
+void tn_scrypt(const tn_scrypt_cost *cost, const char *password, const void *salt,
+               size_t salt_length, uint8_t key[32]);
+/* AES-256 in counter mode from zero on: no more than one text per key. */
+uint8_t *tn_aes256_ctr(tn_arena *arena, const uint8_t key[32], const void *bytes,
+                       size_t length) TN_NEVER_NULL TN_MUST_CHECK;
+
 /* A key for one purpose out of a master secret (HKDF-SHA256, RFC 5869, `purpose` as info). */
 void tn_derive_key(const void *secret, size_t length, const char *purpose, uint8_t key[32]);
 
