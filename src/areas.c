@@ -5,6 +5,7 @@
 #include "chat/chat.h"
 #include "data/data.h"
 #include "jobs/jobs.h"
+#include "mail/mail.h"
 
 /* What is under no area's prefix: nothing, said in our own dialect. */
 static const tn_route no_routes[] = {{.method = NULL}};
@@ -15,8 +16,11 @@ static const tn_area *const areas[] = {
     &tn_auth_area, &tn_chat_area, &tn_data_area, &tn_data_plain_area, &elsewhere, NULL,
 };
 
+static const tn_service *const services[] = {&tn_mail_service, NULL};
+
 const tn_application tn_application_all = {
     .areas = areas,
+    .services = services,
     .heartbeat = tn_jobs_heartbeat,
     .farewell = tn_jobs_farewell,
     .fail_worker = tn_jobs_fail_worker,

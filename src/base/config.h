@@ -127,11 +127,18 @@ typedef struct tn_config {
         const char *site_url;      /* where links lead in the end; empty: server.public_url */
         const char *redirect_urls; /* comma-separated patterns that redirect_to may match */
         int64_t otp_length, otp_ttl_s;
+        bool mfa_totp, mfa_phone, mfa_webauthn, mfa_recovery_codes; /* second factors offered */
+        int64_t mfa_max_factors;                                    /* of a person */
+        bool passkeys, passkeys_aal2;
+        const char *webauthn_rp_id, *webauthn_rp_name; /* empty: the host of the site's URL */
+        const char *webauthn_origins; /* comma-separated; empty: that of the site's URL */
         bool email, phone, phone_autoconfirm, single_session;
         int64_t mail_interval_s, sms_interval_s, sms_otp_ttl_s, inactivity_ttl_s;
         bool manual_linking; /* people may add and remove identities themselves */
         int64_t teams_max, team_members_max; /* of one owner; of one team */
         int64_t team_invitations_per_hour, team_invitation_ttl_s;
+        bool secure_email_change, secure_password_change, require_current_password;
+        int64_t audit_keep_days; /* 0: for ever */
         int64_t cache_ttl_s; /* verified keys and tokens, in the process */
     } auth;
     struct {

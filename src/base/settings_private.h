@@ -16,6 +16,7 @@
 #include "base/arena.h"
 
 #define TN_PROVIDER_SECTION "provider"
+#define TN_OAUTH_SECTION "oauth"
 #define TN_SETTINGS_MAX 256 /* of the table */
 
 typedef enum tn_setting_type {
@@ -31,20 +32,20 @@ typedef enum tn_setting_type {
 typedef struct tn_setting {
     const char *section, *key;
     tn_setting_type type;
-    size_t offset;        /* in tn_config, or in tn_provider_config */
+    size_t offset;        /* in tn_config, tn_provider_config or tn_oauth_config */
     const char *fallback; /* the default, as one would write it */
     int64_t min, max;
     const char *const *choices; /* ended by NULL */
     const char *explanation;
 } tn_setting;
 
-/* Settings in the order of the file, those of a provider last; ended by .key == NULL. */
+/* Settings in the order of the file, those of providers last; ended by .key == NULL. */
 extern const tn_setting tn_settings[];
 
 /* The setting, or NULL. */
 const tn_setting *tn_setting_find(const char *section, const char *key);
 
-/* Whether there is such a section; "provider" is one. */
+/* Whether there is such a section; "provider" and "oauth" are. */
 bool tn_setting_section_exists(const char *section);
 
 /* The key of `section` (or the section, with `section` NULL) that looks most like `word`; NULL when

@@ -23,6 +23,7 @@
 #include "base/error.h"
 #include "base/uuid.h"
 #include "identity/process.h"
+#include "identity/service.h"
 
 /* What is not in the outbox row in clear: everything in it may be NULL. */
 typedef struct tn_letter {
@@ -42,5 +43,8 @@ const char *tn_letter_seal(const tn_config *config, tn_arena *arena, const tn_uu
 /* Opens what tn_letter_seal() has made, given as PostgreSQL prints bytea. false: it is not ours. */
 bool tn_letter_open(const tn_config *config, tn_arena *arena, const tn_uuid *tenant,
                     const char *sealed, tn_letter *letter) TN_MUST_CHECK;
+
+/* The sender of the outbox: mail.senders threads in the jobs process, woken by NOTIFY `outbox`. */
+extern const tn_service tn_mail_service;
 
 #endif

@@ -12,11 +12,14 @@
 
 #include "http/route.h"
 #include "identity/process.h"
+#include "identity/service.h"
 
 typedef struct tn_dispatch {
     const tn_process *process;
-    const tn_area *const *areas; /* NULL-terminated, the fallback last */
-    void **states;               /* of the areas, in their order */
+    const tn_area *const *areas;       /* NULL-terminated, the fallback last */
+    void **states;                     /* of the areas, in their order */
+    const tn_service *const *services; /* the same; empty outside of the jobs process */
+    void **service_states;
 } tn_dispatch;
 
 /* Serves one request, and logs and counts it. The arena is empty before and after. `overloaded`:

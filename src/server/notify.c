@@ -42,6 +42,9 @@ handle_notify(void *context, const char *channel, const char *payload)
     for (size_t i = 0; dispatch->areas[i] != NULL; i++)
         if (dispatch->areas[i]->on_notify != NULL)
             dispatch->areas[i]->on_notify(dispatch->states[i], channel, payload);
+    for (size_t i = 0; dispatch->services[i] != NULL; i++)
+        if (dispatch->services[i]->on_notify != NULL)
+            dispatch->services[i]->on_notify(dispatch->service_states[i], channel, payload);
 }
 
 /* Notifications may have been missed: whatever was cached may be stale. */

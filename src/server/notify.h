@@ -5,7 +5,8 @@
  *   signing_keys       a signing key was added or retired      tenant:<id>   suspended or changed
  *   catalog            tables, functions, grants or roles have changed; on channel `pgrst` also the
  *                      empty payload, `reload schema` and `reload config`
- * Everything else is offered to the areas. While the listening connection is away nothing is
+ * Everything is offered to the areas, and in the jobs process to the services (`outbox`: a message
+ * waits). While the listening connection is away nothing is
  * cached, so a revocation holds from the next request on even then.
  *
  * Threads: the callbacks run on the listening thread.

@@ -7,10 +7,12 @@
 
 #include "http/route.h"
 #include "identity/process.h"
+#include "identity/service.h"
 
 /* What runs here, handed over by areas.c: the server includes none of it. */
 typedef struct tn_application {
-    const tn_area *const *areas; /* NULL-terminated, the fallback last */
+    const tn_area *const *areas;       /* NULL-terminated, the fallback last */
+    const tn_service *const *services; /* of the jobs process; NULL-terminated */
     /* In every process: tells the database that this worker lives (tenon.workers). */
     const tn_error *(*heartbeat)(const tn_process *process, tn_arena *arena);
     const tn_error *(*farewell)(const tn_process *process, tn_arena *arena);

@@ -175,6 +175,33 @@ start_areas(struct state *state)
         state->dispatch.states[0] = state->worker->shared;
 }
 
+/* After the areas, in whose dispatch they are kept: notifications come to both the same way. */
+static void
+start_services(struct state *state)
+{
+    static const tn_service *const none[] = {NULL};
+    const tn_service *const *services =
+        state->worker->pool == TN_POOL_JOBS ? state->worker->application->services : none;
+    size_t count = 0;
+
+    while (services[count] != NULL)
+        count++;
+    state->dispatch.services = services;
+    state->dispatch.service_states = calloc(count + 1, sizeof(void *));
+    if (state->dispatch.service_states == NULL)
+        tn_die("out of memory");
+    for (size_t i = 0; i < count; i++)
+        state->dispatch.service_states[i] = services[i]->start(&state->process);
+}
+
+static void
+stop_services(struct state *state)
+{
+    for (size_t i = 0; state->dispatch.services[i] != NULL; i++)
+        state->dispatch.services[i]->stop(state->dispatch.service_states[i]);
+    free(state->dispatch.service_states);
+}
+
 static void
 start_loop(struct state *state)
 {
@@ -327,6 +354,7 @@ end_process(struct state *state)
         tn_log(TN_LOG_WARN, "server.worker.cut_off", TN_INT("busy", figures.busy));
         _exit(0);
     }
+    stop_services(state);
     (void)state->worker->application->farewell(&state->process, state->arena);
     for (size_t i = 0; state->dispatch.areas[i] != NULL; i++)
         if (state->dispatch.areas[i]->stop != NULL)
@@ -350,6 +378,7 @@ tn_worker_run(const tn_worker *worker)
     state.arena = tn_arena_new();
     start_process(&state);
     start_areas(&state);
+    start_services(&state);
     state.listen = tn_notify_start(&state.dispatch, *worker->config->database.listen_url != '\0'
                                                         ? worker->config->database.listen_url
                                                         : worker->config->database.url);
