@@ -118,7 +118,7 @@ comment on function auth.expect_token(uuid, auth.one_time_token_type, text, text
 create table tenon.outbox (
     tenant_id  uuid        not null default tenon.tenant_id() references tenon.tenants (id),
     id         uuid        not null default tenon.uuid7(),
-    channel    text        not null check (channel in ('email', 'sms')),
+    channel    text        not null check (channel in ('email', 'sms', 'hook')),
     kind       text        not null check (kind ~ '^[a-z_]{1,64}$'), -- of its template: `confirmation`, `recovery` …
     recipient  text        not null check (char_length(recipient) between 1 and 320),
     user_id    uuid,

@@ -10,12 +10,15 @@
 #include "auth/refresh_token.h"
 #include "identity/ctx.h"
 
+struct tn_oauth;
+
 typedef struct tn_auth {
     uint8_t refresh_key[32];      /* makes refresh tokens */
     uint8_t confirmation_key[32]; /* hashes what is sent by mail */
     uint8_t factor_key[32];       /* seals the secrets of authenticator apps */
     uint8_t recovery_key[32];     /* hashes recovery codes */
     const char *issuer;
+    struct tn_oauth *oauth; /* oauth/provider.h */
     tn_arena *arena;    /* of issuer */
     atomic_int hashing; /* threads of this process that hash a password or wait for it */
     _Atomic int64_t crowd_began_ms, crowd_seen_ms; /* when they were too many; see password.c */
@@ -143,6 +146,10 @@ const tn_error *tn_auth_before_user(tn_ctx *c, const tn_uuid *tenant,
 /* `provider`: "email", "phone", "github" …; NULL: anonymous. Everything may be NULL. */
 const char *tn_auth_user_to_be(tn_ctx *c, const char *email, const char *phone,
                                const char *provider, json_object *user_metadata) TN_NEVER_NULL;
+
+/* after_user_created is told by a trigger (0014_operators.sql), which needs this setting in every
+ * transaction that may make an account; NULL when the hook is not set. */
+const char *tn_auth_settings_of_transaction(const tn_config *config) TN_MUST_CHECK;
 
 /* mfa_verification_attempt, after the check and before the session: 403
  * `mfa_verification_rejected`. */

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "auth/area.h"
+#include "identity/key.h"
 
 enum { PERSON_OBJECT, PERSON_IS_BANNED, PERSON_IS_LIVE };
 
@@ -28,6 +29,19 @@ bad_subject(const tn_ctx *c)
                         "invalid JWT: invalid claim: missing sub claim");
 }
 
+const tn_error *
+tn_auth_public_tenant(tn_ctx *c, tn_uuid *tenant)
+{
+    const char *text = tn_request_query(c->request, "apikey");
+    tn_key key;
+
+    if (c->who->tenant_id.text[0] != '\0' || text == NULL || *text == '\0')
+        return tn_auth_tenant(c, tenant);
+    TN_TRY(tn_keys_find(c->process->keys, c->arena, text, &key));
+    *tenant = key.tenant_id;
+    return tenant->text[0] != '\0' ? NULL : tn_auth_tenant(c, tenant);
+}
+
 /* There is one audience per server; clients may name it. */
 static const tn_error *
 check_audience(const tn_ctx *c)
@@ -41,11 +55,22 @@ check_audience(const tn_ctx *c)
                         "Token audience doesn't match request audience");
 }
 
+/* Accounts, agents and keys are people's business, whatever an agent's scopes are. */
+static const tn_error *
+refuse_agents(const tn_ctx *c)
+{
+    if (c->who->role != TN_ROLE_AGENT)
+        return NULL;
+    return tn_error_new(c->arena, 403, "agent_not_allowed", NULL,
+                        "Agents may not do this, whatever their scopes");
+}
+
 const tn_error *
 tn_auth_require_person(tn_ctx *c)
 {
     const tn_error *problem = c->who->token_error;
 
+    TN_TRY(refuse_agents(c));
     if (tn_principal_bearer(c->request, c->arena) == NULL)
         return tn_error_new(c->arena, 401, "no_authorization", NULL,
                             "This endpoint requires a valid Bearer token");
@@ -67,6 +92,7 @@ tn_auth_require_admin(tn_ctx *c, tn_uuid *tenant)
         return tn_error_new(c->arena, 401, "no_authorization",
                             "Send the tenant's secret key as bearer token.",
                             "This endpoint requires a valid Bearer token");
+    TN_TRY(refuse_agents(c));
     if (!tn_principal_is_service(c->who))
         return tn_error_new(c->arena, 403, "not_admin", NULL, "User not allowed");
     return tn_auth_tenant(c, tenant);
@@ -104,5 +130,6 @@ tn_auth_query(tn_ctx *c, const tn_uuid *tenant, tn_access access, const tn_state
     tn_db_context context = tn_ctx_db_as(c, "tenon_worker");
 
     context.tenant_id = tenant->text;
+    context.settings = access == TN_READ_ONLY ? NULL : tn_auth_settings_of_transaction(c->config);
     return tn_db_run(c->process->db, c->arena, &context, access, &query, 1, rows);
 }

@@ -154,6 +154,13 @@ tn_auth_before_user(tn_ctx *c, const tn_uuid *tenant, const char *user)
                        tn_buffer_text(payload), &reply);
 }
 
+const char *
+tn_auth_settings_of_transaction(const tn_config *config)
+{
+    return tn_hook_is_set(config, TN_HOOK_AFTER_USER_CREATED) ? "{\"tenon.tell_new_users\":\"on\"}"
+                                                              : NULL;
+}
+
 /* --- attempts -----------------------------------------------------------------------------------
  */
 

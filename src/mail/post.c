@@ -76,7 +76,7 @@ send_mail(const tn_process *process, tn_transport *transport, tn_arena *arena,
 {
     const tn_config *config = process->config;
     tn_mime mime = {
-        .from = config->mail.from[0] != '\0' ? config->mail.from : "tenon@localhost",
+        .from = tn_mail_from(config),
         .from_name = config->mail.from_name,
         .to = message->recipient,
         .id = message->id,
@@ -161,6 +161,29 @@ send_by_hook(const tn_process *process, tn_arena *arena, const tn_post *message,
     outcome->other_id = other_id;
 }
 
+/* The app is told of an account that has been made; of one that is gone by now, nothing. */
+static void
+tell_of_user(const tn_process *process, tn_arena *arena, const tn_post *message,
+             tn_post_outcome *outcome)
+{
+    tn_mail_order order = {.kind = message->kind};
+    struct context context;
+
+    if (!tn_hook_is_set(process->config, TN_HOOK_AFTER_USER_CREATED))
+        fail(outcome, TN_POST_HOPELESS, "hook", "hooks.after_user_created is not set");
+    else if (read_context(process, arena, message, &order, &context) != NULL)
+        fail(outcome, TN_POST_LATER, "database", "away");
+    else if (context.user == NULL)
+        fail(outcome, TN_POST_HOPELESS, "user", "gone");
+    else
+        ask_hook(process, arena, message, TN_HOOK_AFTER_USER_CREATED,
+                 tn_arena_printf(arena,
+                                 "{\"metadata\":{\"uuid\":\"%s\",\"name\":\"after-user-created\"},"
+                                 "\"user\":%s}",
+                                 message->id, context.user),
+                 outcome);
+}
+
 /* --- either ---------------------------------------------------------------------------------- */
 
 void
@@ -174,6 +197,10 @@ tn_post_send(const tn_process *process, tn_transport *transport, tn_arena *arena
     struct context context;
     tn_mail mail;
 
+    if (strcmp(message->channel, "hook") == 0) {
+        tell_of_user(process, arena, message, outcome);
+        return;
+    }
     if (!tn_letter_open(process->config, arena, &message->tenant, message->sealed, &letter)) {
         fail(outcome, TN_POST_HOPELESS, "letter", "sealed with another server.secret");
     } else if (!is_sms && tn_mail_kind_find(message->kind) == NULL) {
