@@ -12,29 +12,31 @@
 
 #define OPTIONS_MAX 16 /* of one command, beside the common ones */
 #define COLUMNS_MAX 12
+#define WORDS_MAX 3 /* of a command's name */
 
 const tn_command *const tn_command_tables[] = {
     tn_init_commands,        tn_migrate_commands,
     tn_serve_commands,       tn_control_commands,
     tn_status_commands,      tn_doctor_commands,
-    tn_tenant_commands,      tn_key_commands,
+    tn_tenant_commands,      tn_key_commands, tn_agent_commands,
     tn_user_commands,        tn_provider_commands,
     tn_signing_key_commands, tn_routes_commands,
-    tn_types_commands,       NULL,
+    tn_types_commands,       tn_mail_commands,
+    NULL,
 };
 
 /* --- the line ------------------------------------------------------------------------------------
  */
 
-/* The command of the first one or two words; `words` tells how many it took. */
+/* The command of the first one to three words; `words` tells how many it took. */
 static const tn_command *
 find_command(int count, char **words, int *taken)
 {
-    for (int wanted = count < 2 ? count : 2; wanted > 0; wanted--) {
+    for (int wanted = count < WORDS_MAX ? count : WORDS_MAX; wanted > 0; wanted--) {
         char name[128];
 
-        snprintf(name, sizeof name, "%s%s%s", words[0], wanted == 2 ? " " : "",
-                 wanted == 2 ? words[1] : "");
+        snprintf(name, sizeof name, "%s%s%s%s%s", words[0], wanted > 1 ? " " : "",
+                 wanted > 1 ? words[1] : "", wanted > 2 ? " " : "", wanted > 2 ? words[2] : "");
         for (const tn_command *const *table = tn_command_tables; *table != NULL; table++)
             for (const tn_command *command = *table; command->name != NULL; command++)
                 if (strcmp(command->name, name) == 0) {

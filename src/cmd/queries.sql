@@ -76,10 +76,12 @@ select to_jsonb(b) from tenon.budget_report() b where b.tenant_id = $1::uuid
 -- --- keys ---
 
 -- name: key_create   $1 tenant, $2 kind, $3 name, $4 hash in hexadecimal, $5 hint, $6 scopes, $7 user, $8 lifetime
+-- A key of the kind agent makes its agent, which has the scopes.
 insert into tenon.keys as k (tenant_id, kind, name, hash, hint, scopes, user_id, expires_at)
 values ($1::uuid, $2::text, $3::text, decode($4::text, 'hex'), $5::text,
         to_jsonb(regexp_split_to_array(btrim($6::text, ' ,'), '[ ,]+')), $7::uuid, now() + $8::interval)
-returning jsonb_build_object('id', k.id, 'tenant_id', k.tenant_id, 'kind', k.kind, 'name', k.name, 'scopes', k.scopes,
+returning jsonb_build_object('id', k.id, 'tenant_id', k.tenant_id, 'kind', k.kind, 'name', k.name, 'agent_id', k.agent_id,
+                             'scopes', to_jsonb(regexp_split_to_array(btrim($6::text, ' ,'), '[ ,]+')),
                              'user_id', k.user_id, 'expires_at', k.expires_at)
 
 -- name: key_create_platform   $1 name, $2 hash in hexadecimal, $3 hint, $4 lifetime
@@ -89,14 +91,16 @@ returning jsonb_build_object('id', k.id, 'tenant_id', null, 'kind', 'platform', 
 
 -- name: key_list   $1 tenant or null for all, with the platform's
 select jsonb_build_object('id', k.id, 'tenant_id', k.tenant_id, 'tenant', t.name, 'kind', k.kind, 'name', k.name,
-                          'hint', k.hint, 'scopes', k.scopes, 'user_id', k.user_id, 'created_at', k.created_at,
+                          'hint', k.hint, 'scopes', k.scopes, 'user_id', k.user_id, 'agent_id', k.agent_id, 'created_at', k.created_at,
                           'last_used_at', k.last_used_at, 'expires_at', k.expires_at, 'revoked_at', k.revoked_at,
                           'state', case when k.revoked_at is not null then 'revoked'
                                         when k.expires_at <= now() then 'expired' else 'in force' end)
-  from (select tenant_id, id, kind, name, hint, scopes, user_id, created_at, last_used_at, expires_at, revoked_at
-          from tenon.keys where $1::uuid is null or tenant_id = $1::uuid
+  from (select x.tenant_id, x.id, x.kind, x.name, x.hint, coalesce(x.scopes, a.scopes) as scopes, x.user_id, x.agent_id, x.created_at,
+               x.last_used_at, x.expires_at, coalesce(x.revoked_at, a.revoked_at) as revoked_at
+          from tenon.keys x left join tenon.agents a on a.tenant_id = x.tenant_id and a.id = x.agent_id
+         where $1::uuid is null or x.tenant_id = $1::uuid
         union all
-        select null, id, 'platform', name, hint, null, null, created_at, last_used_at, expires_at, revoked_at
+        select null, id, 'platform', name, hint, null, null, null, created_at, last_used_at, expires_at, revoked_at
           from tenon.platform_keys where $1::uuid is null) k
   left join tenon.tenants t on t.id = k.tenant_id
  order by t.name nulls first, k.created_at, k.id
@@ -115,10 +119,10 @@ with old as (
     update tenon.keys set expires_at = least(expires_at, now() + $4::interval),
                           revoked_at = case when $4::interval <= interval '0' then now() end
      where id = $1::uuid returning *),
--- an agent's key lives as long again as the old one did
+-- an agent's key lives as long again as the old one did; its agent may end before
 new as (
-    insert into tenon.keys (tenant_id, kind, name, hash, hint, scopes, user_id, expires_at)
-    select o.tenant_id, o.kind, o.name, decode($2::text, 'hex'), $3::text, o.scopes, o.user_id,
+    insert into tenon.keys (tenant_id, kind, name, hash, hint, scopes, user_id, agent_id, expires_at)
+    select o.tenant_id, o.kind, o.name, decode($2::text, 'hex'), $3::text, o.scopes, o.user_id, o.agent_id,
            now() + (before.expires_at - before.created_at)
       from old o join tenon.keys before on before.tenant_id = o.tenant_id and before.id = o.id
     returning *)
@@ -139,6 +143,51 @@ new as (
 select jsonb_build_object('id', n.id, 'tenant_id', null, 'kind', 'platform', 'name', n.name,
                           'expires_at', n.expires_at, 'replaces', $1::uuid)
   from new n
+
+-- --- agents ---
+
+-- name: agent_problem   $1 scopes as a list
+select tenon.malformed_scope(to_jsonb(regexp_split_to_array(btrim($1::text, ' ,'), '[ ,]+')))
+
+-- name: agent_add   $1 tenant, $2 name, $3 scopes, $4 user, $5 lifetime, $6 requests per minute
+insert into tenon.agents as a (tenant_id, name, scopes, user_id, expires_at, rate_per_minute)
+values ($1::uuid, $2::text, to_jsonb(regexp_split_to_array(btrim($3::text, ' ,'), '[ ,]+')), $4::uuid, now() + $5::interval, $6::integer)
+returning a.id, a.tenant_id
+
+-- name: agent_key_add   $1 tenant, $2 agent, $3 name, $4 hash in hexadecimal, $5 hint
+insert into tenon.keys (tenant_id, kind, agent_id, name, hash, hint)
+values ($1::uuid, 'agent', $2::uuid, $3::text, decode($4::text, 'hex'), $5::text)
+
+-- name: agent_budget_set   $1 tenant, $2 agent, $3 period, $4 micro-dollars
+select tenon.set_budget($1::uuid, 'agent', $2::uuid, $3::text, $4::bigint)
+
+-- name: agent_audit   $1 tenant, $2 agent, $3 action; with it come the tenant of what follows
+select set_config('tenon.tenant_id', $1::text, true),
+       auth.audit($3::text, null, (select jsonb_build_object('agent_id', a.id, 'agent_name', a.name, 'scopes', a.scopes, 'by', 'operator')
+                                     from tenon.agents a where a.tenant_id = $1::uuid and a.id = $2::uuid))
+
+-- name: agent_get   $1 id
+select auth.agent_object(a)
+       || jsonb_build_object('tenant_id', a.tenant_id,
+              'keys', (select coalesce(jsonb_agg(auth.agent_key_object(k) order by k.created_at, k.id), '[]')
+                         from tenon.keys k where k.tenant_id = a.tenant_id and k.agent_id = a.id),
+              'usage', (select jsonb_build_object('runs', count(*), 'cost_micros', coalesce(sum(r.cost_micros), 0))
+                          from ai.runs r where r.tenant_id = a.tenant_id and r.agent_id = a.id))
+  from tenon.agents a where a.id = $1::uuid
+
+-- name: agent_list   $1 tenant or null for all
+select auth.agent_object(a) || jsonb_build_object('tenant', t.name, 'user', coalesce(u.email, a.user_id::text),
+                                                  'scope', (select string_agg(s, ',') from jsonb_array_elements_text(a.scopes) as s))
+  from tenon.agents a
+  join tenon.tenants t on t.id = a.tenant_id
+  left join auth.users u on u.tenant_id = a.tenant_id and u.id = a.user_id
+ where $1::uuid is null or a.tenant_id = $1::uuid
+ order by t.name, a.created_at, a.id
+
+-- name: agent_revoke   $1 id
+update tenon.agents a set revoked_at = now(), updated_at = now()
+ where a.id = $1::uuid and a.revoked_at is null
+returning jsonb_build_object('id', a.id, 'revoked', true), a.tenant_id
 
 -- --- signing keys ---
 
@@ -439,3 +488,44 @@ select p.oid::regprocedure::text, format('says on conflict (%s), and nothing is 
               = (select array_agg(lower(btrim(c, E' "\n\t\r')) collate "C" order by lower(btrim(c, E' "\n\t\r')) collate "C")
                    from regexp_split_to_table(target[1], ',') as c))
  order by 1, 2
+
+-- --- mail ---
+
+-- name: mail_template_list   $1 tenant
+select jsonb_build_object('kind', t.kind, 'language', t.language, 'subject', t.subject,
+                          'forms', concat_ws(', ', case when t.text is not null then 'text' end, case when t.html is not null then 'html' end),
+                          'changed', t.updated_at)
+  from auth.mail_templates t where t.tenant_id = $1::uuid order by t.kind, t.language
+
+-- name: mail_template_set   $1 tenant, $2 kind, $3 language, $4 subject, $5 text or null, $6 HTML or null
+insert into auth.mail_templates as t (tenant_id, kind, language, subject, text, html)
+values ($1::uuid, $2, $3, $4, $5, $6)
+    on conflict (tenant_id, kind, language)
+    do update set subject = excluded.subject, text = excluded.text, html = excluded.html, updated_at = now()
+returning jsonb_build_object('kind', t.kind, 'language', t.language, 'subject', t.subject)
+
+-- name: mail_template_find   $1 tenant, $2 kind, $3 language: in which languages, and the tenant's words in the best of them
+select array_to_string(l.languages, ','), t.language, t.subject, t.text, t.html
+  from (select tenon.language_chain($3) || array['en'] as languages) as l
+  left join lateral (select m.language, m.subject, m.text, m.html
+                       from auth.mail_templates m
+                      where m.tenant_id = $1::uuid and m.kind = $2 and m.language = any (l.languages)
+                      order by array_position(l.languages, m.language) limit 1) as t on true
+
+-- name: mail_template_remove   $1 tenant, $2 kind, $3 language
+delete from auth.mail_templates where tenant_id = $1::uuid and kind = $2 and language = $3
+returning jsonb_build_object('kind', kind, 'language', language, 'removed', true)
+
+-- name: mail_language_set   $1 tenant, $2 language
+update tenon.tenants set settings = settings || jsonb_build_object('language', (tenon.language_chain($2))[1]), updated_at = now()
+ where id = $1::uuid and tenon.language_chain($2) <> '{}' returning id
+
+-- name: mail_language   $1 tenant
+select jsonb_build_object('language', coalesce(settings ->> 'language', 'en')), coalesce(settings ->> 'language', 'en')
+  from tenon.tenants where id = $1::uuid
+
+-- name: mail_queue
+select jsonb_build_object('id', m.id, 'tenant', t.name, 'channel', m.channel, 'kind', m.kind,
+                          'domain', case m.channel when 'email' then split_part(m.recipient, '@', 2) end, 'attempts', m.attempts,
+                          'due_at', m.due_at, 'expires_at', m.expires_at)
+  from tenon.outbox m join tenon.tenants t on t.id = m.tenant_id order by m.due_at limit 1000

@@ -104,6 +104,12 @@ tn_mail_words_check(tn_arena *arena, const tn_mail_words *words)
 /* --- values ---------------------------------------------------------------------------------- */
 
 const char *
+tn_mail_from(const tn_config *config)
+{
+    return config->mail.from[0] != '\0' ? config->mail.from : "tenon@localhost";
+}
+
+const char *
 tn_mail_site_url(const tn_config *config)
 {
     return config->auth.site_url[0] != '\0' ? config->auth.site_url : config->server.public_url;

@@ -54,6 +54,9 @@ typedef struct tn_mail {
 const char *tn_mail_compose(const tn_config *config, tn_arena *arena, const tn_mail_words *words,
                             const tn_mail_order *order, tn_mail *mail) TN_MUST_CHECK;
 
+/* Whom mails come from. */
+const char *tn_mail_from(const tn_config *config) TN_NEVER_NULL;
+
 /* auth.site_url, or server.public_url. */
 const char *tn_mail_site_url(const tn_config *config) TN_NEVER_NULL;
 
