@@ -1,4 +1,4 @@
-/* auth/address.c: e-mail addresses
+/* auth/address.c: e-mail addresses and telephone numbers
  *
  * The form is the one that browsers hold <input type=email> to (WHATWG HTML, "valid e-mail
  * address"), which is what upstream checks as well.
@@ -10,6 +10,8 @@
 
 #define EMAIL_MAX 255
 #define LABEL_MAX 63
+#define PHONE_MIN 2
+#define PHONE_MAX 15 /* E.164 section 6.1 */
 
 static const char letters_and_digits[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -59,5 +61,27 @@ tn_email_normalise(tn_arena *arena, const char *text, const char **email)
         return tn_error_new(arena, 400, "validation_failed", NULL,
                             "Unable to validate email address: invalid format");
     *email = tn_text_lower(arena, text);
+    return NULL;
+}
+
+const tn_error *
+tn_phone_normalise(tn_arena *arena, const char *text, const char **phone)
+{
+    char *digits = tn_arena_alloc(arena, PHONE_MAX + 1, 1);
+    size_t length = 0;
+
+    for (; *text != '\0' && length <= PHONE_MAX; text++) {
+        if (*text == '+' || *text == ' ')
+            continue;
+        if (*text < '0' || *text > '9' || length == PHONE_MAX)
+            length = PHONE_MAX + 1;
+        else
+            digits[length++] = *text;
+    }
+    if (length < PHONE_MIN || length > PHONE_MAX || digits[0] == '0')
+        return tn_error_new(arena, 400, "validation_failed", NULL,
+                            "Invalid phone number format (E.164 required)");
+    digits[length] = '\0';
+    *phone = digits;
     return NULL;
 }

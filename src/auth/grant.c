@@ -1,8 +1,13 @@
 /* auth/grant.c: POST /auth/v1/token: what a session is given for */
 #include <string.h>
 
+#include "auth/agent.h"
 #include "auth/area.h"
+#include "auth/ask.h"
+#include "auth/form.h"
 #include "auth/queries.h"
+#include "auth/visitor.h"
+#include "base/crypto.h"
 #include "base/text.h"
 
 enum { GRANT_OUTCOME, GRANT_USER, GRANT_CLAIMS, GRANT_COUNTER };
@@ -83,39 +88,39 @@ grant_by_password(tn_ctx *c, json_object *body)
 {
     const tn_auth_opening opening = tn_auth_open(c);
     struct credentials in = {0};
-    const char *hash, *better, *outcome;
+    const char *address, *hash, *better, *outcome;
     const tn_rows *person, *grant;
-    bool is_right;
+    bool is_right, by_phone;
     tn_uuid tenant;
 
     TN_TRY(tn_object_known_fields(c, body, credential_fields, &in));
-    TN_TRY(check_credentials(c, &in));
+    TN_TRY(check_credentials(c, &in, &address));
+    by_phone = tn_ask_is_given(in.phone);
     TN_TRY(tn_auth_tenant(c, &tenant));
     TN_TRY(tn_auth_check_captcha(c, body));
     if (in.password == NULL)
         in.password = "";
-    in.email = tn_text_lower(c->arena, in.email);
-    TN_TRY(tn_auth_look_for_password(c, &tenant, in.email));
+    TN_TRY(tn_auth_look_for_password(c, &tenant, address));
 
     /* the connection is given back before the hashing and borrowed again after it */
-    TN_TRY(tn_auth_query(c, &tenant, TN_READ_ONLY, &tn_sql_auth_password_find, TN_PARAMS(in.email),
-                         &person));
+    TN_TRY(tn_auth_query(c, &tenant, TN_READ_ONLY, &tn_sql_auth_password_find,
+                         TN_PARAMS(address, by_phone ? "true" : "false"), &person));
     hash = tn_rows_count(person) > 0 ? tn_rows_text(person, 0, PASSWORD_HASH) : NULL;
     TN_TRY(tn_password_verify(c, in.password, hash, &is_right, &better));
     if (!is_right)
-        tn_auth_count_wrong_password(c, &tenant, in.email);
+        tn_auth_count_wrong_password(c, &tenant, address);
     TN_TRY(tn_auth_ask_password_hook(
         c, &tenant, tn_rows_count(person) > 0 ? tn_rows_text(person, 0, PASSWORD_USER) : NULL,
-        in.email, is_right));
+        address, is_right));
     if (!is_right)
         return refuse_outcome(c, password_outcomes, "invalid_credentials");
     /* again: of guesses that came at the same time only as many may be right as come one by one */
-    TN_TRY(tn_auth_look_for_password(c, &tenant, in.email));
+    TN_TRY(tn_auth_look_for_password(c, &tenant, address));
 
     TN_TRY(tn_auth_query(c, &tenant, TN_READ_WRITE, &tn_sql_auth_sign_in,
                          TN_PARAMS(tn_rows_text(person, 0, PASSWORD_USER), hash, better,
-                                   opening.id.text, opening.token_hash, opening.user_agent,
-                                   opening.address, opening.lifetime_s),
+                                   by_phone ? "true" : "false", opening.id.text, opening.token_hash,
+                                   opening.user_agent, opening.address, opening.lifetime_s),
                          &grant));
     outcome = tn_rows_text(grant, 0, GRANT_OUTCOME);
     if (strcmp(outcome, "session") != 0)
@@ -183,7 +188,9 @@ grant_by_refresh_token(tn_ctx *c, json_object *body)
                   tn_refresh_token_hash(c->arena, in.token),
                   tn_refresh_token_hash(c->arena, tn_refresh_token_make(c->arena, key, &next)),
                   tn_arena_printf(c->arena, "%lld", (long long)c->config->auth.reuse_interval_s),
-                  opening.user_agent, opening.address),
+                  tn_arena_printf(c->arena, "%lld", (long long)c->config->auth.inactivity_ttl_s),
+                  c->config->auth.single_session ? "true" : "false", opening.user_agent,
+                  opening.address),
         &grant));
     outcome = tn_rows_text(grant, 0, GRANT_OUTCOME);
     if (strcmp(outcome, "session") != 0)
@@ -194,33 +201,126 @@ grant_by_refresh_token(tn_ctx *c, json_object *body)
                                    tn_refresh_token_make(c->arena, key, &next), NULL);
 }
 
-/* --- grants that are not offered here --------------------------------------------------------- */
+/* --- pkce ------------------------------------------------------------------------------------- */
+
+#define CODE_LIFETIME_S "300"
+
+enum { CODE_OUTCOME, CODE_USER, CODE_CLAIMS, CODE_ACCESS, CODE_REFRESH };
+
+struct exchange {
+    const char *code, *verifier;
+};
+
+static const tn_field exchange_fields[] = {
+    {.name = "auth_code", .offset = offsetof(struct exchange, code)},
+    {.name = "code_verifier", .offset = offsetof(struct exchange, verifier)},
+    {.name = NULL},
+};
+
+static const tn_error *
+refuse_code(const tn_ctx *c, const char *word)
+{
+    static const struct {
+        const char *word;
+        int status;
+        const char *message;
+    } outcomes[] = {
+        {"flow_state_not_found", 404, "invalid flow state, no valid flow state found"},
+        {"flow_state_expired", 422, "invalid flow state, flow state has expired"},
+        {"bad_code_verifier", 400, "code challenge does not match previously saved code verifier"},
+        {"user_banned", 400, "User is banned"},
+    };
+
+    for (size_t i = 0; i < TN_COUNT(outcomes); i++)
+        if (strcmp(outcomes[i].word, word) == 0)
+            return tn_error_new(c->arena, outcomes[i].status, word, NULL, "%s",
+                                outcomes[i].message);
+    return tn_error_internal(c->arena, "auth.grant.outcome_unknown", "%s", word);
+}
+
+/* What the provider gave, for whoever has come through one. */
+static const char *
+provider_tokens(const tn_ctx *c, const tn_uuid *tenant, const tn_rows *rows)
+{
+    static const struct {
+        const char *name;
+        int column;
+    } tokens[] = {{"provider_token", CODE_ACCESS}, {"provider_refresh_token", CODE_REFRESH}};
+    PQExpBuffer members = tn_arena_buffer(c->arena);
+
+    for (size_t i = 0; i < TN_COUNT(tokens); i++) {
+        const char *text = tn_flow_open(c, tenant, tn_rows_text(rows, 0, tokens[i].column));
+
+        if (!tn_ask_is_given(text))
+            continue;
+        appendPQExpBuffer(members, "%s\"%s\":", members->len == 0 ? "" : ",", tokens[i].name);
+        tn_buffer_json_string(members, text);
+    }
+    return members->len == 0 ? NULL : tn_buffer_text(members);
+}
+
+/* RFC 7636 section 4.6: base64url of the verifier's SHA-256. */
+static const char *
+challenge_of(const tn_ctx *c, const char *verifier)
+{
+    uint8_t digest[TN_SHA256_SIZE];
+
+    tn_sha256(verifier, strlen(verifier), digest);
+    return tn_base64url(c->arena, digest, sizeof(digest));
+}
 
 static const tn_error *
 grant_by_code(tn_ctx *c, json_object *body)
 {
-    if (*tn_json_text(body, "auth_code", "") == '\0' ||
-        *tn_json_text(body, "code_verifier", "") == '\0')
+    const tn_auth_opening opening = tn_auth_open(c);
+    struct exchange in = {0};
+    const tn_rows *rows;
+    const char *outcome;
+    tn_uuid tenant;
+
+    TN_TRY(tn_object_known_fields(c, body, exchange_fields, &in));
+    if (!tn_ask_is_given(in.code) || !tn_ask_is_given(in.verifier))
         return tn_error_new(c->arena, 400, "validation_failed", NULL,
                             "invalid request: both auth code and code verifier should be "
                             "non-empty");
-    return tn_error_new(c->arena, 404, "flow_state_not_found", NULL,
-                        "invalid flow state, no valid flow state found");
+    TN_TRY(tn_auth_tenant(c, &tenant));
+    TN_TRY(tn_auth_query(c, &tenant, TN_READ_WRITE, &tn_sql_auth_redeem_code,
+                         TN_PARAMS(tn_flow_code_hash(c->arena, in.code), in.verifier,
+                                   challenge_of(c, in.verifier), CODE_LIFETIME_S, opening.id.text,
+                                   opening.token_hash, opening.user_agent, opening.address,
+                                   opening.lifetime_s),
+                         &rows));
+    outcome = tn_rows_text(rows, 0, CODE_OUTCOME);
+    if (strcmp(outcome, "session") != 0)
+        return refuse_code(c, outcome);
+    return tn_auth_respond_session(c, tn_rows_text(rows, 0, CODE_CLAIMS),
+                                   tn_rows_text(rows, 0, CODE_USER), opening.token,
+                                   provider_tokens(c, &tenant, rows));
 }
 
-static const tn_error *
-grant_by_id_token(tn_ctx *c, json_object *body)
-{
-    (void)body;
-    return tn_error_new(c->arena, 400, "provider_disabled", NULL,
-                        "Sign-in with tokens of other providers is not enabled");
-}
+/* --- grants that are not offered here --------------------------------------------------------- */
 
 static const tn_error *
 grant_by_wallet(tn_ctx *c, json_object *body)
 {
     (void)body;
     return tn_error_new(c->arena, 422, "web3_provider_disabled", NULL, "Web3 provider is disabled");
+}
+
+/* What the body says, where that must be known before it is known what must be in it: grant_type
+ * may be there as well, and a form is OAuth's way. */
+static const tn_error *
+read_grant(tn_ctx *c, const char **type, json_object **body)
+{
+    *type = tn_request_query(c->request, "grant_type");
+    *body = NULL;
+    if (tn_auth_form_is(c->request))
+        TN_TRY(tn_auth_form_read(c, body));
+    else if (*type == NULL && tn_body_object(c, body) != NULL)
+        *body = NULL;
+    if (*type == NULL && *body != NULL)
+        *type = tn_json_text(*body, "grant_type", NULL);
+    return NULL;
 }
 
 /* POST /auth/v1/token?grant_type= */
@@ -232,15 +332,17 @@ tn_auth_token(tn_ctx *c)
         const tn_error *(*grant)(tn_ctx *c, json_object *body);
     } grants[] = {
         {"password", grant_by_password}, {"refresh_token", grant_by_refresh_token},
-        {"pkce", grant_by_code},         {"id_token", grant_by_id_token},
-        {"web3", grant_by_wallet},
+        {"pkce", grant_by_code},         {"id_token", tn_auth_grant_by_id_token},
+        {"web3", grant_by_wallet},       {TN_GRANT_EXCHANGE, tn_auth_exchange},
     };
-    const char *type = tn_request_query(c->request, "grant_type");
     json_object *body;
+    const char *type;
 
+    TN_TRY(read_grant(c, &type, &body));
     for (size_t i = 0; i < TN_COUNT(grants); i++)
         if (type != NULL && strcmp(grants[i].type, type) == 0) {
-            TN_TRY(tn_auth_body(c, &body));
+            if (body == NULL)
+                TN_TRY(tn_auth_body(c, &body));
             return grants[i].grant(c, body);
         }
     return tn_error_new(c->arena, 400, "invalid_credentials", NULL, "unsupported_grant_type");

@@ -223,3 +223,88 @@ select r.outcome, r.answer from auth.accept_team_invitation(row($1, $2, $3)::aut
 
 -- name: team_invitation_decline   $4 hash of the token
 select r.outcome, r.answer from auth.decline_team_invitation(row($1, $2, $3)::auth.team_caller, $4) as r;
+
+-- Accounts as an admin manages them (0009_users.sql).
+
+-- name: auth_admin_list   $1 filter, $2 column, $3 direction, $4 how many to leave out, $5 how many to give
+select r.users, r.total from auth.list_users($1, $2, $3, $4, $5) as r;
+
+-- name: auth_admin_create   $1 attributes, $2 address
+select r.outcome, r.user_object from auth.admin_create_user($1, $2) as r;
+
+-- name: auth_admin_get   $1 user
+select auth.describe_user($1);
+
+-- name: auth_admin_update   $1 user, $2 attributes, $3 address
+select r.outcome, r.user_object from auth.admin_update_user($1, $2, $3) as r;
+
+-- name: auth_admin_delete   $1 user, $2 softly, $3 address
+select auth.admin_delete_user($1, $2, $3);
+
+-- name: auth_admin_factors   $1 user
+select auth.list_factors($1);
+
+-- name: auth_admin_factor_update   $1 user, $2 factor, $3 name or null, $4 number or null, $5 address
+select auth.admin_update_factor($1, $2, $3, $4, $5);
+
+-- name: auth_admin_factor_delete   $1 user, $2 factor, $3 address
+select auth.admin_delete_factor($1, $2, $3);
+
+-- Agents: $1 the person who asks, or null for the secret key, $2 session or null. What is wrong with the input is a JSON text in `result`.
+
+-- name: agent_create   $3 for whom or null, $4 name, $5 scopes, $6 lifetime in seconds, $7 requests per minute, $8 budget, $9 longest lifetime, $10 agents of one person, $11 address
+select r.outcome, r.result, r.result #>> '{}' from auth.create_agent($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) as r;
+
+-- name: agent_list   $3 how many, $4 the last id of the page before or null
+select r.outcome, r.result from auth.list_agents($1, $2, $3, $4) as r;
+
+-- name: agent_show   $3 agent
+select r.outcome, r.result from auth.show_agent($1, $2, $3) as r;
+
+-- name: agent_update   $3 agent, $4 name, $5 scopes, $6 lifetime in seconds from now, $7 requests per minute (0: any), $8 budget, $9 longest lifetime, $10 address; null keeps
+select r.outcome, r.result, r.result #>> '{}' from auth.update_agent($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) as r;
+
+-- name: agent_revoke   $3 agent, $4 address
+select r.outcome, r.result from auth.revoke_agent($1, $2, $3, $4) as r;
+
+-- name: agent_activity   $3 agent, $4 how many, $5 the last id of the page before or null
+select r.outcome, r.result from auth.agent_activity($1, $2, $3, $4, $5) as r;
+
+-- name: agent_key_create   $3 agent, $4 name, $5 scopes, $6 lifetime in seconds, $7 hash in hexadecimal, $8 hint, $9 address
+select r.outcome, r.result from auth.create_agent_key($1, $2, $3, $4, $5, $6, $7, $8, $9) as r;
+
+-- name: agent_key_revoke   $3 agent, $4 key, $5 address
+select r.outcome, r.result from auth.revoke_agent_key($1, $2, $3, $4, $5) as r;
+
+-- name: token_exchange   $1 claims of the subject's token, $2 agent or null, $3 its scopes or null, $4 who asks when there is no agent, $5 scopes that are wanted or null, $6 address
+select r.outcome, r.problem, r.claims, r.ends_at from auth.exchange_token($1, $2, $3, $4, $5, $6) as r;
+
+-- People who come from a provider (visitor.c).
+
+-- name: visitor_depart   $1 provider, $2 challenge or null, $3 its method, $4 where to in the end, $5 sealed, $6 who links or null, $7 invite token or null
+select auth.begin_flow($1, 'oauth', $2, $3, $4, $5, $6, $7);
+
+-- name: visitor_return   $1 state, $2 its lifetime
+select case when r.outcome = 'flow' and (r.state).authentication_method <> 'oauth' then 'bad_oauth_state' else r.outcome end,
+       (r.state).provider_type, (r.state).code_challenge is null, (r.state).redirect_to, (r.state).sealed
+  from auth.return_to_flow($1, $2) as r;
+
+-- name: visitor_known   $1 provider, $2 subject, $3 address or null, $4 whether it is verified, $5 flow or null; for the hook: no new person comes of it
+select auth.knows_visitor(row($1, $2, null, $3, $4, null, null, null, null, null, null)::auth.visitor)
+    or exists (select from auth.flow_state f where f.id = $5::uuid and f.linking_target_id is not null);
+
+-- name: visitor_sign_in   $1 flow or null, $2 who links or null, $3 provider, $4 subject, $5 profile, $6 address or null, $7 verified, $8 email_optional, $9 signup, $10 autoconfirm, $11 to $19 auth.message, $20 notice, $21 client's address, $22 to $26 auth.new_session, $27 hash of the code, $28 and $29 sealed tokens
+select r.outcome, r.user_object, r.claims, r.failure
+  from auth.sign_in_visitor($1, $2,
+           row($3, $4, $5, $6, $7, $8, $9, $10, row($11, $12, $13, $14, $15, $16, $17, $18, $19)::auth.message, $20, $21)::auth.visitor,
+           row($22, $23, $24, $25, $26)::auth.new_session, $27, $28, $29) as r;
+
+-- name: visitor_person   $1 user, $2 session or null; the columns of auth_user_get without the first
+select null, u.banned_until > now(),
+       $2::uuid is null or exists (select from auth.sessions as s
+                                    where s.tenant_id = u.tenant_id and s.id = $2::uuid and s.user_id = u.id and coalesce(s.not_after > now(), true))
+  from auth.users as u
+ where u.id = $1::uuid;
+
+-- name: identity_unlink   $1 user, $2 identity, $3 notice, $4 address
+select auth.unlink_identity($1, $2, $3, $4);

@@ -52,21 +52,30 @@ complete_claims(const tn_ctx *c, const char *claims, int64_t issued_at, int64_t 
 }
 
 const tn_error *
+tn_auth_sign_session(tn_ctx *c, const char *claims, tn_auth_signed *session)
+{
+    const int64_t now = tn_clock_unix();
+
+    session->lifetime_s = c->config->auth.jwt_ttl_s;
+    session->expires_at = now + session->lifetime_s;
+    claims = complete_claims(c, claims, now, session->expires_at);
+    TN_TRY(tn_auth_customise_claims(c, &claims));
+    return tn_tokens_sign(c->process->tokens, c->arena, claims, &session->token);
+}
+
+const tn_error *
 tn_auth_respond_session(tn_ctx *c, const char *claims, const char *user, const char *refresh_token,
                         const char *members)
 {
-    const int64_t now = tn_clock_unix(), lifetime_s = c->config->auth.jwt_ttl_s;
-    const int64_t expires_at = now + lifetime_s;
     PQExpBuffer body = tn_arena_buffer(c->arena);
-    const char *token;
+    tn_auth_signed session;
 
-    claims = complete_claims(c, claims, now, expires_at);
-    TN_TRY(tn_auth_customise_claims(c, &claims));
-    TN_TRY(tn_tokens_sign(c->process->tokens, c->arena, claims, &token));
+    TN_TRY(tn_auth_sign_session(c, claims, &session));
     appendPQExpBuffer(body,
                       "{\"access_token\":\"%s\",\"token_type\":\"bearer\",\"expires_in\":%lld,"
                       "\"expires_at\":%lld,\"refresh_token\":\"%s\",\"user\":%s",
-                      token, (long long)lifetime_s, (long long)expires_at, refresh_token, user);
+                      session.token, (long long)session.lifetime_s, (long long)session.expires_at,
+                      refresh_token, user);
     if (members != NULL)
         appendPQExpBuffer(body, ",%s", members);
     appendPQExpBufferChar(body, '}');
@@ -89,7 +98,9 @@ tn_auth_logout(tn_ctx *c)
         return tn_error_new(c->arena, 400, "validation_failed", NULL,
                             "Unsupported logout scope: expected global, local or others");
     TN_TRY(tn_auth_query(c, &who->tenant_id, TN_READ_WRITE, &tn_sql_auth_logout,
-                         TN_PARAMS(who->user_id.text, session, scope), &rows));
+                         TN_PARAMS(who->user_id.text, session, scope,
+                                   tn_auth_client_address(c->request)),
+                         &rows));
     TN_TRY(tn_auth_check_person(c, rows));
     return tn_respond_empty(c, 204);
 }

@@ -139,6 +139,8 @@ typedef struct tn_config {
         int64_t team_invitations_per_hour, team_invitation_ttl_s;
         bool secure_email_change, secure_password_change, require_current_password;
         int64_t audit_keep_days; /* 0: for ever */
+        int64_t agents_max, agent_ttl_s, agent_ttl_max_s; /* of one person; seconds */
+        int64_t exchange_ttl_s;
         int64_t cache_ttl_s; /* verified keys and tokens, in the process */
     } auth;
     struct {

@@ -5,9 +5,12 @@ select * from no_plan();
 create function t.opening(n integer) returns auth.new_session language sql as $$
     select row(('00000000-0000-7000-8000-00000000f' || lpad(n::text, 3, '0'))::uuid, 'hash ' || n, 'agent', '127.0.0.1', 0)::auth.new_session
 $$;
+create function t.message(address text) returns auth.message language sql as $$
+    select row('email', address, 'code', '\x00', 60, 60, null, null, null)::auth.message
+$$;
 create function t.sign_up(address text, n integer, metadata jsonb default '{}') returns text language sql as $$
     select concat_ws(' ', r.outcome, r.failure ->> 'code', r.failure ->> 'message', r.failure ->> 'hint')
-      from auth.sign_up(address, 'hash', metadata, true, t.opening(n), null) r
+      from auth.sign_up(t.message(address), 'hash', metadata, true, t.opening(n)) r
 $$;
 create function t.people(pattern text) returns bigint language sql security definer as $$
     select count(*) from auth.users where email like pattern
@@ -37,7 +40,7 @@ create trigger on_auth_user_created after insert on auth.users for each row exec
 
 select t.act_as('tenon_worker');
 select is(r.outcome, 'session', 'a sign-up runs the trigger')
-  from auth.sign_up('ada@example.com', 'hash', '{"full_name": "Ada"}', true, t.opening(1), null) r;
+  from auth.sign_up(t.message('ada@example.com'), 'hash', '{"full_name": "Ada"}', true, t.opening(1)) r;
 select is(r.user_object #>> '{app_metadata,plan}', 'free', 'and shows what the trigger has changed'),
        is(r.claims #>> '{app_metadata,plan}', 'free', 'the token too')
   from auth.describe_session((t.opening(1)).id) r;

@@ -9,33 +9,37 @@ create function t.opening(n integer) returns auth.new_session language sql as $$
     select row(t.session(n), 'hash ' || n, 'agent', '127.0.0.1', 0)::auth.new_session
 $$;
 create function t.refresh(n integer, counter bigint, presented text, successor text, reuse_s bigint default 0) returns text language sql as $$
-    select concat_ws(' ', r.outcome, r.counter) from auth.refresh_session(t.session(n), counter, presented, successor, reuse_s, 'agent', '127.0.0.1') r
+    select concat_ws(' ', r.outcome, r.counter) from auth.refresh_session(t.session(n), counter, presented, successor,
+        row(reuse_s, 0, false)::auth.refresh_rules, 'agent', '127.0.0.1') r
+$$;
+create function t.sign_up(address text, metadata jsonb, autoconfirm boolean, n integer) returns text language sql as $$
+    select r.outcome from auth.sign_up(row('email', address, 'code', '\x00', 60, 60, null, null, null)::auth.message, 'hash', metadata, autoconfirm, t.opening(n)) r
 $$;
 grant execute on all functions in schema t to public;
 
 select t.act_as('tenon_worker');
-select is(outcome, 'session', 'a sign-up that is confirmed at once is signed in') from auth.sign_up('new@example.com', 'hash', '{"n": 1}', true, t.opening(1), null);
+select is(t.sign_up('new@example.com', '{"n": 1}', true, 1), 'session', 'a sign-up that is confirmed at once is signed in');
 select results_eq($$ select u.email, i.provider, s.id, r.revoked from auth.users u join auth.identities i on i.user_id = u.id join auth.sessions s on s.user_id = u.id
                        join auth.refresh_tokens r on r.session_id = s.id where u.email = 'new@example.com' $$,
     $$ values ('new@example.com', 'email', t.session(1), false) $$, 'with an identity, a session and a refresh token');
-select is(outcome, 'user_already_exists', 'once') from auth.sign_up('new@example.com', 'hash', '{}', true, t.opening(2), null);
-select is(outcome, 'fabricated', 'and where that may not be told, it is not') from auth.sign_up('new@example.com', 'hash', '{}', false, t.opening(2), 'code');
-select is(outcome, 'user', 'one that awaits confirmation') from auth.sign_up('later@example.com', 'hash', '{}', false, t.opening(2), 'code');
-select is(outcome, 'over_email_send_rate_limit', 'is not asked again within a minute') from auth.sign_up('later@example.com', 'hash', '{}', false, t.opening(2), 'code');
+select is(t.sign_up('new@example.com', '{}', true, 2), 'user_already_exists', 'once');
+select is(t.sign_up('new@example.com', '{}', false, 2), 'fabricated', 'and where that may not be told, it is not');
+select is(t.sign_up('later@example.com', '{}', false, 2), 'user', 'one that awaits confirmation');
+select is(t.sign_up('later@example.com', '{}', false, 2), 'over_email_send_rate_limit', 'is not asked again within a minute');
 select is(count(*), 1::bigint, 'and has one code') from auth.one_time_tokens;
 select t.act_as('tenon_worker', tenant => 'b');
-select is(outcome, 'session', 'in another tenant the address is free') from auth.sign_up('new@example.com', 'hash', '{}', true, t.opening(3), null);
+select is(t.sign_up('new@example.com', '{}', true, 3), 'session', 'in another tenant the address is free');
 select is(t.refresh(1, 0, 'hash 1', 'x'), 'refresh_token_not_found', 'and the session of this one is not there');
 
 select t.act_as('tenon_worker');
 create temporary table who as select id from auth.users where email = 'new@example.com';
-select is(outcome, 'session', 'a right password') from who, auth.sign_in(who.id, 'hash', 'better hash', t.opening(4));
-select is(outcome, 'invalid_credentials', 'that was changed meanwhile') from who, auth.sign_in(who.id, 'hash', null, t.opening(5));
+select is(outcome, 'session', 'a right password') from who, auth.sign_in(who.id, 'hash', 'better hash', false, t.opening(4));
+select is(outcome, 'invalid_credentials', 'that was changed meanwhile') from who, auth.sign_in(who.id, 'hash', null, false, t.opening(5));
 update auth.users set banned_until = now() + interval '1 day' where email = 'new@example.com';
-select is(outcome, 'user_banned', 'somebody who is banned') from who, auth.sign_in(who.id, 'better hash', null, t.opening(5));
+select is(outcome, 'user_banned', 'somebody who is banned') from who, auth.sign_in(who.id, 'better hash', null, false, t.opening(5));
 select is(t.refresh(1, 0, 'hash 1', 'x'), 'user_banned', 'does not refresh either');
 update auth.users set banned_until = null where email = 'new@example.com';
-select is(outcome, 'email_not_confirmed', 'somebody who is not confirmed') from auth.users u, auth.sign_in(u.id, 'hash', null, t.opening(5)) where u.email = 'later@example.com';
+select is(outcome, 'email_not_confirmed', 'somebody who is not confirmed') from auth.users u, auth.sign_in(u.id, 'hash', null, false, t.opening(5)) where u.email = 'later@example.com';
 
 -- Rotation
 select is(t.refresh(1, 0, 'hash 1', 'second'), 'session 1', 'a refresh token is exchanged for the next');
@@ -55,7 +59,7 @@ select is(t.refresh(4, 1, 'x', 'y'), 'session_expired', 'until they end');
 select t.act_as('authenticated');
 select throws_ok('select from auth.' || name, '42501', null, 'no request reads auth.' || name)
   from unnest(array['users', 'identities', 'sessions', 'refresh_tokens', 'mfa_amr_claims', 'one_time_tokens']) name;
-select throws_ok($$ select auth.sign_in(auth.uid(), 'x', null, null) $$, '42501', null, 'or signs anybody in');
+select throws_ok($$ select auth.sign_in(auth.uid(), 'x', null, false, null) $$, '42501', null, 'or signs anybody in');
 
 select * from finish();
 rollback;
