@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "auth/area.h"
+#include "base/text.h"
 
 #define VERSION_HEADER "X-Supabase-Api-Version"
 #define VERSION "2024-01-01"
@@ -52,6 +53,74 @@ code_of(const tn_error *error)
     return error->code;
 }
 
+/* --- triggers and constraints of the app's own -------------------------------------------------
+ */
+
+/* What these say is for the client, in the older form; in the newer one only that there was
+ * something (auth-api.md section 2.4). Such an error has the SQLSTATE for its code. */
+static bool
+is_sqlstate(const char *code)
+{
+    return strlen(code) == 5 && strspn(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == 5;
+}
+
+static bool
+is_the_apps(const tn_db_problem *problem, int64_t *status)
+{
+    static const char *const shown[] = {"P0001", "23000", "23001", "23502",
+                                        "23503", "23505", "23514", "23P01"};
+
+    if (problem->sqlstate == NULL)
+        return false;
+    *status = 500;
+    if (tn_text_starts(problem->sqlstate, "PT")) /* with a name it is an answer of ours */
+        return (problem->constraint == NULL || *problem->constraint == '\0') &&
+               tn_text_int(problem->sqlstate + 2, 400, 599, status);
+    for (size_t i = 0; i < TN_COUNT(shown); i++)
+        if (strcmp(shown[i], problem->sqlstate) == 0)
+            return true;
+    return false;
+}
+
+const tn_error *
+tn_auth_database_error(tn_arena *arena, const tn_db_problem *problem)
+{
+    tn_error *error;
+    int64_t status;
+
+    if (!is_the_apps(problem, &status))
+        return tn_db_error(arena, problem);
+    tn_db_problem_log(arena, problem, 400);
+    error = tn_error_new(arena, (int)status, problem->sqlstate, problem->hint, "%s",
+                         problem->message != NULL ? problem->message : "");
+    error->details = problem->detail;
+    return error;
+}
+
+static void
+render_database_error(const tn_error *error, tn_arena *arena, tn_response *response)
+{
+    PQExpBuffer body = tn_arena_buffer(arena);
+
+    appendPQExpBufferStr(body, "{\"code\":");
+    tn_buffer_json_string(body, error->code);
+    appendPQExpBufferStr(body, ",\"message\":");
+    tn_buffer_json_string(body, error->message);
+    if (error->hint != NULL) {
+        appendPQExpBufferStr(body, ",\"hint\":");
+        tn_buffer_json_string(body, error->hint);
+    }
+    if (error->details != NULL) {
+        appendPQExpBufferStr(body, ",\"detail\":");
+        tn_buffer_json_string(body, error->details);
+    }
+    appendPQExpBufferChar(body, '}');
+    tn_response_json(response, error->status, tn_buffer_text(body));
+}
+
+/* --- rendering ---------------------------------------------------------------------------------
+ */
+
 void
 tn_auth_render_error(const tn_request *request, const tn_error *error, tn_arena *arena,
                      tn_response *response)
@@ -59,6 +128,13 @@ tn_auth_render_error(const tn_request *request, const tn_error *error, tn_arena 
     PQExpBuffer body = tn_arena_buffer(arena);
     const bool is_new = tn_auth_wants_new_form(request);
 
+    if (is_sqlstate(error->code)) {
+        if (!is_new) {
+            render_database_error(error, arena, response);
+            return;
+        }
+        error = tn_error_new(arena, 500, "unexpected_failure", NULL, "Database error saving user");
+    }
     if (is_new) {
         tn_response_header(response, VERSION_HEADER, VERSION);
         appendPQExpBufferStr(body, "{\"code\":");

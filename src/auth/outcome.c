@@ -1,0 +1,74 @@
+/* auth/outcome.c: words that SQL has answered with, as errors */
+#include <string.h>
+
+#include "auth/area.h"
+#include "auth/users.h"
+
+struct outcome {
+    const char *word;
+    int status;
+    const char *message;
+};
+
+static const struct outcome outcomes[] = {
+    {"user_not_found", 404, "User not found"},
+    {"email_exists", 422, "A user with this email address has already been registered"},
+    {"phone_exists", 422, "A user with this phone number has already been registered"},
+    {"user_already_exists", 422, "A user with this id has already been registered"},
+    {"mfa_factor_not_found", 404, "Factor not found"},
+    {"session_not_found", 404, "Session not found"},
+    {"email_not_confirmed", 422, "Please verify your email first."},
+    {"phone_not_confirmed", 422, "Please verify your phone first."},
+    {"validation_failed", 400,
+     "Reauthentication requires the user to have an email or a phone number"},
+    {"reauthentication_needed", 400, "Password update requires reauthentication"},
+    {"reauthentication_not_valid", 422, "Nonce has expired or is invalid"},
+    {"current_password_required", 400, "Current password required when setting new password."},
+    {"current_password_invalid", 400, "Current password required when setting new password."},
+    {"same_password", 422, "New password should be different from the old password."},
+    {"insufficient_aal", 401,
+     "AAL2 session is required to update email or password when MFA is enabled."},
+    {"over_email_send_rate_limit", 429,
+     "For security purposes, you can only request this once in a while."},
+    {"over_sms_send_rate_limit", 429,
+     "For security purposes, you can only request this once in a while."},
+    {"conflict", 409, "The account has been changed at the same time. Try again."},
+};
+
+const tn_error *
+tn_auth_refuse(const tn_ctx *c, const char *outcome)
+{
+    for (size_t i = 0; i < TN_COUNT(outcomes); i++)
+        if (outcome != NULL && strcmp(outcomes[i].word, outcome) == 0)
+            return tn_error_new(c->arena, outcomes[i].status, outcomes[i].word, NULL, "%s",
+                                outcomes[i].message);
+    return tn_error_internal(c->arena, "auth.outcome_unknown", "%s",
+                             outcome != NULL ? outcome : "nothing");
+}
+
+const tn_error *
+tn_auth_change(tn_ctx *c, const tn_uuid *tenant, const tn_statement *statement,
+               const char *const *parameters, size_t count, const tn_rows **rows)
+{
+    const tn_query query = {
+        .statement = statement, .parameters = parameters, .parameter_count = count};
+    tn_db_context context = tn_ctx_db_as(c, "tenon_worker");
+    const tn_db_work work = {.context = &context,
+                             .access = TN_READ_WRITE,
+                             .queries = &query,
+                             .count = 1,
+                             .results = rows,
+                             .translate = tn_auth_database_error};
+
+    context.tenant_id = tenant->text;
+    context.settings = tn_auth_settings_of_transaction(c->config);
+    return tn_db_transact(c->process->db, c->arena, &work);
+}
+
+const tn_error *
+tn_auth_path_uuid(tn_ctx *c, const char *name, tn_uuid *uuid)
+{
+    if (!tn_uuid_parse(tn_path_text(c, name), uuid))
+        return tn_error_new(c->arena, 404, "validation_failed", NULL, "%s must be a UUID", name);
+    return NULL;
+}
