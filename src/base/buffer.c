@@ -75,6 +75,20 @@ tn_buffer_json_bytes(PQExpBuffer buffer, const char *text, size_t length)
 }
 
 void
+tn_buffer_url_value(PQExpBuffer buffer, const char *text)
+{
+    static const char unreserved[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                     "0123456789-._~";
+
+    for (; *text != '\0'; text++) {
+        if (strchr(unreserved, *text) != NULL)
+            appendPQExpBufferChar(buffer, *text);
+        else
+            appendPQExpBuffer(buffer, "%%%02X", (unsigned int)(unsigned char)*text);
+    }
+}
+
+void
 tn_buffer_identifier(PQExpBuffer buffer, const char *name)
 {
     appendPQExpBufferChar(buffer, '"');

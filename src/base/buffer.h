@@ -29,6 +29,10 @@ const char *tn_buffer_text(PQExpBuffer buffer) TN_NEVER_NULL;
 void tn_buffer_json_string(PQExpBuffer buffer, const char *text);
 void tn_buffer_json_bytes(PQExpBuffer buffer, const char *text, size_t length);
 
+/* Appends `text` as a value in a query or a form: what is not unreserved (RFC 3986 section 2.3) is
+ * escaped. */
+void tn_buffer_url_value(PQExpBuffer buffer, const char *text);
+
 /* Appends an SQL identifier: "name", with quotes in it doubled. */
 void tn_buffer_identifier(PQExpBuffer buffer, const char *name);
 

@@ -283,8 +283,9 @@ tn_oauth_discover(tn_oauth_provider *provider, tn_arena *arena)
     provider->takes_challenge =
         provider->takes_challenge &&
         array_has(document, "code_challenge_methods_supported", "S256", true);
+    /* what a client is registered with if nobody says otherwise (Discovery section 3) */
     provider->wants_basic =
-        !array_has(document, "token_endpoint_auth_methods_supported", "client_secret_post", false);
+        array_has(document, "token_endpoint_auth_methods_supported", "client_secret_basic", true);
     provider->names_itself =
         tn_json_bool(document, "authorization_response_iss_parameter_supported", false);
     return NULL;
