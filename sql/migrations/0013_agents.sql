@@ -380,7 +380,7 @@ begin
                     select from auth.sessions s
                      where s.tenant_id = tenon.tenant_id() and s.id = session and s.user_id = caller
                        and coalesce(s.not_after > now(), true)) then 'session_not_found'
-                when person.is_anonymous then 'anonymous_not_allowed' end;
+                when person.is_anonymous then 'no_authorization' end;
 end $$;
 
 create function auth.agent_key_object(k tenon.keys) returns jsonb
@@ -598,10 +598,10 @@ begin
     outcome := coalesce(one.outcome,
         case when owner.revoked_at is not null then 'agent_revoked'
              when key_scopes is not null and (tenon.malformed_scope(key_scopes) is not null
-                                              or not tenon.scopes_within(key_scopes, tenon.expand_scopes(owner.scopes))) then 'scopes_too_wide'
+                                              or not tenon.scopes_within(key_scopes, tenon.expand_scopes(owner.scopes))) then 'agent_scopes_too_wide'
              when 20 <= (select count(*) from tenon.keys k
                           where k.tenant_id = tenon.tenant_id() and k.agent_id = wanted and k.revoked_at is null and k.expires_at > now())
-             then 'too_many_keys' end);
+             then 'too_many_agent_keys' end);
     if outcome is null then
         insert into tenon.keys (kind, name, hash, hint, scopes, agent_id, expires_at)
         values ('agent', coalesce(key_name, owner.name), decode(key_hash, 'hex'), key_hint, key_scopes, wanted,
@@ -632,7 +632,7 @@ begin
         perform auth.audit('agent_key_revoked', caller, jsonb_build_object('agent_id', wanted, 'key_id', ended.id), address);
         result := auth.agent_key_object(ended) || jsonb_build_object('agent_id', wanted);
     else
-        outcome := 'key_not_found';
+        outcome := 'agent_key_not_found';
     end if;
 end $$;
 
@@ -670,7 +670,7 @@ comment on function auth.record_agent_request(uuid, jsonb, inet) is 'Writes down
 -- use the new one, with the scopes that its credential has, or null, and then `client` names whose key asks. The new token allows what is
 -- wanted, which must be within what the actor and the subject's token have; nothing wanted is all of that.
 --   outcome null   claims, all but iss, aud, iat and exp; ends_at, when the agent's own time is over
---   invalid_grant, invalid_scope, invalid_request   and `problem` in words
+--   invalid_request, invalid_scope   and `problem` in words
 create function auth.exchange_token(subject jsonb, actor uuid, actor_scopes jsonb, client text, wanted jsonb, address inet,
                                     out outcome text, out problem text, out claims jsonb, out ends_at bigint)
     language plpgsql volatile set search_path = ''
@@ -698,7 +698,7 @@ begin
         when actor is not null and agent.id is null then 'the agent of the actor_token is revoked or has expired'
         when agent.user_id <> person.id then 'the agent of the actor_token acts for somebody else'
         when jsonb_array_length(jsonb_path_query_array(subject, '$.**.act.sub')) >= 4 then 'the token has been exchanged too often' end;
-    outcome := case when problem is not null then 'invalid_grant' end;
+    outcome := case when problem is not null then 'invalid_request' end;
     if outcome is null and (scopes is null or scopes = '[]') then
         outcome := 'invalid_scope';
         problem := 'say with `scope` what the new token may do';

@@ -110,18 +110,21 @@ select r.outcome, r.seconds, r.expires_at from auth.challenge_factor($1, $2, $3,
 select r.outcome, r.seconds, r.kind, r.secret, r.code, r.data, r.counter, r.credential_id, r.public_key, r.algorithm
   from auth.attempt_factor($1, $2, $3, $4, $5) as r;
 
--- name: auth_factor_verify   $3 factor, $4 challenge, $5 address, $6 step, $7 hash of the refresh token, $8 its counter
-select r.outcome, null, r.user_object, r.claims from auth.verify_factor($1, $2, $3, $4, $5, $6, null, $7, $8) as r;
+-- name: auth_factor_verify   $3 factor, $4 challenge, $5 address, $6 step, $7 hash of the refresh token, $8 its counter, $9 sealed notice
+select r.outcome, null, r.user_object, r.claims from auth.verify_factor($1, $2, $3, $4, $5, $6, null, $7, $8, $9) as r;
 
--- name: auth_factor_verify_key   $3 factor, $4 challenge, $5 address, $6 hash of the refresh token, $7 its counter, $8 … $16 the answer
+-- name: auth_factor_verify_key   $3 factor, $4 challenge, $5 address, $6 hash of the refresh token, $7 its counter, $8 … $16 the answer, $17 sealed notice
 select r.outcome, null, r.user_object, r.claims
-  from auth.verify_factor($1, $2, $3, $4, $5, null, row($8, $9, $10, $11, $12, $13, $14, $15, $16)::auth.webauthn_answer, $6, $7) as r;
+  from auth.verify_factor($1, $2, $3, $4, $5, null, row($8, $9, $10, $11, $12, $13, $14, $15, $16)::auth.webauthn_answer, $6, $7, $17) as r;
 
--- name: auth_factor_unenroll   $3 factor, $4 address
-select r.outcome from auth.unenroll_factor($1, $2, $3, $4) as r;
+-- name: auth_factor_unenroll   $3 factor, $4 address, $5 sealed notice
+select r.outcome from auth.unenroll_factor($1, $2, $3, $4, $5) as r;
 
--- name: auth_recovery_codes_generate   $3 in place of others, $4 name, $5 hashes, $6 how many factors at most, $7 address
-select r.outcome, null, r.answer from auth.generate_recovery_codes($1, $2, $3, $4, $5, $6, $7) as r;
+-- name: auth_sessions_end   $1 person, $2 address
+select auth.end_sessions($1, $2);
+
+-- name: auth_recovery_codes_generate   $3 in place of others, $4 name, $5 hashes, $6 how many factors at most, $7 address, $8 sealed notice
+select r.outcome, null, r.answer from auth.generate_recovery_codes($1, $2, $3, $4, $5, $6, $7, $8) as r;
 
 -- name: auth_recovery_codes_count
 select r.outcome, null, r.answer from auth.count_recovery_codes($1, $2) as r;
@@ -145,9 +148,9 @@ returning floor(extract(epoch from expires_at))::bigint;
 -- name: auth_passkey_take   $1 challenge, $2 person or null, $3 the key's name for itself
 select r.outcome, null, r.data, r.owner, r.public_key, r.algorithm from auth.take_passkey_challenge($1, $2, $3) as r;
 
--- name: auth_passkey_register   $3 … $11 the answer, $12 how many at most, $13 address
+-- name: auth_passkey_register   $3 … $11 the answer, $12 how many at most, $13 address, $14 sealed notice
 select r.outcome, null, r.passkey
-  from auth.register_passkey($1, $2, row($3, $4, $5, $6, $7, $8, $9, $10, $11)::auth.webauthn_answer, $12, $13) as r;
+  from auth.register_passkey($1, $2, row($3, $4, $5, $6, $7, $8, $9, $10, $11)::auth.webauthn_answer, $12, $13, $14) as r;
 
 -- name: auth_passkey_sign_in   $1 person, $2 key's name, $3 its counter, $4 backed up, $5 counts as two factors, $6 session, $7 hash of its refresh token, $8 user agent, $9 address, $10 lifetime
 select r.outcome, null, r.user_object, r.claims
@@ -160,8 +163,8 @@ select r.outcome, null, r.passkeys from auth.list_passkeys($1, $2) as r;
 -- name: auth_passkey_rename   $3 passkey, $4 name, $5 address
 select r.outcome, null, r.answer from auth.rename_passkey($1, $2, $3, $4, $5) as r;
 
--- name: auth_passkey_drop   $3 passkey, $4 address
-select r.outcome from auth.drop_passkey($1, $2, $3, $4) as r;
+-- name: auth_passkey_drop   $3 passkey, $4 address, $5 sealed notice
+select r.outcome from auth.drop_passkey($1, $2, $3, $4, $5) as r;
 
 -- Teams (0012). $1 person or null, $2 session or null, $3 address are row($1, $2, $3)::auth.team_caller everywhere.
 

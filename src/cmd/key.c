@@ -2,17 +2,13 @@
 #include "identity/key.h"
 
 #include "base/crypto.h"
-#include "cmd/cmd.h"
+#include "cmd/key.h"
 #include "cmd/queries.h"
 
-struct fresh_key {
-    const char *text, *hash_hex, *hint;
-};
-
-static struct fresh_key
-make_key(tn_arena *arena, const char *kind)
+tn_fresh_key
+tn_fresh_key_new(tn_arena *arena, const char *kind)
 {
-    struct fresh_key key = {.text = tn_key_new(arena, kind)};
+    tn_fresh_key key = {.text = tn_key_new(arena, kind)};
     uint8_t digest[TN_SHA256_SIZE];
     char *hex = tn_arena_alloc(arena, TN_SHA256_HEX, 1);
 
@@ -25,10 +21,8 @@ make_key(tn_arena *arena, const char *kind)
     return key;
 }
 
-/* The key alone on standard output, so that KEY=$(tenon key create …) works; with --json as the
- * member `key` of the row. */
-static void
-print_key(const tn_command_line *line, const char *row, const char *key)
+void
+tn_fresh_key_print(const tn_command_line *line, const char *row, const char *key)
 {
     tn_command_print(
         line,
@@ -65,10 +59,10 @@ run_create(tn_command_line *line)
     const tn_config *config;
     tn_session *session;
     const tn_rows *rows;
-    struct fresh_key key;
+    tn_fresh_key key;
 
     TN_COMMAND_TRY(check_kind(line, kind));
-    key = make_key(line->arena, kind);
+    key = tn_fresh_key_new(line->arena, kind);
     if (name == NULL)
         name = kind;
     TN_COMMAND_TRY(tn_command_open(line, &config, &session));
@@ -88,7 +82,7 @@ run_create(tn_command_line *line)
                                                   tn_command_option(line, "user"), lifetime),
                                         NULL, &rows));
     }
-    print_key(line, tn_rows_text(rows, 0, 0), key.text);
+    tn_fresh_key_print(line, tn_rows_text(rows, 0, 0), key.text);
     return TN_EXIT_OK;
 }
 
@@ -154,7 +148,7 @@ run_rotate(tn_command_line *line)
     const tn_config *config;
     tn_session *session;
     const tn_rows *rows;
-    struct fresh_key key;
+    tn_fresh_key key;
     tn_uuid id;
 
     TN_COMMAND_TRY(read_id(line, &id));
@@ -162,14 +156,14 @@ run_rotate(tn_command_line *line)
     TN_COMMAND_TRY(tn_command_query(line, session, &tn_sql_key_get, TN_PARAMS(id.text),
                                     "no key with this id is in force", &rows));
     kind = tn_rows_text(rows, 0, 0);
-    key = make_key(line->arena, kind);
+    key = tn_fresh_key_new(line->arena, kind);
     if (strcmp(kind, "platform") == 0)
         statement = &tn_sql_key_rotate_platform;
     TN_COMMAND_TRY(tn_command_query(
         line, session, statement,
         TN_PARAMS(id.text, key.hash_hex, key.hint, overlap == NULL ? "0" : overlap),
         "no key with this id is in force", &rows));
-    print_key(line, tn_rows_text(rows, 0, 0), key.text);
+    tn_fresh_key_print(line, tn_rows_text(rows, 0, 0), key.text);
     return TN_EXIT_OK;
 }
 
@@ -192,7 +186,7 @@ const tn_command tn_key_commands[] = {
     {"key create", .summary = "Make a key and print it, the only time it is shown",
      .help = "publishable  tnp_…  may be in a browser or an app; acts as anon\n"
              "secret       tns_…  for the tenant's own server; sees all of its tenant\n"
-             "agent        tna_…  scoped and expiring, acts for one user\n"
+             "agent        tna_…  scoped and expiring, acts for one user; see also `tenon agent create`\n"
              "platform     tnx_…  the operator's, of no tenant\n",
      .options = create_options, .run = run_create},
     {"key list", .summary = "Keys, without the keys themselves", .options = list_options,

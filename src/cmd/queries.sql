@@ -127,7 +127,7 @@ new as (
       from old o join tenon.keys before on before.tenant_id = o.tenant_id and before.id = o.id
     returning *)
 select jsonb_build_object('id', n.id, 'tenant_id', n.tenant_id, 'kind', n.kind, 'name', n.name, 'scopes', n.scopes,
-                          'user_id', n.user_id, 'expires_at', n.expires_at, 'replaces', $1::uuid)
+                          'user_id', n.user_id, 'agent_id', n.agent_id, 'expires_at', n.expires_at, 'replaces', $1::uuid)
   from new n
 
 -- name: key_rotate_platform   $1 id, $2 hash in hexadecimal, $3 hint, $4 for how long the old one still works

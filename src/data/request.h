@@ -140,8 +140,8 @@ int tn_page_status(const tn_page *page);
 /* `Range: 0-9` (RFC 7233 with rows as the unit, which is not named); false: there is none. */
 bool tn_range_parse(const char *header, int64_t *first, int64_t *last);
 
-/* scope.c: an agent calls what its key names, by /rpc or in the rows of a plan; what it reads and
- * writes there is row security's to say. 403 scope_missing. */
+/* scope.c: an agent calls what its scopes name, by /rpc or in the rows of a plan; what it reads and
+ * writes there is row security's to say, and the scopes' where there is none. 403 scope_missing. */
 const tn_error *tn_data_check_scope(const tn_data_request *r) TN_MUST_CHECK;
 const tn_error *tn_data_check_functions(const tn_data_request *r,
                                         const tn_data_plan *plan) TN_MUST_CHECK;

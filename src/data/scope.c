@@ -1,23 +1,31 @@
-/* data/scope.c: which functions an agent calls, by the scopes of its key
+/* data/scope.c: which functions an agent calls, and what it reaches where there are no walls
  *
- * What an agent reads and writes is row security's to say. A function may do anything, so its name
- * must be among the scopes however it is called: by /rpc, as a computed field in select, filters
- * and order, or as a computed relationship.
+ * What an agent reads and writes in a protected table is row security's to say. A function may do
+ * anything, so its name must be among the scopes however it is called: by /rpc, as a computed field
+ * in select, filters and order, or as a computed relationship. So must the name of a view, which
+ * may read with the rights of its owner, and of whatever else has no policy that asks for scopes:
+ * agents have the grants of people.
  */
 #include <string.h>
 
 #include "data/request.h"
 
 static const tn_error *
-check(const tn_data_request *r, const char *function, const char *details)
+require(const tn_data_request *r, const char *name, const char *action, const char *details)
 {
-    const char *scope = tn_arena_printf(r->c->arena, "data:%s:call", function);
+    const char *scope = tn_arena_printf(r->c->arena, "data:%s:%s", name, action);
 
     if (tn_principal_has_scope(r->c->who, scope))
         return NULL;
     return tn_error_new(r->c->arena, 403, "scope_missing",
                         "Give the agent's key the scope, or use another key.",
                         "the key lacks the scope %s%s", scope, details);
+}
+
+static const tn_error *
+check(const tn_data_request *r, const char *function, const char *details)
+{
+    return require(r, function, "call", details);
 }
 
 const tn_error *
@@ -63,10 +71,29 @@ check_logic(const tn_data_request *r, const tn_data_plan *plan, const tn_plan_no
     return NULL;
 }
 
+/* The rows of a node, where row security does not ask for scopes itself. What a call gives are the
+ * function's rows. */
+static const tn_error *
+check_relation(const tn_data_request *r, const tn_data_plan *plan, const tn_plan_node *node)
+{
+    const tn_relation *relation = node->relation;
+    const bool is_root = node == plan->root;
+
+    if (relation == NULL || (is_root && plan->function != NULL) ||
+        (relation->is_protected && relation->has_row_security))
+        return NULL;
+    if (is_root && plan->kind != TN_PLAN_READ)
+        TN_TRY(require(r, relation->name, "write", ""));
+    if (!is_root || plan->kind == TN_PLAN_READ || plan->has_body)
+        TN_TRY(require(r, relation->name, "read", ""));
+    return NULL;
+}
+
 static const tn_error *
 /* NOLINTNEXTLINE(misc-no-recursion,readability-function-cognitive-complexity): flat, bounded */
 check_node(const tn_data_request *r, const tn_data_plan *plan, const tn_plan_node *node)
 {
+    TN_TRY(check_relation(r, plan, node));
     if (node->via != NULL && node->via->function != NULL)
         TN_TRY(check(r, node->via->function->name, ""));
     for (size_t i = 0; i < node->column_count; i++)

@@ -22,7 +22,27 @@ struct tn_keys {
 };
 
 /* Columns of both queries, in the cache one text behind the other, each with its NUL. */
-enum { KEY_ID, KEY_TENANT, KEY_ROLE, KEY_SCOPES, KEY_USER, KEY_EXPIRES, KEY_STATUS, KEY_COLUMNS };
+enum {
+    KEY_ID,
+    KEY_TENANT,
+    KEY_ROLE,
+    KEY_SCOPES,
+    KEY_USER,
+    KEY_EXPIRES,
+    KEY_STATUS,
+    KEY_AGENT,
+    KEY_RATE,
+    KEY_PERSON,
+    KEY_CLAIMS,
+    KEY_COLUMNS
+};
+enum {
+    DELEGATION_SCOPES,
+    DELEGATION_AGENT,
+    DELEGATION_RATE,
+    DELEGATION_PERSON,
+    DELEGATION_CLAIMS,
+};
 enum { TENANT_ID, TENANT_STATUS, TENANT_COLUMNS };
 
 static const struct {
@@ -82,14 +102,21 @@ tn_key_new(tn_arena *arena, const char *kind)
 /* --- look-up ---------------------------------------------------------------------------------- */
 
 static const tn_error *
-ask(tn_keys *keys, tn_arena *arena, const tn_statement *statement, const char *parameter,
-    const tn_rows **rows)
+ask(tn_keys *keys, tn_arena *arena, const tn_statement *statement, const char *const *parameters,
+    size_t count, const tn_rows **rows)
 {
-    const char *const parameters[] = {parameter};
-    const tn_query query = {.statement = statement, .parameters = parameters, .parameter_count = 1};
+    const tn_query query = {
+        .statement = statement, .parameters = parameters, .parameter_count = count};
 
     /* writes no more than last_used_at, which nobody waits for */
     return tn_db_run(keys->db, arena, &(tn_db_context){0}, TN_READ_WRITE_ASYNC, &query, 1, rows);
+}
+
+/* Keys that act for somebody are not kept: see key.h. */
+static bool
+may_be_kept(const tn_rows *rows, size_t column_count)
+{
+    return column_count != KEY_COLUMNS || tn_rows_text(rows, 0, KEY_AGENT) == NULL;
 }
 
 /* One row as texts, "" for null. `columns` stays all NULL when there is no such row. */
@@ -105,7 +132,7 @@ look_up(tn_keys *keys, tn_arena *arena, const tn_statement *statement, const uin
         const tn_rows *rows;
         PQExpBuffer texts = tn_arena_buffer(arena);
 
-        TN_TRY(ask(keys, arena, statement, parameter, &rows));
+        TN_TRY(ask(keys, arena, statement, TN_PARAMS(parameter), &rows));
         if (tn_rows_count(rows) == 0)
             return NULL; /* not kept: a flood of wrong keys would push the right ones out */
         for (size_t i = 0; i < column_count; i++) {
@@ -115,7 +142,8 @@ look_up(tn_keys *keys, tn_arena *arena, const tn_statement *statement, const uin
                                     (text != NULL ? strlen(text) : 0) + 1);
         }
         value = tn_buffer_text(texts);
-        tn_cache_put(keys->cache, ticket, digest, value, texts->len);
+        if (may_be_kept(rows, column_count))
+            tn_cache_put(keys->cache, ticket, digest, value, texts->len);
     }
     for (size_t i = 0; i < column_count; i++) {
         columns[i] = value;
@@ -145,6 +173,13 @@ refuse_suspended(tn_arena *arena)
     return tn_error_new(arena, 403, "tenant_suspended", NULL, "this tenant is suspended");
 }
 
+static const tn_error *
+refuse_banned(tn_arena *arena)
+{
+    return tn_error_new(arena, 403, "user_banned", NULL,
+                        "the person for whom this agent acts is banned");
+}
+
 const tn_error *
 tn_keys_find(tn_keys *keys, tn_arena *arena, const char *text, tn_key *key)
 {
@@ -163,13 +198,41 @@ tn_keys_find(tn_keys *keys, tn_arena *arena, const char *text, tn_key *key)
                     .tenant_id = uuid_or_empty(columns[KEY_TENANT]),
                     .user_id = uuid_or_empty(columns[KEY_USER]),
                     .role = columns[KEY_ROLE],
-                    .scopes = columns[KEY_SCOPES]};
+                    .scopes = columns[KEY_SCOPES],
+                    .agent_id = uuid_or_empty(columns[KEY_AGENT]),
+                    .claims = columns[KEY_CLAIMS]};
+    if (!tn_text_int(columns[KEY_RATE], 1, INT64_MAX, &key->rate_per_minute))
+        key->rate_per_minute = 0;
     if (!tn_text_int(columns[KEY_EXPIRES], 1, INT64_MAX, &key->expires_at))
         key->expires_at = 0;
     if (key->expires_at != 0 && key->expires_at <= tn_clock_unix())
         return refuse_key(arena, "it has expired");
     if (strcmp(columns[KEY_STATUS], "suspended") == 0)
         return refuse_suspended(arena);
+    if (strcmp(columns[KEY_PERSON], "banned") == 0)
+        return refuse_banned(arena);
+    return NULL;
+}
+
+const tn_error *
+tn_keys_find_delegation(tn_keys *keys, tn_arena *arena, const tn_uuid *tenant, const char *claims,
+                        tn_key *key)
+{
+    const tn_rows *rows;
+    const char *agent;
+
+    TN_TRY(ask(keys, arena, &tn_sql_delegation_find, TN_PARAMS(tenant->text, claims), &rows));
+    if (tn_rows_count(rows) == 0)
+        return tn_error_new(arena, 401, "bad_jwt", NULL,
+                            "invalid JWT: the session is over, or an agent revoked, that it names");
+    if (strcmp(tn_rows_text(rows, 0, DELEGATION_PERSON), "banned") == 0)
+        return refuse_banned(arena);
+    agent = tn_rows_text(rows, 0, DELEGATION_AGENT);
+    *key = (tn_key){.role = "agent",
+                    .scopes = tn_rows_text(rows, 0, DELEGATION_SCOPES),
+                    .agent_id = uuid_or_empty(agent != NULL ? agent : ""),
+                    .claims = tn_rows_text(rows, 0, DELEGATION_CLAIMS),
+                    .rate_per_minute = tn_rows_int(rows, 0, DELEGATION_RATE, 0)};
     return NULL;
 }
 

@@ -337,3 +337,16 @@ tn_limits_look_for(tn_limits *limits, const tn_config *config, tn_arena *arena,
 {
     return count_thing(limits, config, arena, class, tenant_id, thing, false);
 }
+
+const tn_error *
+tn_limits_take_agent(tn_limits *limits, tn_arena *arena, const char *agent_id,
+                     int64_t rate_per_minute)
+{
+    const struct rate rate = {.count = rate_per_minute, .seconds = 60, .burst = rate_per_minute};
+    int64_t wait_us;
+
+    wait_us = take_token(
+        find_bucket(limits, hash_caller(limits, TN_LIMIT_NONE, agent_id, strlen(agent_id))), &rate,
+        true);
+    return wait_us == 0 ? NULL : refuse(arena, &rate, wait_us);
+}

@@ -81,11 +81,11 @@ key_claims(tn_arena *arena, const tn_key *key)
 {
     PQExpBuffer text = tn_arena_buffer(arena);
 
+    if (*key->claims != '\0')
+        return key->claims;
     appendPQExpBuffer(text, "{\"role\":\"%s\"", key->role);
     if (key->tenant_id.text[0] != '\0')
         appendPQExpBuffer(text, ",\"tenant_id\":\"%s\"", key->tenant_id.text);
-    if (key->user_id.text[0] != '\0')
-        appendPQExpBuffer(text, ",\"sub\":\"%s\"", key->user_id.text);
     appendPQExpBufferChar(text, '}');
     return tn_buffer_text(text);
 }
@@ -106,6 +106,8 @@ identify_key(const struct caller *caller, const char *text, tn_principal *who)
                           .tenant_id = key.tenant_id,
                           .user_id = key.user_id,
                           .key_id = key.id,
+                          .agent_id = key.agent_id,
+                          .rate_per_minute = key.rate_per_minute,
                           .claims = key_claims(caller->arena, &key),
                           .scopes = key.scopes};
     return NULL;
@@ -147,11 +149,29 @@ role_of_token(const struct caller *caller, const tn_claims *claims, const char *
     const struct role *role = find_role(claims->role);
 
     *name = claims->role;
+    if (role != NULL && role->role == TN_ROLE_AGENT) /* what others sign never is one */
+        return claims->by_secret ? 0 : TN_ROLE_AGENT;
     if (role != NULL)
         return role->in_tokens ? role->role : 0;
     return caller->area->any_role && claims->by_secret && may_be_the_apps(claims->role)
                ? TN_ROLE_CUSTOM
                : 0;
+}
+
+/* What a token of ours for an agent allows, which others decide about until it ends. */
+static const tn_error *
+add_delegation(const struct caller *caller, tn_principal *who)
+{
+    tn_key key;
+
+    TN_TRY(tn_keys_find_delegation(caller->process->keys, caller->arena, &who->tenant_id,
+                                   who->claims, &key));
+    who->agent_id = key.agent_id;
+    who->rate_per_minute = key.rate_per_minute;
+    who->claims = key.claims;
+    who->scopes = key.scopes;
+    who->aal = NULL;
+    return NULL;
 }
 
 /* A token that verifies, as a principal. 401s are the token's fault, everything else is ours. */
@@ -189,7 +209,7 @@ identify_token(const struct caller *caller, const char *token, tn_principal *who
                           .has_bearer_user = role == TN_ROLE_AUTHENTICATED,
                           .subject_malformed = claims.subject_malformed,
                           .audience_foreign = claims.audience_foreign};
-    return NULL;
+    return role == TN_ROLE_AGENT ? add_delegation(caller, who) : NULL;
 }
 
 /* A JWT in the place of a key. */

@@ -9,6 +9,7 @@
  *   user token alone   authenticated of the token's tenant claim, or of data.default_tenant
  *   secret key         service_role of its tenant; with a user token beside it, that person
  *   agent key          agent with its scopes, acting for its user; a token beside it is ignored
+ *   exchanged token    agent with the token's scopes, acting for its person (RFC 8693); signed by us
  *   platform key       tenon_platform, no tenant
  *   older API key      a JWT signed with auth.jwt_secret whose role is anon or service_role
  *
@@ -43,6 +44,8 @@ typedef struct tn_principal {
     tn_uuid key_id;              /* of the key that admitted the caller; empty: none */
     const char *claims;          /* request.jwt.claims: JSON text */
     const char *scopes;          /* JSON array text, "" when not scoped */
+    tn_uuid agent_id;            /* of the agent that is asking; empty: none */
+    int64_t rate_per_minute;     /* of that agent; 0: any */
     const char *email;           /* from the token, or NULL */
     const char *aal;             /* "aal1", "aal2", or NULL */
     const tn_error *token_error; /* the bearer was there and bad: areas whose public routes ignore

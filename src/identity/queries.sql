@@ -2,8 +2,16 @@
 
 -- name: key_find   $1 hexadecimal SHA-256 of the key
 select k.id, k.tenant_id, k.role, k.scopes::text, k.user_id,
-       floor(extract(epoch from k.expires_at))::bigint, k.tenant_status
+       floor(extract(epoch from k.expires_at))::bigint, k.tenant_status,
+       k.agent_id, k.rate_per_minute, k.person_status, k.claims::text
   from tenon.find_key(decode($1, 'hex')) as k;
+
+-- name: delegation_find   $1 tenant, $2 claims of an exchanged token
+select d.scopes::text, d.agent_id, d.rate_per_minute, d.person_status, d.claims::text
+  from tenon.find_delegation($1::uuid, $2::jsonb) as d;
+
+-- name: agent_request_record   $1 person or null, $2 what was asked and answered, $3 address or null; as tenon_worker
+select auth.record_agent_request($1::uuid, $2::jsonb, $3::inet);
 
 -- name: tenant_find   $1 name or id
 select t.id, t.status from tenon.find_tenant($1) as t;

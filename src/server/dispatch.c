@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "http/fcgi.h"
+#include "identity/activity.h"
 #include "identity/ctx.h"
 #include "identity/limit.h"
 #include "identity/principal.h"
@@ -60,15 +61,26 @@ limit_subject(const tn_principal *who)
     return who->role == TN_ROLE_ANON ? "" : who->key_id.text;
 }
 
+/* Of all its keys and tokens together. */
+static const tn_error *
+take_agent_rate(const tn_dispatch *dispatch, const tn_ctx *c)
+{
+    if (c->who->rate_per_minute == 0)
+        return NULL;
+    return tn_limits_take_agent(dispatch->process->limits, c->arena, c->who->agent_id.text,
+                                c->who->rate_per_minute);
+}
+
 static const tn_error *
 take_limit(const tn_dispatch *dispatch, const tn_ctx *c)
 {
     const tn_error *error;
 
-    if (c->match->route->limit == TN_LIMIT_NONE || !c->config->limits.enabled)
-        return NULL;
-    error = tn_limits_take(dispatch->process->limits, c->config, c->arena, c->match->route->limit,
-                           c->request->remote_address, limit_subject(c->who));
+    error = take_agent_rate(dispatch, c);
+    if (error == NULL && c->match->route->limit != TN_LIMIT_NONE && c->config->limits.enabled)
+        error = tn_limits_take(dispatch->process->limits, c->config, c->arena,
+                               c->match->route->limit, c->request->remote_address,
+                               limit_subject(c->who));
     if (error != NULL)
         atomic_fetch_add_explicit(&dispatch->process->metrics->rate_limited, 1,
                                   memory_order_relaxed);
@@ -165,6 +177,7 @@ count_and_log(const tn_dispatch *dispatch, const tn_ctx *c, const tn_error *erro
            TN_INT("bytes", c->response->sent), TN_STR("role", who->role_name),
            TN_STR("tenant_id", who->tenant_id.text[0] != '\0' ? who->tenant_id.text : NULL),
            TN_STR("user_id", who->user_id.text[0] != '\0' ? who->user_id.text : NULL),
+           TN_STR("agent_id", who->agent_id.text[0] != '\0' ? who->agent_id.text : NULL),
            TN_BOOL("client_gone", c->response->client_gone),
            TN_STR("remote_address", c->request->remote_address));
 }
@@ -200,6 +213,7 @@ tn_dispatch_serve(const tn_dispatch *dispatch, tn_arena *arena, FCGX_Request *fc
         render(&c, error);
     if (!response.streaming)
         add_cache_control(&c);
+    tn_activity_record(&c, error);
     tn_request_discard_body(&request);
     tn_response_send(&response, arena);
     count_and_log(dispatch, &c, error, tn_clock_us() - started_us);
