@@ -573,6 +573,30 @@ select tenon.run_as_platform('tenon.tenant_of_flow(uuid)');
 comment on function tenon.tenant_of_token(text) is 'The tenant that a link leads to.';
 comment on function tenon.tenant_of_flow(uuid) is 'The tenant that a sign-in left from.';
 
+-- Flows that nobody has come back to, or so long ago that a replay tells nobody anything, and codes that are too old. In small bites.
+create function tenon.sweep_flows() returns bigint
+    language sql volatile set search_path = ''
+as $$
+    with flows as (
+        delete from auth.flow_state f
+         where (f.tenant_id, f.id) in (select o.tenant_id, o.id from auth.flow_state o
+                                        where o.created_at < now() - interval '1 day' and o.updated_at < now() - interval '1 day'
+                                          and not exists (select from auth.one_time_tokens t
+                                                           where t.tenant_id = o.tenant_id and t.flow_state_id = o.id and t.expires_at > now())
+                                        order by o.created_at limit 5000)
+        returning 1),
+    codes as (
+        delete from auth.one_time_tokens t
+         where (t.tenant_id, t.id) in (select o.tenant_id, o.id from auth.one_time_tokens o
+                                        where o.expires_at < now() - interval '1 day' limit 5000)
+        returning 1)
+    select (select count(*) from flows) + (select count(*) from codes)
+$$;
+comment on function tenon.sweep_flows() is 'Deletes flows and codes that are of no use any more.';
+select tenon.run_as_platform('tenon.sweep_flows()');
+revoke execute on function tenon.sweep_flows() from public;
+grant execute on function tenon.sweep_flows() to tenon_worker;
+
 -- Sessions
 
 -- A session for somebody whose password was right a moment ago: `seen` is the hash it was checked against, and must still be in
@@ -656,6 +680,12 @@ begin
     end if;
     outcome := auth.session_end(found_session, rules);
     if outcome is not null then
+        return;
+    end if;
+    -- From before the last second factor was proven (0011). Another tab may have been on its way with it, so it is no sign of theft, but
+    -- it must not come to share in that factor either.
+    if presented_counter < found_session.refresh_token_floor then
+        outcome := 'refresh_token_already_used';
         return;
     end if;
 

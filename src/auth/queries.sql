@@ -120,8 +120,8 @@ select r.outcome, null, r.user_object, r.claims
 -- name: auth_factor_unenroll   $3 factor, $4 address, $5 sealed notice
 select r.outcome from auth.unenroll_factor($1, $2, $3, $4, $5) as r;
 
--- name: auth_sessions_end   $1 person, $2 address
-select auth.end_sessions($1, $2);
+-- name: auth_factor_reject   $1 person, $2 address
+select auth.reject_factor($1, $2);
 
 -- name: auth_recovery_codes_generate   $3 in place of others, $4 name, $5 hashes, $6 how many factors at most, $7 address, $8 sealed notice
 select r.outcome, null, r.answer from auth.generate_recovery_codes($1, $2, $3, $4, $5, $6, $7, $8) as r;

@@ -40,14 +40,17 @@ tn_auth_settings(tn_ctx *c)
     };
     PQExpBuffer body = tn_arena_buffer(c->arena);
 
-    appendPQExpBuffer(body, "{\"external\":{\"anonymous_users\":%s,\"email\":true,\"phone\":false",
-                      word(c->config->auth.anonymous));
+    appendPQExpBuffer(body, "{\"external\":{\"anonymous_users\":%s,\"email\":%s,\"phone\":%s",
+                      word(c->config->auth.anonymous), word(c->config->auth.email),
+                      word(c->config->auth.phone));
     for (size_t i = 0; i < TN_COUNT(providers); i++)
         appendPQExpBuffer(body, ",\"%s\":false", providers[i]);
     appendPQExpBuffer(body,
                       "},\"disable_signup\":%s,\"mailer_autoconfirm\":%s,"
-                      "\"phone_autoconfirm\":false,\"sms_provider\":\"\",\"saml_enabled\":false,"
-                      "\"passkeys_enabled\":false}",
-                      word(!c->config->auth.signup), word(c->config->auth.autoconfirm));
+                      "\"phone_autoconfirm\":%s,\"sms_provider\":\"%s\",\"saml_enabled\":false,"
+                      "\"passkeys_enabled\":%s}",
+                      word(!c->config->auth.signup), word(c->config->auth.autoconfirm),
+                      word(c->config->auth.phone_autoconfirm), c->config->auth.phone ? "hook" : "",
+                      word(c->config->auth.passkeys));
     return tn_respond_json(c, 200, tn_buffer_text(body));
 }
