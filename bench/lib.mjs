@@ -101,14 +101,16 @@ function scriptOf(transactions, run) {
   return { script: lines.join('\n'), transactions: transactions.length };
 }
 
-/* As the superuser, because pgbench prepares statements before the transaction has taken its role. */
-export async function pgbench({ dir, scripts, seconds, url }) {
+/* As the superuser, because pgbench prepares statements before the transaction has taken its role. `define`: variables that
+ * each client begins with. */
+export async function pgbench({ dir, scripts, seconds, url, define = {} }) {
   const files = scripts.flatMap((script, i) => {
     const file = path.join(dir, `bench${i}.pgbench`);
     fs.writeFileSync(file, script);
     return ['-f', file];
   });
-  const pgbenching = run('pgbench', ['-n', '-M', 'prepared', '-c', String(8 * cores), '-j', String(cores), '-T', String(seconds), ...files, url], { maxBuffer: 1 << 26 });
+  const pgbenching = run('pgbench', ['-n', '-M', 'prepared', '-c', String(8 * cores), '-j', String(cores), '-T', String(seconds),
+    ...Object.entries(define).flatMap(([name, value]) => ['-D', `${name}=${value}`]), ...files, url], { maxBuffer: 1 << 26 });
   const { stdout } = await pgbenching.catch((error) => {
     throw new Error(`pgbench: ${/^.*error: .*$/m.exec(error.stderr)}`);
   });
