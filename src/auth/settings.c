@@ -1,4 +1,6 @@
 /* auth/settings.c: what clients may know about this server without a key */
+#include <string.h>
+
 #include "auth/area.h"
 #include "identity/token.h"
 
@@ -28,6 +30,15 @@ word(bool value)
     return value ? "true" : "false";
 }
 
+static bool
+is_among(const char *const *names, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
 /* GET /auth/v1/settings */
 const tn_error *
 tn_auth_settings(tn_ctx *c)
@@ -44,7 +55,11 @@ tn_auth_settings(tn_ctx *c)
                       word(c->config->auth.anonymous), word(c->config->auth.email),
                       word(c->config->auth.phone));
     for (size_t i = 0; i < TN_COUNT(providers); i++)
-        appendPQExpBuffer(body, ",\"%s\":false", providers[i]);
+        appendPQExpBuffer(body, ",\"%s\":%s", providers[i],
+                          word(tn_config_oauth(c->config, providers[i]) != NULL));
+    for (size_t i = 0; i < c->config->oauth_count; i++)
+        if (!is_among(providers, TN_COUNT(providers), c->config->oauths[i].name))
+            appendPQExpBuffer(body, ",\"%s\":true", c->config->oauths[i].name);
     appendPQExpBuffer(body,
                       "},\"disable_signup\":%s,\"mailer_autoconfirm\":%s,"
                       "\"phone_autoconfirm\":%s,\"sms_provider\":\"%s\",\"saml_enabled\":false,"
