@@ -12,7 +12,7 @@ unit_tests = t/unit/data_accept t/unit/data_body t/unit/data_error t/unit/data_h
 	t/unit/metrics t/unit/principal t/unit/redirect t/unit/refresh_token t/unit/route t/unit/text t/unit/token t/unit/uuid t/unit/view
 thread_tests = t/threads/catalog t/threads/db_pool t/threads/live t/unit/cache t/unit/catalog t/unit/db_listen t/unit/db_pool t/unit/gate t/unit/limit t/unit/loop
 fuzz_targets = t/fuzz/access_token t/fuzz/base64url t/fuzz/config \
-	t/fuzz/data_batch t/fuzz/data_body t/fuzz/data_header t/fuzz/data_prefer t/fuzz/data_query t/fuzz/data_range t/fuzz/data_select t/fuzz/event_stream t/fuzz/field t/fuzz/json \
+	t/fuzz/data_batch t/fuzz/data_body t/fuzz/data_header t/fuzz/data_prefer t/fuzz/data_query t/fuzz/data_range t/fuzz/data_select t/fuzz/event_stream t/fuzz/field t/fuzz/json t/fuzz/password_hash \
 	t/fuzz/provider_answer t/fuzz/redirect t/fuzz/refresh_token t/fuzz/request t/fuzz/script t/fuzz/text t/fuzz/view
 
 # What tests are linked with; `tenon` itself has its own list.
@@ -37,6 +37,7 @@ t_fuzz_data_query_SOURCES = t/fuzz/data_query.c $(fuzz_main)
 t_fuzz_data_range_SOURCES = t/fuzz/data_range.c $(fuzz_main)
 t_fuzz_data_select_SOURCES = t/fuzz/data_select.c $(fuzz_main)
 t_fuzz_event_stream_SOURCES = t/fuzz/event_stream.c $(fuzz_main)
+t_fuzz_password_hash_SOURCES = t/fuzz/password_hash.c $(fuzz_main)
 t_fuzz_provider_answer_SOURCES = t/fuzz/provider_answer.c $(fuzz_main)
 t_fuzz_field_SOURCES = t/fuzz/field.c $(fuzz_main)
 t_fuzz_json_SOURCES = t/fuzz/json.c $(fuzz_main)
@@ -60,6 +61,7 @@ t_fuzz_data_query_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_data_range_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_data_select_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_event_stream_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+t_fuzz_password_hash_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_provider_answer_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_field_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_json_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer

@@ -109,7 +109,7 @@ as $$
     values (person, purpose, hash, address, now() + lifetime_s * interval '1 second', flow)
     on conflict (tenant_id, user_id, token_type)
         do update set token_hash = excluded.token_hash, relates_to = excluded.relates_to, expires_at = excluded.expires_at,
-                      flow_state_id = excluded.flow_state_id, attempts = 0, updated_at = now()
+                      flow_state_id = excluded.flow_state_id, attempts = 0, created_at = now(), updated_at = now()
 $$;
 comment on function auth.expect_token(uuid, auth.one_time_token_type, text, text, bigint, uuid) is 'What a person is about to be sent.';
 

@@ -674,6 +674,9 @@ check_whole(struct loader *loader)
         access(config->auth.leaked_passwords, R_OK) != 0)
         return tn_arena_printf(loader->arena, "auth.leaked_passwords: cannot read %s: %m",
                                config->auth.leaked_passwords);
+    if (config->auth.phone && config->hooks.send_sms[0] == '\0')
+        return "auth.phone: expected hooks.send_sms to be set, because that is what sends text "
+               "messages";
     problem = check_schemas(loader);
     if (problem == NULL)
         problem = tn_hooks_check(config, loader->arena);

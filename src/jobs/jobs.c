@@ -20,6 +20,7 @@ static const struct job jobs[] = {
     {"database.contact", &tn_sql_contact, 2000, 0},
     {"runs.sweep", &tn_sql_runs_sweep, 60000, 0},
     {"sessions.sweep", &tn_sql_sessions_sweep, 600000, 0},
+    {"flows.sweep", &tn_sql_flows_sweep, 600000, 0},
     {"request_answers.sweep", &tn_sql_request_answers_sweep, 60000, 0},
 };
 

@@ -19,6 +19,9 @@ select tenon.sweep_runs()
 -- name: sessions_sweep
 select tenon.sweep_sessions()
 
+-- name: flows_sweep
+select tenon.sweep_flows()
+
 -- name: request_answers_sweep
 select tenon.sweep_request_answers()
 

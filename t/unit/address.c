@@ -1,4 +1,4 @@
-/* t/unit/address.c: auth/address.c: what passes for an e-mail address */
+/* t/unit/address.c: auth/address.c: what passes for an e-mail address or a telephone number */
 #include <string.h>
 
 #include "auth/area.h"
@@ -63,10 +63,47 @@ addresses(void **state)
     tn_arena_free(arena);
 }
 
+static void
+phones(void **state)
+{
+    static const struct {
+        const char *text, *phone; /* NULL: refused */
+    } numbers[] = {
+        {"49123456789", "49123456789"},
+        {"+49 123 456789", "49123456789"},
+        {"12", "12"},
+        {"123456789012345", "123456789012345"},
+        {"1234567890123456", NULL},
+        {"1", NULL},
+        {"", NULL},
+        {"+", NULL},
+        {"0123456", NULL},
+        {"+0123456", NULL},
+        {"49-123", NULL},
+        {"49(0)123", NULL},
+        {"4912a", NULL},
+        {"4912\n3", NULL},
+        {"\xD9\xA1\xD9\xA2\xD9\xA3", NULL},
+    };
+    tn_arena *arena = tn_arena_new();
+    const char *phone;
+
+    (void)state;
+    for (size_t i = 0; i < TN_COUNT(numbers); i++) {
+        const tn_error *error = tn_phone_normalise(arena, numbers[i].text, &phone);
+
+        TN_CASE("%s", numbers[i].text);
+        TN_CHECK_TEXT(error == NULL ? phone : NULL, numbers[i].phone);
+        TN_CHECK(error == NULL ||
+                 strcmp(error->message, "Invalid phone number format (E.164 required)") == 0);
+    }
+    tn_arena_free(arena);
+}
+
 int
 main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(addresses)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(addresses), cmocka_unit_test(phones)};
 
     return tn_unit_run("address", tests, TN_COUNT(tests));
 }
