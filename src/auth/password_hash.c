@@ -54,20 +54,19 @@ read_number(const char **text, const char *name, char end, uint32_t max, uint32_
     return true;
 }
 
-/* base64 at *text with its padding, if it has some, up to a character of `ends`, which stays. */
+/* base64 at *text with its padding, if it has some, up to `end`; moves behind that. */
 static bool
-read_base64(const char **text, const char *ends, size_t min, const char **part, size_t *length)
+read_base64(const char **text, char end, size_t min, const char **part, size_t *length)
 {
     const char *start = *text;
     size_t count = strspn(start, base64_digits);
 
     count += strspn(start + count, "=");
-    if (count < min || count % 4 == 1 || count > FIREBASE_PART_MAX * 4 / 3 ||
-        strchr(ends, start[count]) == NULL)
+    if (count < min || count % 4 == 1 || count > FIREBASE_PART_MAX * 4 / 3 || start[count] != end)
         return false;
     *part = start;
     *length = count;
-    *text = start + count;
+    *text = start + count + (end != '\0');
     return true;
 }
 
@@ -81,9 +80,8 @@ read_argon2(const char *text, tn_password_form *form)
            read_number(&text, "t=", ',', ARGON2_PASSES_MAX, &form->passes) &&
            read_number(&text, "p=", '$', LANES_MAX, &form->lanes) &&
            form->memory_kib >= 8 * form->lanes &&
-           read_base64(&text, "$", ARGON2_SALT_MIN, &form->salt, &form->salt_length) &&
-           *text == '$' && text++ != NULL &&
-           read_base64(&text, "", ARGON2_HASH_MIN, &form->hash, &form->hash_length) &&
+           read_base64(&text, '$', ARGON2_SALT_MIN, &form->salt, &form->salt_length) &&
+           read_base64(&text, '\0', ARGON2_HASH_MIN, &form->hash, &form->hash_length) &&
            form->salt[form->salt_length - 1] != '=' && form->hash[form->hash_length - 1] != '=';
 }
 
@@ -113,17 +111,15 @@ read_firebase(const char *text, tn_password_form *form)
         return false;
     if (tn_text_starts(text, "ss=")) {
         text += strlen("ss=");
-        if (!read_base64(&text, ",", 2, &form->separator, &form->separator_length))
+        if (!read_base64(&text, ',', 2, &form->separator, &form->separator_length))
             return false;
-        text++;
     }
     if (!tn_text_starts(text, "sk="))
         return false;
     text += strlen("sk=");
-    return read_base64(&text, "$", 2, &form->key, &form->key_length) && *text == '$' &&
-           text++ != NULL && read_base64(&text, "$", 2, &form->salt, &form->salt_length) &&
-           *text == '$' && text++ != NULL &&
-           read_base64(&text, "", 2, &form->hash, &form->hash_length);
+    return read_base64(&text, '$', 2, &form->key, &form->key_length) &&
+           read_base64(&text, '$', 2, &form->salt, &form->salt_length) &&
+           read_base64(&text, '\0', 2, &form->hash, &form->hash_length);
 }
 
 bool
