@@ -2,7 +2,8 @@
  *
  * A hash takes tens of milliseconds of a core and tens of megabytes. The gate bounds how many run
  * on the machine. Waiting for it holds a thread, so only half of a process's threads may wait for
- * long; the others give up soon, and a flood of logins leaves room for everybody else.
+ * long, a quarter for a moment, and the rest not at all: also in its first second a flood of logins
+ * leaves room for everybody else.
  */
 #include <argon2.h>
 #include <string.h>
@@ -93,12 +94,13 @@ static const tn_error *
 enter_gate(tn_ctx *c, int *place)
 {
     const int64_t threads = c->config->api.threads;
-    const bool is_too_many = atomic_fetch_add(&tn_auth_of(c)->hashing, 1) >= (threads + 1) / 2;
+    const int64_t before = atomic_fetch_add(&tn_auth_of(c)->hashing, 1);
+    int64_t wait_ms = WAIT_MS;
     tn_error *error;
 
-    *place = is_too_many && is_flood(tn_auth_of(c))
-                 ? -1
-                 : tn_gate_enter(c->process->hash_gate, is_too_many ? BURST_MS : WAIT_MS);
+    if (before >= (threads + 1) / 2)
+        wait_ms = is_flood(tn_auth_of(c)) || before >= (3 * threads + 3) / 4 ? 0 : BURST_MS;
+    *place = tn_gate_enter(c->process->hash_gate, wait_ms);
     if (*place >= 0) {
         atomic_fetch_add_explicit(&c->process->metrics->password_hashes, 1, memory_order_relaxed);
         return NULL;
