@@ -311,3 +311,61 @@ select null, u.banned_until > now(),
 
 -- name: identity_unlink   $1 user, $2 identity, $3 notice, $4 address
 select auth.unlink_identity($1, $2, $3, $4);
+
+-- name: auth_admin_sessions   $1 user
+select auth.list_sessions(u.id, null) from auth.users as u where u.id = $1::uuid;
+
+-- name: auth_invite   $1 attributes, $2 hash of the token, $3 letter, $4 lifetime, $5 address
+select r.outcome, r.user_object from auth.invite($1, $2, $3, $4, $5) as r;
+
+-- name: auth_generate_link   $1 type, $2 attributes, $3 new address or null, $4 hash of the token, $5 lifetime, $6 address
+select r.outcome, r.user_object, r.made from auth.generate_link($1, $2, $3, $4, $5, $6) as r;
+
+-- name: auth_audit_read   $1 person or null, $2 field or null, $3 what it has, $4 how many to leave out, $5 how many to give
+select r.entries, r.total from auth.read_audit($1, $2, $3, $4, $5) as r;
+
+-- Accounts as their people manage them (0009_users.sql).
+
+-- name: auth_person_check   $1 user, $2 session or null; the columns of auth_user_get without the first
+select null, u.banned_until > now(), $2::uuid is null or s.id is not null
+  from auth.users as u
+  left join auth.sessions as s
+    on s.tenant_id = u.tenant_id and s.id = $2::uuid and s.user_id = u.id and coalesce(s.not_after > now(), true)
+ where u.id = $1::uuid;
+
+-- name: auth_account_find   $1 user, $2 session or null, $3 address or null, $4 number or null that they want; see auth/account.h
+select null, u.banned_until > now(), $2::uuid is null or s.id is not null,
+       coalesce(u.email, ''), coalesce(u.phone, ''), nullif(u.encrypted_password, ''), u.is_anonymous,
+       coalesce(s.aal, 'aal1') = 'aal1' and auth.has_second_factor(u.id),
+       coalesce(s.created_at < now() - interval '1 day', true), coalesce(s.created_at > now() - interval '10 minutes', false),
+       exists (select from auth.mfa_amr_claims as a
+                where a.tenant_id = s.tenant_id and a.session_id = s.id and a.authentication_method in ('recovery', 'otp', 'magiclink')),
+       auth.is_email_taken($3, u.id), auth.is_phone_taken($4, u.id)
+  from auth.users as u
+  left join auth.sessions as s
+    on s.tenant_id = u.tenant_id and s.id = $2::uuid and s.user_id = u.id and coalesce(s.not_after > now(), true)
+ where u.id = $1::uuid;
+
+-- name: auth_user_update   $1 user, $2 session or null, $3 change, $4 address
+select r.outcome, r.user_object from auth.update_user($1, $2, $3, $4) as r;
+
+-- name: auth_reauthenticate   $1 user, $2 recipient, $3 hash of the code, $4 letter, $5 lifetime, $6 interval, $7 address
+select auth.expect_nonce($1, $2, $3, $4, $5, $6, $7);
+
+-- name: auth_user_delete   $1 user, $2 hash of the password that was right or null, $3 hash of the code or null, $4 address
+select auth.delete_account($1, $2, $3, $4);
+
+-- name: auth_sessions_list   $1 user, $2 session or null
+select auth.list_sessions($1, $2);
+
+-- name: auth_session_end   $1 user, $2 session, $3 who ends it or null, $4 address
+select auth.end_session($1, $2, $3, $4);
+
+-- name: auth_export_note   $1 user, $2 address
+select auth.audit('user_exported', $1::uuid, null, $2::inet);
+
+-- name: auth_export_account   $1 user
+select auth.export_account($1);
+
+-- name: auth_export_rows   as the person
+select auth.export_rows();
