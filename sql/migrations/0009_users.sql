@@ -800,14 +800,14 @@ as $$
 declare
     me constant uuid := auth.uid();
     mine constant text := ' k where k.conversation_id in (select c.id from ai.conversations c where c.owner_id = $1)';
-    a record;
+    app record;
     comma text := '';
 begin
     return query select auth.export_list(',', 'conversations', 'select to_jsonb(c) - ''tenant_id'' from ai.conversations c where c.owner_id = $1', me);
     return query select auth.export_list(',', 'messages', 'select to_jsonb(k) - ''tenant_id'' from ai.messages' || mine, me);
     return query select auth.export_list(',', 'tool_calls', 'select to_jsonb(k) - ''tenant_id'' from ai.tool_calls' || mine, me);
     return next ',"tables":{';
-    for a in
+    for app in
         select n.nspname || '.' || t.relname as name, format('%I.%I', n.nspname, t.relname) as quoted, c.columns, k.keys
           from pg_catalog.pg_class t
           join pg_catalog.pg_namespace n on n.oid = t.relnamespace and n.nspname not in ('auth', 'tenon', 'ai', 'storage')
@@ -827,8 +827,8 @@ begin
            and pg_catalog.has_schema_privilege(n.oid, 'usage')
          order by 1
     loop
-        return query select auth.export_list(comma, a.name,
-            format('select to_jsonb(r) from (select %s from %s where %s) r', a.columns, a.quoted, a.keys), me);
+        return query select auth.export_list(comma, app.name,
+            format('select to_jsonb(r) from (select %s from %s where %s) r', app.columns, app.quoted, app.keys), me);
         comma := ',';
     end loop;
     return next '}';
