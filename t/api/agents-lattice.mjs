@@ -39,7 +39,7 @@ function policy(table, number, rule, kind) {
 /* A table with a child, and the functions that touch it. */
 function make(i) {
   const lines = [`create table public.t${i} (id bigint primary key, owner uuid default auth.uid(), team int, shared boolean default false, hidden boolean default false,
-    keeper text, qty int not null default 0);`, `create table public.c${i} (id bigint primary key, parent bigint references public.t${i}, owner uuid default auth.uid(), team int,
+    keeper text, qty int not null default 0);`, `create table public.c${i} (id bigint primary key, parent bigint references public.t${i} on delete cascade, owner uuid default auth.uid(), team int,
     shared boolean default false, hidden boolean default false, keeper text, qty int not null default 0);`];
   for (const table of [`t${i}`, `c${i}`]) {
     let number = 0;
@@ -80,6 +80,7 @@ const requests = (i) => [
   ['POST', `/rest/v1/t${i}?select=id`, row()], ['POST', `/rest/v1/t${i}?select=id`, { ...row(), owner: pick(people).user.id }],
   ['PATCH', `/rest/v1/t${i}?select=id&id=lt.50`, { qty: random(10) }], ['PATCH', `/rest/v1/v${i}?select=id&id=lt.50`, { qty: 1 }], ['PATCH', `/rest/v1/t${i}?select=id&id=eq.${1 + random(12)}`, { owner: pick(people).user.id }],
   ['DELETE', `/rest/v1/t${i}?select=id&id=lt.50`], ['DELETE', `/rest/v1/c${i}?select=id`],
+  ['PATCH', `/rest/v1/c${i}?select=id`, { qty: 3 }],
   ['POST', `/rest/v1/c${i}?select=id`, { ...row(), id: 1 + random(12) }, 'resolution=merge-duplicates'], ['POST', `/rest/v1/c${i}?select=id`, { ...row(), id: 1 + random(12) }, 'resolution=ignore-duplicates'],
 ];
 
