@@ -532,7 +532,7 @@ begin
         outcome := 'mfa_verification_failed';
         return;
     end if;
-    if answer is not null then
+    if not answer is null then -- `is not null` wants all members of a row to be there
         outcome := auth.take_answer(person, factor, answer);
         if outcome <> 'good' then
             return;
