@@ -138,8 +138,9 @@ begin
     end if;
 end $$;
 
--- Somebody who has signed in with this identity before.
---   person, user_banned, provider_email_needs_verification
+-- Somebody who has signed in with this identity before. An address that nobody has confirmed gets into no token: neither one that this
+-- identity came with, nor another.
+--   person, user_banned, provider_email_needs_verification, email_address_not_provided
 create function auth.welcome_back(who uuid, v auth.visitor) returns text
     language plpgsql volatile set search_path = ''
 as $$
@@ -149,13 +150,21 @@ begin
     select u.* into person from auth.users u where u.tenant_id = tenon.tenant_id() and u.id = who for no key update;
     if person.banned_until > now() then
         return 'user_banned';
-    elsif person.email_confirmed_at is null and person.phone_confirmed_at is null and v.email is not null then
-        if v.verified and (person.email = v.email or coalesce(person.email, '') = '' and not auth.is_email_taken(v.email, who)) then
-            perform auth.empty_account(who);
-            update auth.users u set email = v.email, email_confirmed_at = now() where u.tenant_id = tenon.tenant_id() and u.id = who;
+    elsif person.email_confirmed_at is null and person.phone_confirmed_at is null then
+        if v.verified or v.autoconfirm and v.email = person.email then
+            if coalesce(person.email, '') <> '' then
+                perform auth.empty_account(who);
+            end if;
+            update auth.users u
+               set (email, email_confirmed_at) = (select case when not taken then v.email end, case when not taken then now() end
+                                                    from auth.is_email_taken(v.email, who) as taken)
+             where u.tenant_id = tenon.tenant_id() and u.id = who;
             perform auth.audit('user_signedup', who, jsonb_build_object('provider', v.provider), v.ip);
-        elsif not v.verified and not v.email_optional and not v.autoconfirm then
+        elsif coalesce(person.email, '') <> '' or not v.email_optional then
             perform auth.set_visitor_identity(who, v, true);
+            if v.email is null then
+                return 'email_address_not_provided';
+            end if;
             perform auth.ask_visitor_to_confirm(who, v);
             return 'provider_email_needs_verification';
         end if;

@@ -166,6 +166,20 @@ test('of ten first sign-ins of one person at once, each gets the same account', 
   assert.equal((await s.rows(`select count(*)::int as n from auth.identities where provider_id = 'crowd'`))[0].n, 1);
 });
 
+test('manual linking is off unless it is set', async () => {
+  const { fragment } = await go({ login_hint: 'ada' });
+  const headers = { authorization: `Bearer ${fragment.access_token}` };
+  answers(await anon.request('GET', '/auth/v1/user/identities/authorize?provider=acme', undefined, { headers }), 404, 'manual_linking_disabled');
+  const answer = await anon.request('DELETE', '/auth/v1/user/identities/00000000-0000-4000-8000-000000000000', undefined, { headers });
+  answers(answer, 404, 'manual_linking_disabled');
+  assert.match(answer.json.msg, /Manual linking is disabled/);
+});
+
+test('what clients are told of the providers there are', async () => {
+  const { external } = await anon.get('/auth/v1/settings');
+  assert.deepEqual([external.acme, external.optional, external.github], [true, true, false]);
+});
+
 test('discovery and keys are read once', () => {
   const count = (what) => oidc.requests.filter((r) => r === what).length;
   // two processes of the stream pool, and two sections that name this issuer
