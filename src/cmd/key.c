@@ -93,7 +93,7 @@ run_list(tn_command_line *line)
                                         {"TENANT", "tenant"},
                                         {"KIND", "kind"},
                                         {"NAME", "name"},
-                                        {"ENDS IN", "hint"},
+                                        {"KEY", "shown"},
                                         {"STATE", "state"},
                                         {"EXPIRES", "expires_at"},
                                         {"LAST USED", "last_used_at"},
@@ -179,7 +179,7 @@ static const tn_option create_options[] = {
 static const tn_option list_options[] = {{"tenant", "TENANT", "only this tenant's"},
                                          {.name = NULL}};
 static const tn_option rotate_options[] = {
-    {"overlap", "TIME", "how long the old key still works: '1 hour' (else not at all)"},
+    {"overlap", "TIME", "how long the old key still works: 24h, '7 days' (else not at all)"},
     {.name = NULL}};
 
 const tn_command tn_key_commands[] = {

@@ -91,7 +91,9 @@ returning jsonb_build_object('id', k.id, 'tenant_id', null, 'kind', 'platform', 
 
 -- name: key_list   $1 tenant or null for all, with the platform's
 select jsonb_build_object('id', k.id, 'tenant_id', k.tenant_id, 'tenant', t.name, 'kind', k.kind, 'name', k.name,
-                          'hint', k.hint, 'scopes', k.scopes, 'user_id', k.user_id, 'agent_id', k.agent_id, 'created_at', k.created_at,
+                          'hint', k.hint, 'shown', case k.kind when 'publishable' then 'tnp_' when 'secret' then 'tns_'
+                                                               when 'agent' then 'tna_' else 'tnx_' end || '…' || k.hint,
+                          'scopes', k.scopes, 'user_id', k.user_id, 'agent_id', k.agent_id, 'created_at', k.created_at,
                           'last_used_at', k.last_used_at, 'expires_at', k.expires_at, 'revoked_at', k.revoked_at,
                           'state', case when k.revoked_at is not null then 'revoked'
                                         when k.expires_at <= now() then 'expired' else 'in force' end)

@@ -47,14 +47,22 @@ test('a suspended tenant is refused, the other is not', async () => {
 });
 
 test('signing keys rotate under everybody\'s feet', async () => {
-  const before = tokenOf(s.alice);
-  await tenon('signing-key', 'rotate');
-  assert.equal(await status(s.alice), 200, 'a token of the key before');
-  const carol = await s.a.person('carol');
-  assert.equal(await status(carol), 200, 'a token of the new key');
-  assert.notEqual(JSON.parse(Buffer.from(tokenOf(carol).split('.')[0], 'base64url')).kid, JSON.parse(Buffer.from(before.split('.')[0], 'base64url')).kid);
-  const { kid } = (await tenon('signing-key', 'list')).find((k) => k.status === 'previous');
-  await tenon('signing-key', 'retire', '--', kid);
+  const kidOf = (person) => JSON.parse(Buffer.from(tokenOf(person).split('.')[0], 'base64url')).kid;
+  const published = async () => (await s.a.anon.get('/auth/v1/.well-known/jwks.json')).keys.map((k) => k.kid);
+  const people = [s.alice];
+  for (const name of ['carol', 'carla']) {
+    const known = await published();
+    await tenon('signing-key', 'rotate');
+    const person = await s.a.person(name);
+    assert.ok(!people.map(kidOf).includes(kidOf(person)), 'another key signs');
+    assert.ok(known.includes(kidOf(person)), 'which had been published before');
+    people.push(person);
+    for (const one of people) assert.equal(await status(one), 200, 'and nobody is signed out');
+    for (const one of people) assert.ok((await published()).includes(kidOf(one)));
+  }
+  const [, carol] = people;
+  assert.equal((await s.a.anon.request('POST', '/auth/v1/token?grant_type=refresh_token', { refresh_token: s.bob.session.refresh_token })).status, 200, 'a session from before goes on');
+  await tenon('signing-key', 'retire', '--', kidOf(s.alice));
   await becomes('the refusal of the old token', s.alice, 401);
   assert.equal(await status(carol), 200);
 });
@@ -69,6 +77,10 @@ test('a user made by the operator signs in, and a banned one does not', async ()
   const refresh = await s.a.anon.request('POST', '/auth/v1/token?grant_type=refresh_token', { refresh_token: first.json.refresh_token });
   assert.equal(refresh.status, 400);
   await tenon('user', 'unban', id, '--tenant', 'a');
+  assert.equal((await signIn()).status, 200);
+  await tenon('user', 'ban', email, '--tenant', 'a', '--for', '24h');
+  assert.equal((await signIn()).status, 400);
+  await tenon('user', 'ban', email, '--tenant', 'a', '--for', 'none');
   assert.equal((await signIn()).status, 200);
 });
 

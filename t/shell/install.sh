@@ -11,7 +11,7 @@ ok 'make install' install_there
 for file in bin/tenon share/tenon/sql/init.sql share/tenon/sql/migrations/0001_tenon.sql share/tenon/nginx/tenon.conf \
     share/tenon/nginx/tenon_locations.conf lib/systemd/system/tenon.service lib/systemd/system/tenon-api.socket \
     lib/systemd/system/tenon-stream.socket lib/systemd/system/tenon-ops.socket lib/tmpfiles.d/tenon.conf lib/sysusers.d/tenon.conf \
-    share/doc/tenon/examples/tenon share/doc/tenon/examples/tenon.conf share/doc/tenon/deploy.md; do
+    share/tenon/passwords/common.txt share/doc/tenon/examples/tenon share/doc/tenon/examples/tenon.conf share/doc/tenon/deploy.md; do
     ok "/usr/$file" test -s "$top/usr/$file"
 done
 is 'all migrations are there' "$(ls "$top/usr/share/tenon/sql/migrations")" "$(cd sql/migrations && ls -- *.sql)"
