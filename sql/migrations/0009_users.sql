@@ -726,7 +726,7 @@ as $$
          using tenon.tenants t
          cross join lateral (select o.id from auth.audit_log_entries o
                               where o.tenant_id = t.id and o.created_at < now() - keep_days * interval '1 day'
-                              order by o.created_at limit 1000) as bite
+                              order by o.created_at limit 5000) as bite
          where keep_days > 0 and e.tenant_id = t.id and e.id = bite.id
         returning 1)
     select count(*) from old

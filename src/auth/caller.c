@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "auth/area.h"
+#include "auth/queries.h"
 #include "identity/key.h"
 
 enum { PERSON_OBJECT, PERSON_IS_BANNED, PERSON_IS_LIVE };
@@ -83,6 +84,24 @@ tn_auth_require_person(tn_ctx *c)
     return check_audience(c);
 }
 
+/* An admin who is a person (auth.users.role) is one only as long as they are signed in. */
+static const tn_error *
+check_admin_session(tn_ctx *c)
+{
+    const tn_principal *who = c->who;
+    const tn_rows *rows;
+
+    if (who->session_id.text[0] == '\0')
+        return NULL;
+    TN_TRY(tn_auth_query(c, &who->tenant_id, TN_READ_ONLY, &tn_sql_auth_person_check,
+                         TN_PARAMS(who->user_id.text, who->session_id.text), &rows));
+    if (tn_rows_count(rows) == 1 && !tn_rows_bool(rows, 0, PERSON_IS_BANNED) &&
+        tn_rows_bool(rows, 0, PERSON_IS_LIVE))
+        return NULL;
+    return tn_error_new(c->arena, 403, "session_expired", NULL,
+                        "The session of this token is over");
+}
+
 const tn_error *
 tn_auth_require_admin(tn_ctx *c, tn_uuid *tenant)
 {
@@ -95,6 +114,7 @@ tn_auth_require_admin(tn_ctx *c, tn_uuid *tenant)
     TN_TRY(refuse_agents(c));
     if (!tn_principal_is_service(c->who))
         return tn_error_new(c->arena, 403, "not_admin", NULL, "User not allowed");
+    TN_TRY(check_admin_session(c));
     return tn_auth_tenant(c, tenant);
 }
 

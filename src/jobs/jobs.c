@@ -21,7 +21,9 @@ static const struct job jobs[] = {
     {"runs.sweep", &tn_sql_runs_sweep, 60000, 0},
     {"sessions.sweep", &tn_sql_sessions_sweep, 600000, 0},
     {"flows.sweep", &tn_sql_flows_sweep, 600000, 0},
+    {"challenges.sweep", &tn_sql_challenges_sweep, 600000, 0},
     {"request_answers.sweep", &tn_sql_request_answers_sweep, 60000, 0},
+    {"audit.sweep", &tn_sql_audit_sweep, 600000, 0},
 };
 
 static const tn_error *
@@ -33,6 +35,17 @@ run_query(const tn_process *process, tn_arena *arena, const tn_statement *statem
         .statement = statement, .parameters = parameters, .parameter_count = count};
 
     return tn_db_run(process->db, arena, &as_worker, TN_READ_WRITE, &query, 1, rows);
+}
+
+/* A job's only parameter, where it has one, is how long the audit log is kept. */
+static const tn_error *
+run_job(const tn_process *process, tn_arena *arena, const tn_statement *statement,
+        const tn_rows **rows)
+{
+    const char *const days =
+        tn_arena_printf(arena, "%lld", (long long)process->config->auth.audit_keep_days);
+
+    return run_query(process, arena, statement, &days, (size_t)statement->parameters, rows);
 }
 
 const tn_error *
@@ -105,7 +118,7 @@ tn_jobs_run(const tn_process *process, tn_arena *arena)
             (jobs[i].contact_ms > 0 &&
              (contact_since_ms == 0 || now - contact_since_ms < jobs[i].contact_ms)))
             continue;
-        if (run_query(process, arena, jobs[i].statement, TN_NO_PARAMS, &rows) != NULL) {
+        if (run_job(process, arena, jobs[i].statement, &rows) != NULL) {
             contact_since_ms = 0;
             return; /* the database is away, and has said so in the log: all again at the next tick
                      */

@@ -22,6 +22,12 @@ select tenon.sweep_sessions()
 -- name: flows_sweep
 select tenon.sweep_flows()
 
+-- name: audit_sweep   $1 auth.audit_keep_days
+select tenon.sweep_audit($1::integer)
+
+-- name: challenges_sweep
+select tenon.sweep_challenges()
+
 -- name: request_answers_sweep
 select tenon.sweep_request_answers()
 

@@ -2,10 +2,12 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
+import { mailbox } from '../lib/mailbox.mjs';
 import { password, stack } from '../lib/stack.mjs';
 import { answers, timestamp, uuid } from '../lib/expect.mjs';
 
-const s = await stack({ settings: { 'auth.anonymous': 'on' } });
+const s = await stack({ settings: { 'auth.anonymous': 'on', 'auth.redirect_urls': 'https://app.example/**' } });
+const box = mailbox(s);
 const { service, anon } = s.a;
 const users = '/auth/v1/admin/users';
 const create = (body) => service.request('POST', users, body);
@@ -192,4 +194,107 @@ test("an app's trigger and key may say no", async () => {
   const kept = await service.request('DELETE', `${users}/${id}`);
   assert.deepEqual([kept.status, kept.json.code], [500, '23503']);
   answers(await service.request('GET', `${users}/${id}`), 200);
+});
+
+test('invited by mail: in by the link, once', async () => {
+  const invite = (body, query = '') => service.request('POST', `/auth/v1/invite${query}`, body);
+  const answer = await invite({ email: 'guest@example.com', data: { seat: 7 } }, '?redirect_to=https://app.example/welcome');
+  answers(answer, 200);
+  const user = answer.json;
+  assert.match(user.invited_at, timestamp);
+  assert.deepEqual([user.email, user.email_confirmed_at, user.user_metadata.seat], ['guest@example.com', undefined, 7]);
+  const mails = [await box.to(user.email, { kind: 'invite' })];
+  answers(await invite({ email: 'guest@example.com' }), 200);
+  mails.push(await box.to(user.email, { kind: 'invite' }));
+  answers(await anon.request('POST', '/auth/v1/verify', { type: 'invite', token_hash: mails[0].token }), 403, 'otp_expired');
+  const landed = await fetch(mails[1].link, { redirect: 'manual' });
+  assert.equal(landed.status, 303);
+  assert.match(landed.headers.get('location'), /#access_token=.*type=invite/);
+  answers(await anon.request('POST', '/auth/v1/verify', { type: 'invite', token_hash: mails[1].token }), 403, 'otp_expired');
+  answers(await invite({ email: 'guest@example.com' }), 422, 'email_exists');
+  answers(await invite({ email: 'x' }), 400, 'validation_failed');
+  assert.ok((await actions(user.id)).includes('user_invited'));
+});
+
+const link = (body, query = '') => service.request('POST', `/auth/v1/admin/generate_link${query}`, body);
+const verify = (body) => anon.request('POST', '/auth/v1/verify', body);
+
+for (const [type, as] of [['signup', 'signup'], ['invite', 'invite'], ['magiclink', 'magiclink'], ['recovery', 'recovery']])
+  test(`a link of type ${type}: by its hash, by its code, by itself`, async () => {
+    const uses = [
+      ({ hashed_token }) => verify({ type: as, token_hash: hashed_token }),
+      ({ email, email_otp }) => verify({ type: as, email, token: email_otp }),
+      async ({ action_link }) => {
+        const answer = await fetch(action_link, { redirect: 'manual' });
+        return { status: /^https:\/\/app\.example\/in#access_token=/.test(answer.headers.get('location')) ? 200 : answer.status, text: answer.headers.get('location') };
+      },
+    ];
+    for (const use of uses) {
+      const there = type === 'magiclink' || type === 'recovery' ? (await made()).email : undefined;
+      const answer = await link({ type, email: there ?? `${type}${++number}@example.com`, password, redirect_to: 'https://app.example/in', data: { x: 1 } });
+      answers(answer, 200);
+      const { action_link, email_otp, hashed_token, verification_type, redirect_to, id, email } = answer.json;
+      assert.match(id, uuid);
+      assert.deepEqual([verification_type, redirect_to], [as, 'https://app.example/in']);
+      assert.match(email_otp, /^\d{6}$/);
+      assert.equal(action_link, `${s.origin}/auth/v1/verify?token=${hashed_token}&type=${as}&redirect_to=${encodeURIComponent('https://app.example/in')}`);
+      answers(await use(answer.json), 200);
+      answers(await verify({ type: as, token_hash: hashed_token }), 403, 'otp_expired');
+      assert.equal(box.all(email).length, 0, 'no mail is sent');
+    }
+  });
+
+test('a magic link for somebody unknown signs them up; a link for somebody unknown that cannot', async () => {
+  const { verification_type, hashed_token, email } = (await link({ type: 'magiclink', email: 'Unknown@example.com' })).json;
+  assert.deepEqual([verification_type, email], ['signup', 'unknown@example.com']);
+  answers(await verify({ type: 'signup', token_hash: hashed_token }), 200);
+  answers(await link({ type: 'recovery', email: 'never@example.com' }), 404, 'user_not_found');
+  answers(await link({ type: 'email_change_new', email: 'never@example.com', new_email: 'n@example.com' }), 404, 'user_not_found');
+  answers(await link({ type: 'recovery', email: 'stranger@b.example' }), 404, 'user_not_found');
+  for (const type of ['signup', 'invite']) answers(await link({ type, email: 'alice@a.example', password }), 422, 'email_exists');
+  answers(await link({ type: 'signup', email: 'p@example.com' }), 400, 'validation_failed');
+  answers(await link({ type: 'phone_change', email: 'p@example.com' }), 400, 'validation_failed');
+  answers(await link({ type: 'email_change_new', email: 'alice@a.example' }), 400, 'validation_failed');
+  answers(await link({ type: 'email_change_new', email: 'alice@a.example', new_email: 'bob@a.example' }), 422, 'email_exists');
+  assert.equal((await link({ type: 'recovery', email: 'alice@a.example', redirect_to: 'https://evil.example/' })).json.redirect_to, s.origin);
+});
+
+test('both halves of a change of address, by links', async () => {
+  for (const order of [[0, 1], [1, 0]]) {
+    const { email } = await made();
+    const new_email = `changed${++number}@example.com`;
+    const links = [];
+    for (const type of ['email_change_current', 'email_change_new']) links.push((await link({ type, email, new_email })).json);
+    assert.deepEqual(links.map((l) => [l.verification_type, /type=email_change&/.test(l.action_link), l.new_email]), [['email_change_current', true, new_email], ['email_change_new', true, new_email]]);
+    const half = await verify({ type: 'email_change', token_hash: links[order[0]].hashed_token });
+    answers(half, 200);
+    assert.equal(half.json.access_token, undefined);
+    const done = await verify({ type: 'email_change', token_hash: links[order[1]].hashed_token });
+    answers(done, 200);
+    assert.equal(done.json.user.email, new_email);
+  }
+});
+
+test('second factors of somebody who has lost them', async () => {
+  const user = await made();
+  const factor = { id: randomUUID() };
+  await s.sql(`insert into auth.mfa_factors (tenant_id, id, user_id, friendly_name, factor_type, status, secret)
+    values ('${s.a.id}', '${factor.id}', '${user.id}', 'phone of old', 'totp', 'verified', 'x')`);
+  const factors = `${users}/${user.id}/factors`;
+  const [seen] = await service.get(factors);
+  assert.deepEqual([seen.id, seen.friendly_name, seen.factor_type, seen.status, seen.secret], [factor.id, 'phone of old', 'totp', 'verified', undefined]);
+  assert.equal((await service.put(`${factors}/${factor.id}`, { friendly_name: 'old' })).friendly_name, 'old');
+  for (const [method, path] of [['PUT', `${users}/${s.alice.user.id}/factors/${factor.id}`], ['DELETE', `${users}/${s.alice.user.id}/factors/${factor.id}`], ['DELETE', `${factors}/${randomUUID()}`]])
+    answers(await service.request(method, path, {}), 404, 'mfa_factor_not_found');
+  assert.equal((await service.delete(`${factors}/${factor.id}`)).id, factor.id);
+  assert.deepEqual(await service.get(factors), []);
+  assert.deepEqual((await actions(user.id)).slice(-2), ['factor_updated', 'factor_deleted']);
+});
+
+test('a person whose role is service_role is an admin while they are signed in', async () => {
+  const user = await made({ password, role: 'service_role' });
+  const admin = s.a.signedIn((await signIn(user.email)).json);
+  answers(await admin.request('GET', users), 200);
+  await s.sql(`delete from auth.sessions where user_id = '${user.id}'`);
+  answers(await admin.request('GET', users), 403, 'session_expired');
 });
