@@ -8,12 +8,13 @@
  * Numbers of one line compare; numbers of two machines do not. What limits a caller is off: it would be what is measured.
  */
 import { execFile } from 'node:child_process';
+import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { parseArgs, promisify } from 'node:util';
 import { password, startStack } from '../t/lib/stack.mjs';
 import { startCluster } from '../t/lib/postgres.mjs';
-import { captured, cores, cpuOf, figure, machine, percent, pgbench, wrk } from './lib.mjs';
+import { captured, cores, CpuGroups, cpuOf, figure, machine, percent, pgbench, wrk } from './lib.mjs';
 
 const run = promisify(execFile);
 const { values: args } = parseArgs({
@@ -22,15 +23,17 @@ const { values: args } = parseArgs({
     rounds: { type: 'string', default: '5' },
     connections: { type: 'string', default: '16' },
     only: { type: 'string' },
+    'no-groups': { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
 if (args.help) {
-  console.log(`Usage: bench/run auth [--seconds 4] [--rounds 5] [--connections 16] [--only token,refresh,sign-in,flood] [--json]
+  console.log(`Usage: bench/run auth [--seconds 4] [--rounds 5] [--connections 16] [--only token,refresh,sign-in,flood] [--no-groups] [--json]
 
 Prints what checking a token costs, how many refreshes and sign-ins per second there are beside what PostgreSQL and
-argon2id do alone, and how long other requests take during a flood of sign-ins. Needs \`make bench/cost\`.`);
+argon2id do alone, and how long other requests take during a flood of sign-ins. Needs \`make bench/cost\`. --no-groups leaves
+all servers in the control group of the shell.`);
   process.exit(0);
 }
 const wanted = args.only?.split(',') ?? ['token', 'refresh', 'sign-in', 'flood'];
@@ -38,8 +41,10 @@ const seconds = Number(args.seconds);
 const cost = path.join(path.dirname(process.env.TENON_BIN ?? path.resolve(import.meta.dirname, '../tenon')), 'bench/cost');
 const argon2 = { memory: 19456, passes: 2, lanes: 1 }; // as etc/tenon.conf has them
 const places = Math.max(1, cores >> 1); // of auth.hash_parallel = 0
-const results = { machine: await machine() };
-say(results.machine.text);
+const signInPath = '/auth/v1/token?grant_type=password';
+const groups = new CpuGroups();
+const results = { machine: await machine(), groups: groups.isMade && !args['no-groups'] };
+say(`${results.machine.text}; ${results.groups ? 'a cpu control group for each server' : 'no control groups'}`);
 
 const cluster = await startCluster({ settings: { fsync: 'on', shared_buffers: "'256MB'", max_wal_size: "'2GB'" } });
 let s;
@@ -53,6 +58,11 @@ try {
       'log.level': 'warn', 'server.database_wait_ms': 60_000, 'api.processes': cores, 'api.threads': 16, 'api.connections': 4, 'stream.processes': 1,
     },
   });
+  if (results.groups) {
+    groups.move('postgres', Number(fs.readFileSync(`${cluster.data}/postmaster.pid`, 'utf8').split('\n')[0]));
+    groups.move('tenon', s.master.pid);
+    groups.move('nginx', s.nginx.pid);
+  }
   people = [];
   for (let i = 0; i < 16; i++) people.push(await s.a.person(`person${i}`));
   if (wanted.includes('token')) await token();
@@ -62,6 +72,7 @@ try {
 } finally {
   await s?.stop().catch((error) => console.error(error.message));
   cluster.remove();
+  await groups.remove();
 }
 if (args.json) console.log(JSON.stringify(results, null, 2));
 
@@ -118,7 +129,7 @@ end`;
 
 async function refresh() {
   const where = '/auth/v1/token?grant_type=refresh_token';
-  const open = async (person) => (await s.a.anon.post('/auth/v1/token?grant_type=password', { email: person.email, password })).refresh_token;
+  const open = async (person) => (await s.a.anon.post(signInPath, { email: person.email, password })).refresh_token;
   for (const person of people) person.refresh = (await s.a.anon.post(where, { refresh_token: await open(person) })).refresh_token; // prepared
   const { scripts, transactions } = await captured(cluster, [people[0]], async (person) => {
     const answer = await s.a.anon.post(where, { refresh_token: person.refresh });
@@ -143,7 +154,9 @@ async function refresh() {
 }
 
 /* Sessions of pgbench's clients, whose tokens are h<client>-0, h<client>-1 and so on. */
-const session = (client) => `('00000000-0000-4000-8000-' || lpad(${client}, 12, '0'))`;
+function session(client) {
+  return `('00000000-0000-4000-8000-' || lpad(${client}, 12, '0'))`;
+}
 
 async function prepareChains() {
   await s.sql(`delete from auth.sessions where id::text like '00000000-0000-4000-8000-%';
@@ -176,8 +189,9 @@ async function chained(script, person) {
 
 /* --- sign-in ---------------------------------------------------------------------------------------- */
 
-const credentials = () => people.map(({ email }) => JSON.stringify({ email, password }));
-const signInPath = '/auth/v1/token?grant_type=password';
+function credentials() {
+  return people.map(({ email }) => JSON.stringify({ email, password }));
+}
 
 function signingIn() {
   return `local bodies, n = { ${credentials().map((body) => `[[${body}]]`).join(', ')} }, 0
@@ -234,7 +248,9 @@ function ask(agent, { method = 'GET', where, headers, body }) {
   });
 }
 
-const quantile = (answers, q) => answers.map((a) => a.ms).sort((x, y) => x - y)[Math.min(answers.length - 1, Math.floor(answers.length * q))];
+function quantile(answers, q) {
+  return answers.map((a) => a.ms).sort((x, y) => x - y)[Math.min(answers.length - 1, Math.floor(answers.length * q))];
+}
 
 async function flood() {
   const { rate } = await bareHashes();
