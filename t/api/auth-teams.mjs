@@ -16,7 +16,7 @@ const create = (who, body) => who.post(teams, body);
 const again = async (who) => s.a.signedIn(await who.post('/auth/v1/token?grant_type=refresh_token', { refresh_token: who.session.refresh_token }), { email: who.email });
 
 /* A member by the secret key. */
-const add = (team, who, role) => s.a.service.post(`${teams}/${team.id}/members`, { user_id: who.user.id, role });
+const add = (team, who, role) => s.a.service.post(`/auth/v1/teams/${team.id}/members`, { user_id: who.user.id, role });
 
 const acme = await create(alice, { name: 'Acme Inc.', metadata: { plan: 'free' } });
 
@@ -26,7 +26,7 @@ test('a team is made, and is its maker\'s', async () => {
   for (const at of [created_at, updated_at]) assert.match(at, timestamp);
   assert.deepEqual(rest, { slug: 'acme-inc', name: 'Acme Inc.', metadata: { plan: 'free' }, role: 'owner' });
   assert.deepEqual((await alice.get(teams)).teams, [acme]);
-  assert.deepEqual(await alice.get(`${teams}/${acme.id}`), acme);
+  assert.deepEqual(await alice.get(`/auth/v1/teams/${acme.id}`), acme);
   assert.deepEqual((await bob.get(teams)).teams, [], 'and nobody else\'s');
 });
 
@@ -51,10 +51,10 @@ for (const c of refused)
 test('one person owns so many', async () => {
   for (const name of ['One', 'Two', 'Three']) await create(carol, { name });
   answers(await carol.request('POST', teams, { name: 'Four' }), 422, 'too_many_teams');
-  assert.equal((await carol.get(`${teams}?page=2&per_page=2`)).teams[0].name, 'Three');
+  assert.equal((await carol.get(`/auth/v1/teams?page=2&per_page=2`)).teams[0].name, 'Three');
   const made = await create(s.a.service, { name: 'Five', owner_id: carol.user.id });
-  assert.equal((await s.a.service.get(`${teams}?user_id=${carol.user.id}`)).teams.at(-1).id, made.id);
-  await s.a.service.delete(`${teams}/${made.id}`);
+  assert.equal((await s.a.service.get(`/auth/v1/teams?user_id=${carol.user.id}`)).teams.at(-1).id, made.id);
+  await s.a.service.delete(`/auth/v1/teams/${made.id}`);
 });
 
 test('a team that is not one\'s own is not there, whatever is asked', async () => {
@@ -65,10 +65,10 @@ test('a team that is not one\'s own is not there, whatever is asked', async () =
     ['DELETE', `/invitations/${nobody}`], ['POST', `/invitations/${nobody}/resend`], ['POST', '/members', { user_id: bob.user.id }],
   ];
   for (const [method, path, body] of attempts) {
-    const unknown = await bob.request(method, `${teams}/${nobody}${path}`, body);
+    const unknown = await bob.request(method, `/auth/v1/teams/${nobody}${path}`, body);
     for (const [who, id] of [[bob, acme.id], [stranger, acme.id], [s.b.service, acme.id], [bob, 'nonsense']]) {
       if (who === s.b.service && path === '/leave') continue; // is for people
-      const answer = await who.request(method, `${teams}/${id}${path}`, body);
+      const answer = await who.request(method, `/auth/v1/teams/${id}${path}`, body);
       answers(answer, 404, 'team_not_found');
       assert.deepEqual(answer.json, unknown.json, `${method} ${path}`);
     }
@@ -77,53 +77,53 @@ test('a team that is not one\'s own is not there, whatever is asked', async () =
 
 test('roles: who may give what to whom', async () => {
   const team = await create(alice, { name: 'Roles' });
-  answers(await alice.request('POST', `${teams}/${team.id}/members`, { user_id: bob.user.id }), 403, 'not_admin');
+  answers(await alice.request('POST', `/auth/v1/teams/${team.id}/members`, { user_id: bob.user.id }), 403, 'not_admin');
   await add(team, bob, 'admin');
   const member = await add(team, dave, 'member');
   assert.deepEqual([member.email, member.role], [dave.email, 'member']);
-  answers(await s.a.service.request('POST', `${teams}/${team.id}/members`, { user_id: stranger.user.id }), 404, 'user_not_found');
-  const at = (who) => `${teams}/${team.id}/members/${who.user.id}`;
+  answers(await s.a.service.request('POST', `/auth/v1/teams/${team.id}/members`, { user_id: stranger.user.id }), 404, 'user_not_found');
+  const at = (who) => `/auth/v1/teams/${team.id}/members/${who.user.id}`;
   answers(await dave.request('PATCH', at(dave), { role: 'admin' }), 403, 'team_role_insufficient');
   answers(await bob.request('PATCH', at(bob), { role: 'owner' }), 403, 'team_role_insufficient');
   answers(await bob.request('PATCH', at(alice), { role: 'member' }), 403, 'team_role_insufficient');
   answers(await bob.request('DELETE', at(alice)), 403, 'team_role_insufficient');
-  answers(await bob.request('DELETE', `${teams}/${team.id}`), 403, 'team_role_insufficient');
+  answers(await bob.request('DELETE', `/auth/v1/teams/${team.id}`), 403, 'team_role_insufficient');
   answers(await bob.request('PATCH', at(dave), { role: 'nonsense' }), 422, 'team_role_not_found');
   answers(await bob.request('PATCH', at(stranger), { role: 'member' }), 404, 'team_member_not_found');
-  answers(await alice.request('DELETE', `${teams}/${team.id}/members/nonsense`), 404, 'team_member_not_found');
+  answers(await alice.request('DELETE', `/auth/v1/teams/${team.id}/members/nonsense`), 404, 'team_member_not_found');
   assert.equal((await bob.patch(at(dave), { role: 'admin' })).role, 'admin');
-  assert.equal((await bob.patch(`${teams}/${team.id}`, { name: 'Renamed' })).name, 'Renamed');
-  assert.deepEqual((await dave.get(`${teams}/${team.id}/members`)).members.map((m) => [m.email, m.role]).sort(),
+  assert.equal((await bob.patch(`/auth/v1/teams/${team.id}`, { name: 'Renamed' })).name, 'Renamed');
+  assert.deepEqual((await dave.get(`/auth/v1/teams/${team.id}/members`)).members.map((m) => [m.email, m.role]).sort(),
     [[alice.email, 'owner'], [bob.email, 'admin'], [dave.email, 'admin']].sort());
-  const leaving = await alice.request('POST', `${teams}/${team.id}/leave`);
+  const leaving = await alice.request('POST', `/auth/v1/teams/${team.id}/leave`);
   answers(leaving, 409, 'team_needs_owner');
   await bob.delete(at(dave));
-  answers(await dave.request('GET', `${teams}/${team.id}`), 404, 'team_not_found');
-  await bob.post(`${teams}/${team.id}/leave`);
+  answers(await dave.request('GET', `/auth/v1/teams/${team.id}`), 404, 'team_not_found');
+  await bob.post(`/auth/v1/teams/${team.id}/leave`);
   assert.deepEqual((await bob.get(teams)).teams, []);
-  await alice.delete(`${teams}/${team.id}`);
+  await alice.delete(`/auth/v1/teams/${team.id}`);
   const actions = (await s.rows(`select distinct payload ->> 'action' as action from auth.audit_log_entries where payload #>> '{traits,team_id}' = '${team.id}'`)).map((r) => r.action);
   assert.deepEqual(actions.sort(), ['team_created', 'team_deleted', 'team_member_added', 'team_member_left', 'team_member_removed', 'team_role_changed', 'team_updated']);
 });
 
 test('a tenant has roles of its own', async () => {
-  const at = `${teams}/roles/editor`;
+  const at = `/auth/v1/teams/roles/editor`;
   answers(await alice.request('PUT', at, { rank: 50 }), 403, 'not_admin');
   answers(await s.a.service.request('PUT', at, { rank: 80 }), 400, 'validation_failed');
-  answers(await s.a.service.request('PUT', `${teams}/roles/Editor`, { rank: 50 }), 400, 'validation_failed');
-  answers(await s.a.service.request('PUT', `${teams}/roles/owner`, { rank: 1 }), 422, 'team_role_built_in');
+  answers(await s.a.service.request('PUT', `/auth/v1/teams/roles/Editor`, { rank: 50 }), 400, 'validation_failed');
+  answers(await s.a.service.request('PUT', `/auth/v1/teams/roles/owner`, { rank: 1 }), 422, 'team_role_built_in');
   assert.deepEqual(await s.a.service.put(at, { rank: 50 }), { name: 'editor', rank: 50 });
-  assert.deepEqual((await alice.get(`${teams}/roles`)).roles.map((r) => r.name), ['owner', 'admin', 'editor', 'member']);
-  assert.deepEqual((await stranger.get(`${teams}/roles`)).roles.map((r) => r.name), ['owner', 'admin', 'member'], 'which no other tenant has');
+  assert.deepEqual((await alice.get(`/auth/v1/teams/roles`)).roles.map((r) => r.name), ['owner', 'admin', 'editor', 'member']);
+  assert.deepEqual((await stranger.get(`/auth/v1/teams/roles`)).roles.map((r) => r.name), ['owner', 'admin', 'member'], 'which no other tenant has');
   await add(acme, dave, 'editor');
   answers(await s.a.service.request('DELETE', at), 409, 'team_role_in_use');
-  await dave.post(`${teams}/${acme.id}/leave`);
+  await dave.post(`/auth/v1/teams/${acme.id}/leave`);
   await s.a.service.delete(at);
 });
 
 // --- invitations
 
-const invite = (who, body, query = '') => who.request('POST', `${teams}/${acme.id}/invitations${query}`, body);
+const invite = (who, body, query = '') => who.request('POST', `/auth/v1/teams/${acme.id}/invitations${query}`, body);
 const tokenIn = (mail) => new URL(mail.link).searchParams.get('team_invitation');
 
 test('an invitation comes by mail, is for one address, and good once', async () => {
@@ -142,12 +142,12 @@ test('an invitation comes by mail, is for one address, and good once', async () 
   assert.ok(stored.every(({ row }) => !row.includes(token)), 'the database does not have it');
 
   answers(await invite(alice, { email: 'bob@a.example' }), 409, 'team_invitation_exists');
-  answers(await carol.request('POST', `${teams}/invitations/accept`, { token }), 403, 'team_invitation_for_another');
-  answers(await stranger.request('POST', `${teams}/invitations/accept`, { token }), 404, 'team_invitation_not_found');
-  answers(await s.a.anon.request('POST', `${teams}/invitations/accept`, { token }), 401, 'no_authorization');
-  answers(await bob.request('POST', `${teams}/invitations/accept`, { token: '' }), 400, 'validation_failed');
-  answers(await bob.request('POST', `${teams}/invitations/accept`, { token: 'f'.repeat(64) }), 404, 'team_invitation_not_found');
-  const joined = await Promise.all(Array.from({ length: 8 }, () => bob.request('POST', `${teams}/invitations/accept`, { token })));
+  answers(await carol.request('POST', `/auth/v1/teams/invitations/accept`, { token }), 403, 'team_invitation_for_another');
+  answers(await stranger.request('POST', `/auth/v1/teams/invitations/accept`, { token }), 404, 'team_invitation_not_found');
+  answers(await s.a.anon.request('POST', `/auth/v1/teams/invitations/accept`, { token }), 401, 'no_authorization');
+  answers(await bob.request('POST', `/auth/v1/teams/invitations/accept`, { token: '' }), 400, 'validation_failed');
+  answers(await bob.request('POST', `/auth/v1/teams/invitations/accept`, { token: 'f'.repeat(64) }), 404, 'team_invitation_not_found');
+  const joined = await Promise.all(Array.from({ length: 8 }, () => bob.request('POST', `/auth/v1/teams/invitations/accept`, { token })));
   assert.deepEqual(joined.map((x) => x.status).sort(), [200, ...Array(7).fill(404)], 'of many at once one is the first');
   const team = joined.find((x) => x.status === 200).json;
   assert.deepEqual([team.id, team.role], [acme.id, 'admin']);
@@ -156,24 +156,25 @@ test('an invitation comes by mail, is for one address, and good once', async () 
 
 test('revoked, sent again, declined', async () => {
   const { json: first } = await invite(bob, { email: 'eve@a.example' });
-  assert.deepEqual((await alice.get(`${teams}/${acme.id}/invitations`)).invitations.map((i) => i.id), [first.id]);
-  const at = `${teams}/${acme.id}/invitations/${first.id}`;
+  assert.deepEqual((await alice.get(`/auth/v1/teams/${acme.id}/invitations`)).invitations.map((i) => i.id), [first.id]);
+  const at = `/auth/v1/teams/${acme.id}/invitations/${first.id}`;
   const mail = await box.to('eve@a.example');
   const old = tokenIn(mail);
   assert.equal(mail.link, `https://app.example/home?team_invitation=${old}`, 'who names no page gets the app');
-  answers(await bob.request('POST', `${at}/resend`), 429, 'over_email_send_rate_limit');
+  const resend = `/auth/v1/teams/${acme.id}/invitations/${first.id}/resend`;
+  answers(await bob.request('POST', resend), 429, 'over_email_send_rate_limit');
   await s.sql(`update auth.team_invitations set sent_at = sent_at - interval '2 minutes'`);
-  await bob.post(`${at}/resend`);
+  await bob.post(resend);
   const next = tokenIn(await box.to('eve@a.example'));
   const eve = await s.a.person('eve');
-  answers(await eve.request('POST', `${teams}/invitations/accept`, { token: old }), 404, 'team_invitation_not_found');
+  answers(await eve.request('POST', `/auth/v1/teams/invitations/accept`, { token: old }), 404, 'team_invitation_not_found');
   await bob.delete(at);
   answers(await bob.request('DELETE', at), 404, 'team_invitation_not_found');
-  answers(await eve.request('POST', `${teams}/invitations/accept`, { token: next }), 404, 'team_invitation_not_found');
+  answers(await eve.request('POST', `/auth/v1/teams/invitations/accept`, { token: next }), 404, 'team_invitation_not_found');
   await invite(bob, { email: 'eve@a.example' });
   const last = tokenIn(await box.to('eve@a.example'));
-  await s.a.anon.post(`${teams}/invitations/decline`, { token: last });
-  answers(await eve.request('POST', `${teams}/invitations/accept`, { token: last }), 404, 'team_invitation_not_found');
+  await s.a.anon.post(`/auth/v1/teams/invitations/decline`, { token: last });
+  answers(await eve.request('POST', `/auth/v1/teams/invitations/accept`, { token: last }), 404, 'team_invitation_not_found');
 });
 
 test('an address that is only claimed joins nothing; an invitation that is late neither', async () => {
@@ -181,9 +182,9 @@ test('an address that is only claimed joins nothing; an invitation that is late 
   const token = tokenIn(await box.to('frank@a.example'));
   const frank = await s.a.person('frank');
   await s.sql(`update auth.users set email_confirmed_at = null where id = '${frank.user.id}'`);
-  answers(await frank.request('POST', `${teams}/invitations/accept`, { token }), 403, 'email_not_confirmed');
+  answers(await frank.request('POST', `/auth/v1/teams/invitations/accept`, { token }), 403, 'email_not_confirmed');
   await s.sql(`update auth.users set email_confirmed_at = now() where id = '${frank.user.id}'; update auth.team_invitations set expires_at = now() where email = 'frank@a.example'`);
-  answers(await frank.request('POST', `${teams}/invitations/accept`, { token }), 410, 'team_invitation_expired');
+  answers(await frank.request('POST', `/auth/v1/teams/invitations/accept`, { token }), 410, 'team_invitation_expired');
 });
 
 test('so many invitations in an hour; no nonsense', async () => {
@@ -200,11 +201,11 @@ test('of two owners who leave at once, one stays', async () => {
   for (let round = 0; round < 5; round++) {
     const team = await create(s.a.service, { name: `Race ${round}`, owner_id: bob.user.id });
     await add(team, dave, 'owner');
-    const left = await Promise.all([bob.request('POST', `${teams}/${team.id}/leave`), dave.request('POST', `${teams}/${team.id}/leave`)]);
+    const left = await Promise.all([bob.request('POST', `/auth/v1/teams/${team.id}/leave`), dave.request('POST', `/auth/v1/teams/${team.id}/leave`)]);
     assert.deepEqual(left.map((x) => x.status).sort(), [200, 409]);
-    const { members } = await s.a.service.get(`${teams}/${team.id}/members`);
+    const { members } = await s.a.service.get(`/auth/v1/teams/${team.id}/members`);
     assert.deepEqual(members.map((m) => m.role), ['owner']);
-    await s.a.service.delete(`${teams}/${team.id}`);
+    await s.a.service.delete(`/auth/v1/teams/${team.id}`);
   }
 });
 
@@ -244,9 +245,9 @@ test('membership is in the token, and in policies without it', async () => {
 
   const { claims } = decode((await again(dave)).session.access_token);
   assert.deepEqual(claims.teams, [{ id: team.id, role: 'member' }]);
-  await bob.delete(`${teams}/${team.id}/members/${dave.user.id}`);
+  await bob.delete(`/auth/v1/teams/${team.id}/members/${dave.user.id}`);
   assert.deepEqual(ok(await mine.from('docs').select().eq('id', row.id)), [], 'who is removed is out at once');
-  await bob.delete(`${teams}/${team.id}`);
+  await bob.delete(`/auth/v1/teams/${team.id}`);
   assert.deepEqual(await s.a.service.get('/rest/v1/docs'), [], 'the rows of a team go with it');
 });
 
@@ -256,8 +257,8 @@ test('an account that ends leaves no team without an owner', async () => {
   const lonely = await create(helen, { name: 'Lonely' });
   await add(shared, dave, 'member');
   await s.sql(`delete from auth.users where id = '${helen.user.id}'`);
-  assert.equal((await dave.get(`${teams}/${shared.id}`)).role, 'owner');
-  answers(await s.a.service.request('GET', `${teams}/${lonely.id}`), 404, 'team_not_found');
+  assert.equal((await dave.get(`/auth/v1/teams/${shared.id}`)).role, 'owner');
+  answers(await s.a.service.request('GET', `/auth/v1/teams/${lonely.id}`), 404, 'team_not_found');
 });
 
 test('who may not ask', async () => {
