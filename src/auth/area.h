@@ -19,8 +19,8 @@ typedef struct tn_auth {
     uint8_t recovery_key[32];     /* hashes recovery codes */
     const char *issuer;
     struct tn_oauth *oauth; /* oauth/provider.h */
-    tn_arena *arena;    /* of issuer */
-    atomic_int hashing; /* threads of this process that hash a password or wait for it */
+    tn_arena *arena;        /* of issuer */
+    atomic_int hashing;     /* threads of this process that hash a password or wait for it */
     _Atomic int64_t crowd_began_ms, crowd_seen_ms; /* when they were too many; see password.c */
 } tn_auth;
 
@@ -103,7 +103,8 @@ const char *tn_auth_redirect(const tn_config *config, tn_arena *arena,
  * then tn_auth_redirect(). */
 const char *tn_auth_request_redirect(const tn_ctx *c) TN_NEVER_NULL;
 
-/* --- passwords (password.c, password_rule.c) --------------------------------------------------------------------
+/* --- passwords (password.c, password_rule.c)
+ * --------------------------------------------------------------------
  */
 
 /* The rules for a new password: 400 `validation_failed` too long, 422 `weak_password`. */
@@ -134,7 +135,8 @@ const char *tn_password_hash_now(const tn_config *config, tn_arena *arena, const
  * 16), or Firebase's scrypt (password_hash.h)? */
 bool tn_password_is_importable(const char *text) TN_MUST_CHECK;
 
-/* --- the app's hooks (hooks.c). Each is NULL at once when the hook is not set ------------------ */
+/* --- the app's hooks (hooks.c). Each is NULL at once when the hook is not set ------------------
+ */
 
 /* custom_access_token: the claims as the app wants them. 500 when it changes who they are of. */
 const tn_error *tn_auth_customise_claims(tn_ctx *c, const char **claims) TN_MUST_CHECK;
@@ -162,7 +164,8 @@ const tn_error *tn_auth_ask_mfa_hook(tn_ctx *c, const tn_uuid *tenant, const cha
 const tn_error *tn_auth_ask_password_hook(tn_ctx *c, const tn_uuid *tenant, const char *user_id,
                                           const char *address, bool is_right) TN_MUST_CHECK;
 
-/* --- captcha and limits (captcha.c, message_limit.c) ------------------------------------------- */
+/* --- captcha and limits (captcha.c, message_limit.c) -------------------------------------------
+ */
 
 /* 400 `captcha_failed`; 500 when the verifier is away. A secret key needs none. */
 const tn_error *tn_auth_check_captcha(tn_ctx *c, json_object *body) TN_MUST_CHECK;
@@ -213,8 +216,8 @@ const tn_error *tn_auth_jwks(tn_ctx *c);
 /* Does the client want errors in the form of 2024-01-01? */
 bool tn_auth_wants_new_form(const tn_request *request);
 
-/* For tn_db_work.translate: what triggers and constraints of the app's own say is an error whose code
- * is the SQLSTATE, and is rendered as auth-api.md section 2.4 has it. */
+/* For tn_db_work.translate: what triggers and constraints of the app's own say is an error whose
+ * code is the SQLSTATE, and is rendered as auth-api.md section 2.4 has it. */
 const tn_error *tn_auth_database_error(tn_arena *arena,
                                        const tn_db_problem *problem) TN_NEVER_NULL TN_MUST_CHECK;
 

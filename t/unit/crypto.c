@@ -132,6 +132,67 @@ a_box_opens_with_its_key_and_purpose_only(void **state)
     tn_arena_free(arena);
 }
 
+/* RFC 4648 section 10, and what is no base64. */
+static void
+base64_goes_both_ways(void **state)
+{
+    static const struct {
+        const char *bytes, *text;
+    } pairs[] = {{"", ""},
+                 {"f", "Zg=="},
+                 {"fo", "Zm8="},
+                 {"foo", "Zm9v"},
+                 {"foob", "Zm9vYg=="},
+                 {"fooba", "Zm9vYmE="},
+                 {"\xfb\xff", "+/8="}};
+    static const char *const wrong[] = {"Zg=", "Z", "Zh==", "Zm9v=", "Zg== ", "-_8=", "Zg==Zg=="};
+    tn_arena *arena = tn_arena_new();
+    char bytes[8];
+    size_t length;
+
+    (void)state;
+    for (size_t i = 0; i < TN_COUNT(pairs); i++) {
+        const char *text = pairs[i].text;
+
+        TN_CASE("%s", text);
+        TN_CHECK_TEXT(tn_base64(arena, pairs[i].bytes, strlen(pairs[i].bytes)), text);
+        TN_CHECK(tn_base64_decode(arena, text, strlen(text), bytes, sizeof(bytes), &length));
+        TN_CHECK(length == strlen(pairs[i].bytes) && memcmp(bytes, pairs[i].bytes, length) == 0);
+        TN_CHECK(tn_base64_decode(arena, text, strcspn(text, "="), bytes, sizeof(bytes), &length));
+    }
+    for (size_t i = 0; i < TN_COUNT(wrong); i++) {
+        TN_CASE("%s", wrong[i]);
+        TN_CHECK(
+            !tn_base64_decode(arena, wrong[i], strlen(wrong[i]), bytes, sizeof(bytes), &length));
+    }
+    assert_false(tn_base64_decode(arena, "Zm9vYmE=", 8, bytes, 4, &length));
+    tn_arena_free(arena);
+}
+
+/* FIPS 180, RFC 7914 section 12, NIST SP 800-38A F.5.5 with the counter from zero on. */
+static void
+what_others_have_chosen(void **state)
+{
+    static const uint8_t zero[32];
+    tn_arena *arena = tn_arena_new();
+    uint8_t bytes[32];
+    char hex[65];
+
+    (void)state;
+    tn_sha1("abc", 3, bytes);
+    tn_hex(bytes, 20, hex);
+    assert_string_equal(hex, "a9993e364706816aba3e25717850c26c9cd0d89d");
+    tn_scrypt(&(tn_scrypt_cost){4, 1, 1}, "", "", 0, bytes);
+    tn_hex(bytes, 32, hex);
+    assert_string_equal(hex, "77d6576238657b203b19ca42c18a0497f16b4844e3074ae8dfdffa3fede21442");
+    tn_scrypt(&(tn_scrypt_cost){10, 8, 16}, "password", "NaCl", 4, bytes);
+    tn_hex(bytes, 32, hex);
+    assert_string_equal(hex, "fdbabe1c9d3472007856e7190d01e9fe7c6ad7cbc8237830e77376634b373162");
+    tn_hex(tn_aes256_ctr(arena, zero, zero, 16), 16, hex);
+    assert_string_equal(hex, "dc95c078a2408989ad48a21492842087");
+    tn_arena_free(arena);
+}
+
 static void
 comparison_and_randomness(void **state)
 {
@@ -152,6 +213,8 @@ main(void)
         cmocka_unit_test(hashes_match_their_vectors),
         cmocka_unit_test(derived_keys_differ_by_purpose),
         cmocka_unit_test(base64url_goes_both_ways),
+        cmocka_unit_test(base64_goes_both_ways),
+        cmocka_unit_test(what_others_have_chosen),
         cmocka_unit_test(hexadecimal_is_exact),
         cmocka_unit_test(a_box_opens_with_its_key_and_purpose_only),
         cmocka_unit_test(comparison_and_randomness),
