@@ -59,14 +59,12 @@ tn_agent_create(tn_ctx *c)
                             : c->config->auth.agent_ttl_max_s;
     return tn_agent_answer(
         c, &caller, 201, &tn_sql_agent_create,
-        TN_PARAMS(caller.user_id, caller.session_id, text_or_null(in.user_id.text),
-                  text_or_null(in.name), json_or_null(c, in.scopes),
-                  number_or_null(c, in.expires_in),
-                  in.rate_per_minute > 0 ? number_or_null(c, in.rate_per_minute) : NULL,
-                  json_or_null(c, in.budget),
-                  number_or_null(c, c->config->auth.agent_ttl_max_s),
-                  number_or_null(c, c->config->auth.agents_max),
-                  tn_auth_client_address(c->request)),
+        TN_PARAMS(
+            caller.user_id, caller.session_id, text_or_null(in.user_id.text), text_or_null(in.name),
+            json_or_null(c, in.scopes), number_or_null(c, in.expires_in),
+            in.rate_per_minute > 0 ? number_or_null(c, in.rate_per_minute) : NULL,
+            json_or_null(c, in.budget), number_or_null(c, c->config->auth.agent_ttl_max_s),
+            number_or_null(c, c->config->auth.agents_max), tn_auth_client_address(c->request)),
         NULL);
 }
 
@@ -129,14 +127,14 @@ tn_agent_update(tn_ctx *c)
         return tn_error_new(c->arena, 400, "validation_failed", NULL,
                             "for whom an agent acts is never changed");
     budget = in.has_budget && in.budget == NULL ? "null" : json_or_null(c, in.budget);
-    return tn_agent_answer(
-        c, &caller, 200, &tn_sql_agent_update,
-        TN_PARAMS(caller.user_id, caller.session_id, id.text, text_or_null(in.name),
-                  json_or_null(c, in.scopes), number_or_null(c, in.expires_in),
-                  number_or_null(c, in.rate_per_minute), budget,
-                  number_or_null(c, c->config->auth.agent_ttl_max_s),
-                  tn_auth_client_address(c->request)),
-        NULL);
+    return tn_agent_answer(c, &caller, 200, &tn_sql_agent_update,
+                           TN_PARAMS(caller.user_id, caller.session_id, id.text,
+                                     text_or_null(in.name), json_or_null(c, in.scopes),
+                                     number_or_null(c, in.expires_in),
+                                     number_or_null(c, in.rate_per_minute), budget,
+                                     number_or_null(c, c->config->auth.agent_ttl_max_s),
+                                     tn_auth_client_address(c->request)),
+                           NULL);
 }
 
 /* DELETE /auth/v1/agents/{id} */
@@ -148,10 +146,10 @@ tn_agent_revoke(tn_ctx *c)
 
     TN_TRY(tn_agent_caller_read(c, &caller));
     TN_TRY(tn_path_uuid(c, "id", &id));
-    return tn_agent_answer(c, &caller, 200, &tn_sql_agent_revoke,
-                           TN_PARAMS(caller.user_id, caller.session_id, id.text,
-                                     tn_auth_client_address(c->request)),
-                           NULL);
+    return tn_agent_answer(
+        c, &caller, 200, &tn_sql_agent_revoke,
+        TN_PARAMS(caller.user_id, caller.session_id, id.text, tn_auth_client_address(c->request)),
+        NULL);
 }
 
 /* GET /auth/v1/agents/{id}/activity?limit=&before= */

@@ -59,7 +59,8 @@ tn_agent_answer(tn_ctx *c, const tn_agent_caller *caller, int status, const tn_s
     const tn_rows *rows;
     const char *result;
 
-    TN_TRY(tn_auth_query(c, &caller->tenant_id, TN_READ_WRITE, statement, parameters, count, &rows));
+    TN_TRY(
+        tn_auth_query(c, &caller->tenant_id, TN_READ_WRITE, statement, parameters, count, &rows));
     if (tn_rows_text(rows, 0, OUTCOME) != NULL)
         return refuse_outcome(c, caller, rows);
     result = tn_rows_text(rows, 0, RESULT);

@@ -1,5 +1,5 @@
-/* auth/exchange.c: token exchange (RFC 8693): a person's access token becomes one that is narrower and
- * short-lived, for an agent or for one piece of work
+/* auth/exchange.c: token exchange (RFC 8693): a person's access token becomes one that is narrower
+ * and short-lived, for an agent or for one piece of work
  *
  * What comes in is checked here; whether person, session and agent still stand behind it, and what
  * the new token says, is auth.exchange_token(). Each use of the new token asks again
@@ -129,7 +129,8 @@ wanted_scopes(const tn_ctx *c, const char *scope)
     return tn_buffer_text(list);
 }
 
-/* --- who it is about, and who will act ---------------------------------------------------------- */
+/* --- who it is about, and who will act ----------------------------------------------------------
+ */
 
 /* A token of ours: of a person, or of an agent, which then must be in force. */
 static const tn_error *
@@ -141,7 +142,8 @@ verify_token(tn_ctx *c, const char *token, tn_claims *claims, tn_key *delegation
     *delegation = (tn_key){0};
     if (claims->by_secret || claims->user_id.text[0] == '\0' || claims->tenant_id.text[0] == '\0' ||
         (strcmp(claims->role, "authenticated") != 0 && strcmp(claims->role, "agent") != 0))
-        return refuse(c, "invalid_request", "only access tokens that were issued here are exchanged");
+        return refuse(c, "invalid_request",
+                      "only access tokens that were issued here are exchanged");
     if (c->who->tenant_id.text[0] != '\0' &&
         strcmp(c->who->tenant_id.text, claims->tenant_id.text) != 0)
         return refuse(c, "invalid_request", "the token belongs to another tenant than the API key");
@@ -187,7 +189,8 @@ read_actor_token(tn_ctx *c, const char *token, const tn_claims *subject, struct 
     return NULL;
 }
 
-/* Without an actor_token: the agent whose key or token makes the request, else the key that does. */
+/* Without an actor_token: the agent whose key or token makes the request, else the key that does.
+ */
 static struct actor
 calling_actor(const tn_ctx *c)
 {
@@ -214,8 +217,8 @@ earlier(int64_t one, int64_t other)
 static const tn_error *
 respond(tn_ctx *c, const struct exchange *in, const char *claims, int64_t expires_at)
 {
-    const char *type = in->requested_token_type != NULL ? in->requested_token_type
-                                                        : TYPE_ACCESS_TOKEN;
+    const char *type =
+        in->requested_token_type != NULL ? in->requested_token_type : TYPE_ACCESS_TOKEN;
     const int64_t now = tn_clock_unix();
     PQExpBuffer payload = tn_arena_buffer(c->arena), body = tn_arena_buffer(c->arena);
     json_object *object;
@@ -270,8 +273,8 @@ exchange(tn_ctx *c, json_object *body)
     return respond(c, &in, tn_rows_text(rows, 0, CLAIMS), expires_at);
 }
 
-/* A token that is not good for whatever reason is an invalid_request (RFC 8693 section 2.2.2). What is
- * no fault of the request (5xx, 429) stays as it is. */
+/* A token that is not good for whatever reason is an invalid_request (RFC 8693 section 2.2.2). What
+ * is no fault of the request (5xx, 429) stays as it is. */
 const tn_error *
 tn_auth_exchange(tn_ctx *c, json_object *body)
 {

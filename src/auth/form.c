@@ -59,9 +59,9 @@ tn_auth_form_read(tn_ctx *c, json_object **object)
         if (equals == NULL)
             equals = stop;
         name = tn_text_url_decode(c->arena, text, (size_t)(equals - text), true);
-        value = equals < stop ? tn_text_url_decode(c->arena, equals + 1,
-                                                   (size_t)(stop - equals - 1), true)
-                              : "";
+        value = equals < stop
+                    ? tn_text_url_decode(c->arena, equals + 1, (size_t)(stop - equals - 1), true)
+                    : "";
         if (name == NULL || value == NULL || count++ == MEMBERS_MAX)
             return tn_error_new(c->arena, 400, "validation_failed", NULL,
                                 "the form is malformed, or has too many members");

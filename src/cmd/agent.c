@@ -18,9 +18,9 @@ check_options(tn_command_line *line, int64_t *rate, int64_t *budget)
         tn_command_option(line, "expires-in") == NULL)
         return tn_command_fail(line, TN_EXIT_USAGE, "usage", NULL,
                                "an agent needs --name, --scopes and --expires-in");
-    if (period != NULL && (*budget < 0 || (strcmp(period, "day") != 0 &&
-                                           strcmp(period, "month") != 0 &&
-                                           strcmp(period, "total") != 0)))
+    if (period != NULL &&
+        (*budget < 0 || (strcmp(period, "day") != 0 && strcmp(period, "month") != 0 &&
+                         strcmp(period, "total") != 0)))
         return tn_command_fail(line, TN_EXIT_USAGE, "usage", NULL,
                                "--period is day, month or total, of a --budget");
     return TN_EXIT_OK;
@@ -60,11 +60,11 @@ add_agent(tn_command_line *line, tn_session *session, const char *tenant, int64_
                                     TN_PARAMS(tenant, *id, name, key->hash_hex, key->hint), NULL,
                                     NULL));
     if (budget >= 0)
-        TN_COMMAND_TRY(tn_command_query(
-            line, session, &tn_sql_agent_budget_set,
-            TN_PARAMS(tenant, *id, period != NULL ? period : "month",
-                      tn_arena_printf(line->arena, "%lld", (long long)budget)),
-            NULL, NULL));
+        TN_COMMAND_TRY(
+            tn_command_query(line, session, &tn_sql_agent_budget_set,
+                             TN_PARAMS(tenant, *id, period != NULL ? period : "month",
+                                       tn_arena_printf(line->arena, "%lld", (long long)budget)),
+                             NULL, NULL));
     TN_COMMAND_TRY(tn_command_query(line, session, &tn_sql_agent_audit,
                                     TN_PARAMS(tenant, *id, "agent_created"), NULL, NULL));
     return tn_command_query(line, session, &tn_sql_transaction_commit, TN_NO_PARAMS, NULL, NULL);
@@ -86,8 +86,7 @@ run_create(tn_command_line *line)
         tn_command_tenant(line, config, session, tn_command_option(line, "tenant"), &tenant));
     TN_COMMAND_TRY(check_scopes(line, session));
     TN_COMMAND_TRY(add_agent(line, session, tenant, rate, budget, &key, &id));
-    TN_COMMAND_TRY(
-        tn_command_query(line, session, &tn_sql_agent_get, TN_PARAMS(id), NULL, &rows));
+    TN_COMMAND_TRY(tn_command_query(line, session, &tn_sql_agent_get, TN_PARAMS(id), NULL, &rows));
     tn_fresh_key_print(line, tn_rows_text(rows, 0, 0), key.text);
     return TN_EXIT_OK;
 }
@@ -113,7 +112,7 @@ run_list(tn_command_line *line)
     if (wanted != NULL)
         TN_COMMAND_TRY(tn_command_tenant(line, config, session, wanted, &tenant));
     TN_COMMAND_TRY(
-        tn_command_query(line, session, &tn_sql_agent_list, TN_PARAMS(tenant), NULL, &rows));
+        tn_command_query(line, session, &tn_sql_agent_rows, TN_PARAMS(tenant), NULL, &rows));
     tn_command_table(line, rows, columns);
     return TN_EXIT_OK;
 }
@@ -155,7 +154,7 @@ run_revoke(tn_command_line *line)
 
     TN_COMMAND_TRY(read_id(line, &id));
     TN_COMMAND_TRY(tn_command_open(line, &config, &session));
-    TN_COMMAND_TRY(tn_command_query(line, session, &tn_sql_agent_revoke, TN_PARAMS(id.text),
+    TN_COMMAND_TRY(tn_command_query(line, session, &tn_sql_agent_end, TN_PARAMS(id.text),
                                     "no agent with this id is in force", &rows));
     TN_COMMAND_TRY(tn_command_query(
         line, session, &tn_sql_agent_audit,

@@ -54,6 +54,9 @@ static const struct audit {
      "select tenon.protect('OBJECT'); or revoke the grants on it"},
     {&tn_sql_doctor_tables_without_wall, "rls.tenant", TN_WRONG,
      "every table with a tenant_id keeps tenants apart", "select tenon.protect('OBJECT');"},
+    {&tn_sql_doctor_agents, "rls.agents", TN_WARN,
+     "what agents reach they reach by their scopes, and by what their people may",
+     "select tenon.protect('OBJECT'), or name authenticated in the policy as well"},
     {&tn_sql_doctor_views, "rls.views", TN_WRONG, "views ask with the caller's rights",
      "if it is a view: alter view OBJECT set (security_invoker = true); else keep what requests "
      "may "

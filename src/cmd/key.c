@@ -186,7 +186,8 @@ const tn_command tn_key_commands[] = {
     {"key create", .summary = "Make a key and print it, the only time it is shown",
      .help = "publishable  tnp_…  may be in a browser or an app; acts as anon\n"
              "secret       tns_…  for the tenant's own server; sees all of its tenant\n"
-             "agent        tna_…  scoped and expiring, acts for one user; see also `tenon agent create`\n"
+             "agent        tna_…  scoped and expiring, acts for one user; see also `tenon agent "
+             "create`\n"
              "platform     tnx_…  the operator's, of no tenant\n",
      .options = create_options, .run = run_create},
     {"key list", .summary = "Keys, without the keys themselves", .options = list_options,

@@ -177,7 +177,7 @@ select auth.agent_object(a)
                           from ai.runs r where r.tenant_id = a.tenant_id and r.agent_id = a.id))
   from tenon.agents a where a.id = $1::uuid
 
--- name: agent_list   $1 tenant or null for all
+-- name: agent_rows   $1 tenant or null for all
 select auth.agent_object(a) || jsonb_build_object('tenant', t.name, 'user', coalesce(u.email, a.user_id::text),
                                                   'scope', (select string_agg(s, ',') from jsonb_array_elements_text(a.scopes) as s))
   from tenon.agents a
@@ -186,7 +186,7 @@ select auth.agent_object(a) || jsonb_build_object('tenant', t.name, 'user', coal
  where $1::uuid is null or a.tenant_id = $1::uuid
  order by t.name, a.created_at, a.id
 
--- name: agent_revoke   $1 id
+-- name: agent_end   $1 id
 update tenon.agents a set revoked_at = now(), updated_at = now()
  where a.id = $1::uuid and a.revoked_at is null
 returning jsonb_build_object('id', a.id, 'revoked', true), a.tenant_id
@@ -323,6 +323,33 @@ select r.rolname, 'cannot become ' || m.name
   cross join unnest(array['anon', 'authenticated', 'agent', 'service_role', 'tenon_worker', 'tenon_platform']::name[]) as m (name)
   join pg_catalog.pg_roles b on b.rolname = m.name
  where r.rolname = 'tenon_authenticator' and not pg_has_role(r.oid, b.oid, 'member')
+union all
+select r.rolname, 'does not have what authenticated has, so agents do not see what their people do'
+  from pg_catalog.pg_roles r join pg_catalog.pg_roles p on p.rolname = 'authenticated'
+ where r.rolname = 'agent' and not pg_has_role(r.oid, p.oid, 'usage')
+
+-- name: doctor_agents
+-- Tables that agents reach, since they have what people have, and of which no scope says whether they may; and policies by which an
+-- agent that acts for a person has more than that person.
+select format('%I.%I', n.nspname, c.relname), 'lets agents ' || w.command || ' without a scope'
+  from pg_catalog.pg_class c
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+  cross join (values ('select', 'r'), ('insert', 'a'), ('update', 'w'), ('delete', 'd')) as w (command, letter)
+ where c.relkind in ('r', 'p') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+   and exists (select from pg_catalog.pg_policy t where t.polrelid = c.oid and t.polname = 'tenon_tenant')
+   and has_table_privilege('agent', c.oid, w.command)
+   and not exists (select from pg_catalog.pg_policy p
+                    where p.polrelid = c.oid and not p.polpermissive and p.polcmd in ('*', w.letter)
+                      and (0::oid = any (p.polroles) or (select oid from pg_catalog.pg_roles where rolname = 'agent') = any (p.polroles))
+                      and concat(pg_get_expr(p.polqual, c.oid), pg_get_expr(p.polwithcheck, c.oid)) ~ 'has_scope|auth\.role|false')
+union all
+select format('%I.%I', n.nspname, c.relname), format('gives agents more than people, by the policy %I', p.polname)
+  from pg_catalog.pg_policy p
+  join pg_catalog.pg_class c on c.oid = p.polrelid
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+ where p.polpermissive and n.nspname not in ('tenon', 'auth', 'ai', 'storage')
+   and (select oid from pg_catalog.pg_roles where rolname = 'agent') = any (p.polroles)
+   and not p.polroles && array(select oid from pg_catalog.pg_roles where rolname = 'authenticated' union all select 0::oid)
 
 -- name: doctor_event_trigger
 select w.name,

@@ -62,10 +62,10 @@ tn_activity_record(tn_ctx *c, const tn_error *error)
 
     if (who->role != TN_ROLE_AGENT || c->match->route == NULL || c->response->status == 429)
         return;
-    problem = tn_tx_worker(c, TN_READ_WRITE_ASYNC, &tn_sql_agent_request_record,
-                           TN_PARAMS(person, describe_request(c, error),
-                                     address_or_null(c->request->remote_address)),
-                           &rows);
+    problem = tn_tx_worker(
+        c, TN_READ_WRITE_ASYNC, &tn_sql_agent_request_record,
+        TN_PARAMS(person, describe_request(c, error), address_or_null(c->request->remote_address)),
+        &rows);
     if (problem != NULL)
         tn_log(TN_LOG_ERROR, "identity.activity.lost", TN_STR("request_id", c->request->id),
                TN_STR("agent_id", who->agent_id.text), TN_STR("code", problem->code),

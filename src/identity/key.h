@@ -43,8 +43,8 @@ const tn_error *tn_keys_find(tn_keys *keys, tn_arena *arena, const char *text,
                              tn_key *key) TN_MUST_CHECK;
 
 /* What an exchanged token (its claims as JSON text) allows now: `scopes`, and of `key` agent_id,
- * claims and rate_per_minute. 401 `bad_jwt` when somebody whom it names does not stand behind it any
- * more: the session is over, an agent revoked; 403 `user_banned`. */
+ * claims and rate_per_minute. 401 `bad_jwt` when somebody whom it names does not stand behind it
+ * any more: the session is over, an agent revoked; 403 `user_banned`. */
 const tn_error *tn_keys_find_delegation(tn_keys *keys, tn_arena *arena, const tn_uuid *tenant,
                                         const char *claims, tn_key *key) TN_MUST_CHECK;
 

@@ -41,8 +41,8 @@ const tn_error *tn_limits_look_for(tn_limits *limits, const tn_config *config, t
                                    tn_limit_class class, const char *tenant_id,
                                    const char *thing) TN_MUST_CHECK;
 
-/* An agent's own rate, which holds whatever the settings say: so many requests a minute, all at once
- * after a rest. */
+/* An agent's own rate, which holds whatever the settings say: so many requests a minute, all at
+ * once after a rest. */
 const tn_error *tn_limits_take_agent(tn_limits *limits, tn_arena *arena, const char *agent_id,
                                      int64_t rate_per_minute) TN_MUST_CHECK;
 

@@ -9,9 +9,9 @@
  *   user token alone   authenticated of the token's tenant claim, or of data.default_tenant
  *   secret key         service_role of its tenant; with a user token beside it, that person
  *   agent key          agent with its scopes, acting for its user; a token beside it is ignored
- *   exchanged token    agent with the token's scopes, acting for its person (RFC 8693); signed by us
- *   platform key       tenon_platform, no tenant
- *   older API key      a JWT signed with auth.jwt_secret whose role is anon or service_role
+ *   exchanged token    agent with the token's scopes, acting for its person (RFC 8693); signed by
+ * us platform key       tenon_platform, no tenant older API key      a JWT signed with
+ * auth.jwt_secret whose role is anon or service_role
  *
  * In areas with any_role (the data API) a token that is signed with auth.jwt_secret may also have a
  * role of the app's own; whether it can be taken is PostgreSQL's to say.

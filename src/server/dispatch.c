@@ -78,9 +78,9 @@ take_limit(const tn_dispatch *dispatch, const tn_ctx *c)
 
     error = take_agent_rate(dispatch, c);
     if (error == NULL && c->match->route->limit != TN_LIMIT_NONE && c->config->limits.enabled)
-        error = tn_limits_take(dispatch->process->limits, c->config, c->arena,
-                               c->match->route->limit, c->request->remote_address,
-                               limit_subject(c->who));
+        error =
+            tn_limits_take(dispatch->process->limits, c->config, c->arena, c->match->route->limit,
+                           c->request->remote_address, limit_subject(c->who));
     if (error != NULL)
         atomic_fetch_add_explicit(&dispatch->process->metrics->rate_limited, 1,
                                   memory_order_relaxed);
