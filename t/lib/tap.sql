@@ -85,6 +85,7 @@ insert into t.overrides values
     ('tenon.keys', 'scopes', $$'[]'::jsonb$$),
     ('tenon.keys', 'expires_at', $$now()$$),
     ('tenon.budgets', 'subject_id', $$null$$),
+    ('auth.webauthn_credentials', 'algorithm', $$-7$$),
     ('tenon.outbox', 'kind', $$'recovery'$$);
 
 create table t.rows (tab regclass, tenant uuid, content jsonb, primary key (tab, tenant));
