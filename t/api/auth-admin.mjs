@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
 import { mailbox } from '../lib/mailbox.mjs';
 import { password, stack } from '../lib/stack.mjs';
+import { psql } from '../lib/postgres.mjs';
 import { answers, timestamp, uuid } from '../lib/expect.mjs';
 
 const s = await stack({ settings: { 'auth.anonymous': 'on', 'auth.redirect_urls': 'https://app.example/**' } });
@@ -297,4 +298,32 @@ test('a person whose role is service_role is an admin while they are signed in',
   answers(await admin.request('GET', users), 200);
   await s.sql(`delete from auth.sessions where user_id = '${user.id}'`);
   answers(await admin.request('GET', users), 403, 'session_expired');
+});
+
+test("a seed out of Supabase's guides, by the owner's login: bcrypt signs in, triggers on confirmation and deletion run", async () => {
+  const id = randomUUID();
+  await psql(s.owner, `
+    create table public.confirmed (id uuid primary key references auth.users on delete cascade);
+    create table public.gone (id uuid);
+    create function public.note_confirmed() returns trigger language plpgsql security definer set search_path = '' as $$
+    begin insert into public.confirmed values (new.id); return new; end $$;
+    create trigger note_confirmed after update on auth.users for each row
+        when (old.email_confirmed_at is null and new.email_confirmed_at is not null) execute procedure public.note_confirmed();
+    create function public.note_gone() returns trigger language plpgsql security definer set search_path = '' as $$
+    begin insert into public.gone values (old.id); return old; end $$;
+    create trigger note_gone after delete on auth.users for each row execute procedure public.note_gone();
+    insert into auth.users (instance_id, id, aud, role, email, encrypted_password, raw_app_meta_data, raw_user_meta_data, created_at, updated_at,
+                            confirmation_token, recovery_token, email_change_token_new, email_change)
+    values ('00000000-0000-0000-0000-000000000000', '${id}', 'authenticated', 'authenticated', 'seed@example.com', extensions.crypt('password123', extensions.gen_salt('bf', 4)),
+            '{"provider":"email","providers":["email"]}', '{"name":"Seed"}', now(), now(), '', '', '', '');
+    insert into auth.identities (id, user_id, provider_id, identity_data, provider, created_at, updated_at)
+    values (gen_random_uuid(), '${id}', '${id}', '{"sub":"${id}","email":"seed@example.com"}', 'email', now(), now());`);
+  answers(await signIn('seed@example.com', 'password123'), 400, 'email_not_confirmed');
+  answers(await update(id, { email_confirm: true }), 200);
+  const { json } = await signIn('seed@example.com', 'password123');
+  assert.deepEqual([json.user.id, json.user.user_metadata.name, json.user.identities.length], [id, 'Seed', 1]);
+  assert.match((await s.rows(`select encrypted_password as h from auth.users where id = '${id}'`))[0].h, /^\$argon2id\$/, 'rehashed at the first sign-in');
+  assert.deepEqual(await s.rows('select id from public.confirmed'), [{ id }]);
+  answers(await service.request('DELETE', `${users}/${id}`), 200);
+  assert.deepEqual([await s.rows('select id from public.confirmed'), await s.rows('select id from public.gone')], [[], [{ id }]]);
 });
