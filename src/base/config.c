@@ -570,9 +570,15 @@ check_provider(tn_arena *arena, tn_provider_config *provider)
 static const char *
 check_oauth(tn_arena *arena, const tn_oauth_config *oauth)
 {
+    static const char *const known[] = {"github", "google", "apple", "azure", "discord"};
     const char *const urls[] = {oauth->issuer, oauth->authorize_url, oauth->token_url,
                                 oauth->userinfo_url, oauth->jwks_url};
+    bool is_known = oauth->issuer[0] != '\0';
 
+    for (size_t i = 0; i < TN_COUNT(known); i++)
+        is_known = is_known || strcmp(known[i], oauth->name) == 0;
+    if (!is_known)
+        return tn_arena_printf(arena, "oauth %s: issuer is missing", oauth->name);
     if (oauth->client_id[0] == '\0')
         return tn_arena_printf(arena, "oauth %s: client_id is missing", oauth->name);
     for (size_t i = 0; i < TN_COUNT(urls); i++)

@@ -134,6 +134,8 @@ the_environment_overrides(void **state)
         "TENON_BIN=/bin/tenon",
         "TENON_TEST_SUPERUSER_URL=x",
         "TENON_SRC=x",
+        "TENON_OAUTH_GITHUB_SECRET=hush",
+        "TENON_OAUTH_GITHUB_CLIENT_ID=ours",
         NULL,
     };
     tn_arena *arena = tn_arena_new();
@@ -149,6 +151,10 @@ the_environment_overrides(void **state)
     assert_int_equal(config.provider_count, 2);
     assert_string_equal(tn_config_provider(&config, "my-llm")->key, "sk-1");
     assert_string_equal(tn_config_provider(&config, "new_one")->base_url, "http://x.example");
+    assert_int_equal(config.oauth_count, 1);
+    assert_string_equal(tn_config_oauth(&config, "github")->client_id, "ours");
+    assert_string_equal(tn_config_oauth(&config, "github")->secret, "hush");
+    assert_null(tn_config_oauth(&config, "google"));
     tn_arena_free(arena);
 }
 
@@ -186,6 +192,15 @@ static const struct {
     {"[data]\nschemas = extensions", NULL, "data.schemas: extensions is never exposed"},
     {"[chat]\nfallback = echo,y", NULL, "chat.fallback: there is no provider y"},
     {"[provider a]\n[provider a]", NULL, "tenon.conf:2: the provider a is there already"},
+    {"[oauth a]\nclient_id = x\nissuer = https://a.example\n[oauth a]", NULL,
+     "tenon.conf:4: the provider a is there already"},
+    {"[oauth]", NULL, "a provider has a name: [oauth github]"},
+    {"[oauth a]\nclient_id = x", NULL, "oauth a: issuer is missing"},
+    {"[oauth github]", NULL, "oauth github: client_id is missing"},
+    {"[oauth a]\nclient_id = x\nissuer = http://a.example", NULL,
+     "oauth a: http://a.example: without allow_private, only https://"},
+    {"[oauth github]\nclient_id = x\nkind = oidc", NULL, "there is no setting oauth.kind"},
+    {"", "TENON_OAUTH_GITHUB_SECRET=x", "there is no provider github"},
     {"[provider A]", NULL, "expected [provider NAME]"},
     {"[provider]", NULL, "a provider has a name"},
     {"[provider a]\nkey = 1\nkey = 2", NULL, "is set on line 2 already"},
@@ -273,6 +288,8 @@ files_are_loaded(void **state)
 static void
 the_document_holds_every_default(void **state)
 {
+    /* the one setting that has no default and must be set */
+    static const char *const environment[] = {"TENON_OAUTH_GITHUB_CLIENT_ID=ours", NULL};
     tn_arena *arena = tn_arena_new();
     char *text = NULL;
     size_t size = 0;
@@ -287,7 +304,7 @@ the_document_holds_every_default(void **state)
     for (char *at = text; (at = strchr(at, '#')) != NULL; at++)
         if (at[1] != ' ')
             *at = ' ';
-    assert_null(read_config(arena, text, NULL, &config));
+    assert_null(read_config(arena, text, environment, &config));
     assert_int_equal(config.provider_count, 1);
     assert_string_equal(config.providers[0].name, "openai");
     for (const tn_setting *setting = tn_settings; setting->key != NULL; setting++) {
