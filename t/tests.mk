@@ -7,12 +7,12 @@ unit_tests = t/unit/data_accept t/unit/data_body t/unit/data_error t/unit/data_h
 	t/unit/address t/unit/arena t/unit/buffer t/unit/cache t/unit/catalog t/unit/config t/unit/crypto \
 	t/unit/db_dynamic t/unit/data_call t/unit/data_nearest t/unit/data_plan t/unit/data_relate t/unit/data_sql t/unit/db_error t/unit/db_listen t/unit/db_migration t/unit/db_pool t/unit/db_script t/unit/db_stream \
 	t/unit/db_transaction t/unit/db_work t/unit/error \
-	t/unit/estimate t/unit/event_stream t/unit/message t/unit/model t/unit/provider \
+	t/unit/estimate t/unit/event_stream t/unit/mail_mime t/unit/mail_template t/unit/message t/unit/model t/unit/provider \
 	t/unit/fetch t/unit/field t/unit/gate t/unit/json t/unit/key t/unit/limit t/unit/log t/unit/loop \
 	t/unit/metrics t/unit/principal t/unit/redirect t/unit/refresh_token t/unit/route t/unit/text t/unit/token t/unit/totp t/unit/uuid t/unit/view
 thread_tests = t/threads/catalog t/threads/db_pool t/threads/live t/unit/cache t/unit/catalog t/unit/db_listen t/unit/db_pool t/unit/gate t/unit/limit t/unit/loop
 fuzz_targets = t/fuzz/access_token t/fuzz/base64url t/fuzz/config \
-	t/fuzz/data_batch t/fuzz/data_body t/fuzz/data_header t/fuzz/data_prefer t/fuzz/data_query t/fuzz/data_range t/fuzz/data_select t/fuzz/event_stream t/fuzz/field t/fuzz/id_token t/fuzz/json t/fuzz/password_hash \
+	t/fuzz/data_batch t/fuzz/data_body t/fuzz/data_header t/fuzz/data_prefer t/fuzz/data_query t/fuzz/data_range t/fuzz/data_select t/fuzz/event_stream t/fuzz/field t/fuzz/id_token t/fuzz/json t/fuzz/mail_template t/fuzz/password_hash \
 	t/fuzz/oauth_callback t/fuzz/provider_answer t/fuzz/redirect t/fuzz/refresh_token t/fuzz/request t/fuzz/script t/fuzz/text t/fuzz/view t/fuzz/webauthn
 
 # What tests are linked with; `tenon` itself has its own list.
@@ -43,6 +43,7 @@ t_fuzz_provider_answer_SOURCES = t/fuzz/provider_answer.c $(fuzz_main)
 t_fuzz_field_SOURCES = t/fuzz/field.c $(fuzz_main)
 t_fuzz_id_token_SOURCES = t/fuzz/id_token.c $(fuzz_main)
 t_fuzz_json_SOURCES = t/fuzz/json.c $(fuzz_main)
+t_fuzz_mail_template_SOURCES = t/fuzz/mail_template.c $(fuzz_main)
 t_fuzz_redirect_SOURCES = t/fuzz/redirect.c $(fuzz_main)
 t_fuzz_refresh_token_SOURCES = t/fuzz/refresh_token.c $(fuzz_main)
 t_fuzz_request_SOURCES = t/fuzz/request.c $(fuzz_main)
@@ -70,6 +71,7 @@ t_fuzz_provider_answer_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_field_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_id_token_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_json_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+t_fuzz_mail_template_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_redirect_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_refresh_token_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_request_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
