@@ -58,7 +58,7 @@ create function tenon.malformed_scope(scopes jsonb) returns text
 as $$
     select case when jsonb_typeof(scopes) is distinct from 'array' then 'not a list'
                 when jsonb_array_length(scopes) > 100 then 'more than 100'
-                else (select left(item #>> '{}', 200) from jsonb_array_elements(scopes) as item
+                else (select left(item::text, 200) from jsonb_array_elements(scopes) as item
                        where jsonb_typeof(item) <> 'string' or char_length(item #>> '{}') > 200
                           or item #>> '{}' !~ '^[a-z][a-z0-9_]*(:[^[:space:][:cntrl:]":*\\]+)*:(\*|[^[:space:][:cntrl:]":*\\]+)$'
                        limit 1) end
