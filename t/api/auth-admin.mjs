@@ -302,7 +302,7 @@ test('a person whose role is service_role is an admin while they are signed in',
 
 test("a seed out of Supabase's guides, by the owner's login: bcrypt signs in, triggers on confirmation and deletion run", async () => {
   const id = randomUUID();
-  await psql(s.owner, `
+  await psql(s.owner, `set tenon.tenant_id = '${s.a.id}';
     create table public.confirmed (id uuid primary key references auth.users on delete cascade);
     create table public.gone (id uuid);
     create function public.note_confirmed() returns trigger language plpgsql security definer set search_path = '' as $$
