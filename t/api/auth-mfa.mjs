@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import fs from 'node:fs';
 import { test } from 'node:test';
 import { eventually, password, stack } from '../lib/stack.mjs';
 import { answers, timestamp, uuid } from '../lib/expect.mjs';
@@ -246,7 +247,7 @@ test('recovery codes', async () => {
   const { first, who, factor } = await protectedPerson('forgetful');
   const path = '/auth/v1/factors/recovery-codes';
   answers(await who.request('GET', path), 404, 'mfa_factor_not_found');
-  answers(await who.request('POST', `${path}/regenerate`), 404, 'mfa_factor_not_found');
+  answers(await who.request('POST', '/auth/v1/factors/recovery-codes/regenerate'), 404, 'mfa_factor_not_found');
   const bare = await s.a.person('bare');
   answers(await bare.request('POST', path), 422, 'mfa_recovery_codes_sole_factor');
   answers(await bare.request('POST', `${path}/verify`, { code: 'abcd' }), 422, 'mfa_verification_failed');
@@ -278,7 +279,7 @@ test('recovery codes', async () => {
 
   answers(await now2.request('DELETE', `/auth/v1/factors/${factor}`), 422, 'mfa_recovery_codes_sole_factor');
   answers(await now2.request('DELETE', `/auth/v1/factors/${made.json.id}`), 404, 'mfa_factor_not_found');
-  const anew = await now2.request('POST', `${path}/regenerate`);
+  const anew = await now2.request('POST', '/auth/v1/factors/recovery-codes/regenerate');
   answers(anew, 200);
   assert.deepEqual([anew.json.id, anew.json.friendly_name], [made.json.id, 'Backup']);
   answers(await now2.request('POST', `${path}/verify`, { code: made.json.codes[2] }), 422, 'mfa_verification_failed');
@@ -301,9 +302,9 @@ test('the app may end what it does not like', async () => {
 
 test('a policy that wants two factors', async () => {
   const { first, who } = await protectedPerson('policy');
+  const [, policy] = /```sql\n(create policy two_factors[^`]*)```/.exec(fs.readFileSync(new URL('../../docs/auth.md', import.meta.url), 'utf8'));
   await s.sql(`create table public.vault (id int primary key, owner uuid not null default auth.uid());
-    select tenon.protect('public.vault', owner => 'owner');
-    create policy two_factors on public.vault as restrictive to authenticated using ((select auth.jwt() ->> 'aal') = 'aal2')`);
+    select tenon.protect('public.vault', owner => 'owner'); ${policy}`);
   answers(await who.request('POST', '/rest/v1/vault', { id: 1 }), 201);
   assert.equal((await who.get('/rest/v1/vault')).length, 1);
   assert.deepEqual(await (await signIn(first)).get('/rest/v1/vault'), []);

@@ -14,10 +14,10 @@ const s = await stack({
 });
 const { anon } = s.a;
 const path = '/auth/v1/passkeys';
-const begin = (who) => who.request('POST', `${path}/registration/options`, {});
-const finish = (who, challenge_id, credential) => who.request('POST', `${path}/registration/verify`, { challenge_id, credential });
-const ask = () => anon.post(`${path}/authentication/options`, { gotrue_meta_security: {} });
-const answer = (challenge_id, credential, who = anon) => who.request('POST', `${path}/authentication/verify`, { challenge_id, credential });
+const begin = (who) => who.request('POST', '/auth/v1/passkeys/registration/options', {});
+const finish = (who, challenge_id, credential) => who.request('POST', '/auth/v1/passkeys/registration/verify', { challenge_id, credential });
+const ask = () => anon.post('/auth/v1/passkeys/authentication/options', { gotrue_meta_security: {} });
+const answer = (challenge_id, credential, who = anon) => who.request('POST', '/auth/v1/passkeys/authentication/verify', { challenge_id, credential });
 async function register(who, key, changes) {
   const { challenge_id, options } = (await begin(who)).json;
   return finish(who, challenge_id, key.create(options, origin, changes));
