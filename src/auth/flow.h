@@ -65,8 +65,8 @@ const tn_error *tn_flow_land_session(tn_ctx *c, int status, const char *to, cons
 const tn_error *tn_flow_land_code(tn_ctx *c, int status, const char *to,
                                   const char *code) TN_MUST_CHECK;
 
-/* An error in the fragment, and with `in_query` in the query as well. Its `reason` is OAuth's word for
- * it; NULL: by its status. */
+/* An error in the fragment, and with `in_query` in the query as well. Its `reason` is OAuth's word
+ * for it; NULL: by its status. */
 const tn_error *tn_flow_land_error(tn_ctx *c, int status, const char *to, const tn_error *error,
                                    bool in_query);
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { password, stack } from '../lib/stack.mjs';
+import { eventually, password, stack } from '../lib/stack.mjs';
 import { answers, uuid } from '../lib/expect.mjs';
 import { decode } from '../lib/jwt.mjs';
 import { mailbox } from '../lib/mailbox.mjs';
@@ -177,7 +177,7 @@ test('wrong codes are counted, and the tenth kills the right one', async () => {
   answers(await guess(), 403, 'otp_expired');
   answers(await auth('verify', { type: 'email', email: 'guess@example.com', token: code }), 403, 'otp_expired');
   answers(await auth('verify', { type: 'email', token_hash: token }), 403, 'otp_expired');
-  await auth('resend', { type: 'signup', email: 'guess@example.com' });
+  answers(await anon.request('POST', '/auth/v1/resend', { type: 'signup', email: 'guess@example.com' }), 200);
   const fresh = await box.to('guess@example.com');
   answers(await auth('verify', { type: 'email', email: 'guess@example.com', token: fresh.code }), 200);
 });
@@ -205,7 +205,7 @@ test('a code to sign in by, for somebody known', async () => {
   answers(session, 200);
   assert.equal(session.json.user.id, user.id);
 
-  await auth('magiclink', { email: 'otp@example.com', phone: '49123' });
+  answers(await anon.request('POST', '/auth/v1/magiclink', { email: 'otp@example.com', phone: '49123' }), 200);
   const { fragment } = await visit((await box.to('otp@example.com')).link);
   assert.equal(fragment.get('type'), 'magiclink');
 });
@@ -286,6 +286,27 @@ test('a link without what it needs', async () => {
   assert.deepEqual([wrong.answer.status, wrong.fragment.get('error'), wrong.fragment.get('error_code')], [303, 'invalid_request', 'validation_failed']);
   const foreign = await visit('/auth/v1/verify?type=signup&token=pkce_x&redirect_to=https://evil.example/');
   assert.equal(foreign.to.origin, s.origin, 'and nobody is sent where they may not be');
+});
+
+test('a session ends by a newer one, where that is set, and by nobody using it', async () => {
+  await confirmed('sessions@example.com');
+  const open = async () => (await auth('token?grant_type=password', { email: 'sessions@example.com', password })).json;
+  const next = (session) => auth('token?grant_type=refresh_token', { refresh_token: session.refresh_token });
+  let older = await open();
+  const newer = await open();
+  s.configure({ 'auth.single_session': 'on', 'auth.inactivity_ttl_s': 3600 });
+  assert.equal((await s.tenon('reload')).code, 0);
+  const refused = await eventually('the new configuration', async () => {
+    const answer = await next(older);
+    if (answer.status !== 200) return answer;
+    older = answer.json;
+    return undefined;
+  });
+  answers(refused, 400, 'session_expired');
+  const kept = await next(newer);
+  answers(kept, 200);
+  await s.sql(`update auth.sessions set refreshed_at = now() - interval '2 hours', created_at = now() - interval '1 day' where id = '${decode(kept.json.access_token).claims.session_id}'`);
+  answers(await next(kept.json), 400, 'session_expired');
 });
 
 test('what happened is in the audit log', async () => {

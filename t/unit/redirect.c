@@ -5,11 +5,12 @@
 #include "t/unit/unit.h"
 
 #define SITE "https://app.example.com/start"
-#define PATTERNS                                                                                   \
-    "https://exact.example.org/welcome, https://*.tenants.example.org/**, "                        \
-    "https://shop.example.org/*/done, http://localhost:3000/**, com.example.app://callback, "      \
-    "com.example.app://open/**, http://127.0.0.1:8080/cb, https://query.example.org/cb?next=*, "   \
-    "https://any.example.org**, http://10.0.0.7/**, https://[2001:db8::1]/**, HTTPS://Upper.Example.Org/**"
+#define PATTERNS                                                                                 \
+    "https://exact.example.org/welcome, https://*.tenants.example.org/**, "                      \
+    "https://shop.example.org/*/done, http://localhost:3000/**, com.example.app://callback, "    \
+    "com.example.app://open/**, http://127.0.0.1:8080/cb, https://query.example.org/cb?next=*, " \
+    "https://any.example.org**, http://10.0.0.7/**, https://[2001:db8::1]/**, "                  \
+    "HTTPS://Upper.Example.Org/**"
 
 /* What becomes of it; NULL: the site's own URL. */
 static const struct {
