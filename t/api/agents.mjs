@@ -1,6 +1,10 @@
 /* t/api/agents.mjs: /auth/v1/agents: what people let act for them does what they may, within its scopes, and no longer */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
 import { test } from 'node:test';
+import { promisify } from 'node:util';
 import { stack } from '../lib/stack.mjs';
 
 const s = await stack({ settings: { 'api.processes': 2, 'auth.agents_max': 3, 'auth.anonymous': 'on', 'auth.agent_ttl_max_s': 86400 } });
@@ -262,6 +266,26 @@ test('tenon agent', async () => {
   const rotated = await s.tenon('key', 'rotate', key.json.id, '--json');
   assert.deepEqual([rotated.json.agent_id, rotated.json.user_id], [key.json.agent_id, alice.user.id], 'another key of the same agent');
   assert.ok((await bodies(s.client({ apikey: rotated.json.key }), '/rest/v1/notes')).includes('hers'));
+});
+
+test('the examples of docs/agents.md', async () => {
+  const guide = fs.readFileSync(path.join(import.meta.dirname, '../../docs/agents.md'), 'utf8');
+  const env = { PATH: process.env.PATH, TENON: s.origin, ANON: a.publishable, SECRET: a.secret, TOKEN: alice.session.access_token };
+  const answers = [];
+  for (const [, block] of guide.matchAll(/^```sh\n([\s\S]*?)^```/gm))
+    for (const command of block.split(/^(?=curl)/m)) {
+      const answer = JSON.parse((await promisify(execFile)('bash', ['-euc', command], { env })).stdout);
+      env.AGENT ??= answer.id;
+      if (answer.key) env.AGENT_KEY = answer.key;
+      answers.push(answer);
+    }
+  assert.equal(answers.length, 5, JSON.stringify(answers));
+  const [agent, key, rows, token, { activity }] = answers;
+  assert.deepEqual([agent.name, agent.state, agent.budget.cap_micros, key.name], ['gardener', 'active', 2000000, 'laptop']);
+  assert.equal(token.scope, 'data:notes:read');
+  assert.ok(rows.every((row) => row.owner === alice.user.id) && rows.length > 0);
+  assert.deepEqual([activity.length, activity[0].target, activity[0].status], [1, 'notes', 200]);
+  await alice.delete(`/auth/v1/agents/${agent.id}`);
 });
 
 test('a tenant that is suspended has no agents either', async () => {
