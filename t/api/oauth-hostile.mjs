@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { test } from 'node:test';
-import { stack } from '../lib/stack.mjs';
+import { eventually, stack } from '../lib/stack.mjs';
 import { section } from '../lib/oidc.mjs';
 import { jws, makeKeys, signers, startPlayed } from '../lib/played.mjs';
 
@@ -150,6 +150,19 @@ for (const [provider, why] of Object.entries({ elsewhere: 'names another issuer'
     assert.deepEqual([answer.status, answer.json.error_code], [503, 'unexpected_failure'], answer.text);
     assert.equal(count('/caught'), 0);
   });
+
+test('half of the threads wait for providers, and no more', async () => {
+  const held = [], early = [];
+  const flows = await Promise.all(Array.from({ length: 12 }, () => played.leave(s, 'played')));
+  const all = flows.map((one) => played.come(s, one, { token: (response) => held.push(response) }));
+  for (const one of all) one.then((end) => early.push(end.query.error_code));
+  await eventually('an end, or a wait, for everybody', () => held.length + early.length === 12);
+  assert.ok(held.length <= 8 && early.length >= 4, `${held.length} wait`);
+  assert.deepEqual([...new Set(early)], ['overloaded']);
+  await played.leave(s, 'played');
+  for (const response of held) response.end('{}');
+  await Promise.all(all);
+});
 
 test('a provider that takes its time does so for ten seconds, and others go on meanwhile', async () => {
   const { query, location } = await slow;

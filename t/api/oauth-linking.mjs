@@ -36,6 +36,13 @@ const signIn = (email) => anon.request('POST', '/auth/v1/token?grant_type=passwo
 const visit = (claims, provider = 'one', parameters) => played.visit(s, provider, { claims }, parameters);
 const identitiesOf = async (id) => (await s.rows(`select provider from auth.identities where user_id = '${id}' order by created_at, id`)).map((row) => row.provider);
 
+const change = async (settings) => {
+  s.configure(settings);
+  const before = s.workers();
+  assert.equal((await s.tenon('reload')).code, 0);
+  await eventually('workers of the new settings', () => s.workers().every((pid) => !before.includes(pid)));
+};
+
 // --- whose account
 
 test('an account that is confirmed is joined by a verified address', async () => {
@@ -134,6 +141,23 @@ test("what a trigger of the app's refuses", async () => {
   const email = fresh('refused');
   const end = await visit({ sub: email, email });
   assert.deepEqual([end.query.error, end.query.error_code, end.query.error_description], ['server_error', 'unexpected_failure', 'Database error saving new user']);
+});
+
+test('the hook is asked about new people, and about nobody else', async () => {
+  const email = fresh('hooked');
+  await userOf(await visit({ sub: email, email }));
+  await s.sql(`
+    set role tenon_owner;
+    create function public.nobody(event jsonb) returns jsonb language sql as $$
+      select jsonb_build_object('error', jsonb_build_object('http_code', 403, 'message', 'not ' || (event #>> '{user,email}') || ' of ' || (event #>> '{user,app_metadata,provider}'))) $$;
+    grant execute on function public.nobody(jsonb) to supabase_auth_admin`);
+  await change({ 'hooks.before_user_created': 'pg-functions://postgres/public/nobody' });
+  await userOf(await visit({ sub: email, email }));
+  await userOf(await visit({ sub: email, email }, 'two'));
+  const late = fresh();
+  const end = await visit({ sub: late, email: late });
+  assert.deepEqual([end.query.error, end.query.error_description], ['access_denied', `not ${late} of one`]);
+  await change({ 'hooks.before_user_created': '' });
 });
 
 // --- identities
@@ -278,10 +302,7 @@ test('an id token links as well', async () => {
 test('while sign-ups are closed, whoever has an account still comes in', async () => {
   const email = fresh();
   await userOf(await visit({ sub: email, email }));
-  s.configure({ 'auth.signup': 'off' });
-  const before = s.workers();
-  assert.equal((await s.tenon('reload')).code, 0);
-  await eventually('workers of the new settings', () => s.workers().every((pid) => !before.includes(pid)));
+  await change({ 'auth.signup': 'off' });
   await userOf(await visit({ sub: email, email }));
   const end = await visit({ sub: fresh(), email: fresh() });
   assert.deepEqual([end.query.error, end.query.error_code], ['access_denied', 'signup_disabled']);
