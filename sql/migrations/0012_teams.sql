@@ -348,7 +348,7 @@ create function auth.team_invitation_object(i auth.team_invitations) returns jso
 -- --- teams -------------------------------------------------------------------------------------------------------------------------
 
 -- Those of the caller; the secret key gets all, or those of `person`.
-create function auth.list_teams(caller auth.team_caller, person uuid, page bigint, per_page bigint, out outcome text, out answer jsonb)
+create function auth.list_teams(caller auth.team_caller, person uuid, first bigint, most bigint, out outcome text, out answer jsonb)
     language plpgsql stable set search_path = ''
 as $$
 declare
@@ -367,7 +367,7 @@ begin
               from auth.teams t
               left join auth.team_members m on m.tenant_id = t.tenant_id and m.team_id = t.id and m.user_id = whose
              where t.tenant_id = tenon.tenant_id() and (whose is null or m.user_id is not null)
-             order by t.created_at, t.id limit per_page offset (page - 1) * per_page) as x;
+             order by t.created_at, t.id limit most offset first) as x;
 end $$;
 
 -- A slug out of a name, with a few random characters behind it if it is taken.
@@ -476,7 +476,7 @@ end $$;
 
 -- --- members -----------------------------------------------------------------------------------------------------------------------
 
-create function auth.list_team_members(caller auth.team_caller, team uuid, page bigint, per_page bigint, out outcome text, out answer jsonb)
+create function auth.list_team_members(caller auth.team_caller, team uuid, first bigint, most bigint, out outcome text, out answer jsonb)
     language plpgsql volatile set search_path = ''
 as $$
 begin
@@ -489,7 +489,7 @@ begin
       from (select auth.team_member_object(m, u) as object, m.created_at, m.user_id
               from auth.team_members m join auth.users u on u.tenant_id = m.tenant_id and u.id = m.user_id
              where m.tenant_id = tenon.tenant_id() and m.team_id = team
-             order by m.created_at, m.user_id limit per_page offset (page - 1) * per_page) as x;
+             order by m.created_at, m.user_id limit most offset first) as x;
 end $$;
 
 create function auth.describe_team_member(team uuid, person uuid) returns jsonb
@@ -607,7 +607,7 @@ end $$;
 -- --- invitations -------------------------------------------------------------------------------------------------------------------
 
 -- Those that can still be accepted.
-create function auth.list_team_invitations(caller auth.team_caller, team uuid, page bigint, per_page bigint, out outcome text, out answer jsonb)
+create function auth.list_team_invitations(caller auth.team_caller, team uuid, first bigint, most bigint, out outcome text, out answer jsonb)
     language plpgsql volatile set search_path = ''
 as $$
 begin
@@ -620,7 +620,7 @@ begin
       from (select auth.team_invitation_object(i) as object, i.created_at, i.id
               from auth.team_invitations i
              where i.tenant_id = tenon.tenant_id() and i.team_id = team and i.status = 'pending' and i.expires_at > now()
-             order by i.created_at, i.id limit per_page offset (page - 1) * per_page) as x;
+             order by i.created_at, i.id limit most offset first) as x;
 end $$;
 
 -- What the mail has to say, before it is sealed: the team's name and who invites.

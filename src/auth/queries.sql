@@ -168,7 +168,7 @@ select r.outcome from auth.drop_passkey($1, $2, $3, $4, $5) as r;
 
 -- Teams (0012). $1 person or null, $2 session or null, $3 address are row($1, $2, $3)::auth.team_caller everywhere.
 
--- name: team_list   $4 whose or null, $5 page, $6 per page
+-- name: team_list   $4 whose or null, $5 rows to leave out, $6 to give
 select r.outcome, r.answer from auth.list_teams(row($1, $2, $3)::auth.team_caller, $4, $5, $6) as r;
 
 -- name: team_create   $4 owner or null, $5 slug or null, $6 name, $7 metadata or null, $8 how many one person may own
@@ -192,7 +192,7 @@ select r.outcome, r.answer from auth.define_team_role(row($1, $2, $3)::auth.team
 -- name: team_role_delete   $4 role
 select r.outcome, r.answer from auth.remove_team_role(row($1, $2, $3)::auth.team_caller, $4) as r;
 
--- name: team_member_list   $4 team, $5 page, $6 per page
+-- name: team_member_list   $4 team, $5 rows to leave out, $6 to give
 select r.outcome, r.answer from auth.list_team_members(row($1, $2, $3)::auth.team_caller, $4, $5, $6) as r;
 
 -- name: team_member_add   $4 team, $5 whom, $6 role, $7 how many a team may have
@@ -204,7 +204,7 @@ select r.outcome, r.answer from auth.set_team_role(row($1, $2, $3)::auth.team_ca
 -- name: team_member_delete   $4 team, $5 whom
 select r.outcome, r.answer from auth.remove_team_member(row($1, $2, $3)::auth.team_caller, $4, $5) as r;
 
--- name: team_invitation_list   $4 team, $5 page, $6 per page
+-- name: team_invitation_list   $4 team, $5 rows to leave out, $6 to give
 select r.outcome, r.answer from auth.list_team_invitations(row($1, $2, $3)::auth.team_caller, $4, $5, $6) as r;
 
 -- name: team_letter   $4 team, $5 role or null, $6 invitation or null

@@ -5,6 +5,7 @@
 
 #include "auth/area.h"
 #include "auth/queries.h"
+#include "auth/users.h"
 
 #define NAME_MAX_CHARACTERS 100
 #define SLUG_MAX 63
@@ -90,16 +91,16 @@ tn_team_list(tn_ctx *c)
 {
     const char *whose = tn_request_query(c->request, "user_id");
     tn_team_caller caller;
-    tn_team_page page;
+    tn_auth_page page;
     tn_uuid person = {""};
 
     TN_TRY(tn_team_caller_read(c, &caller));
-    TN_TRY(tn_team_page_read(c, &page));
+    TN_TRY(tn_auth_page_read(c, &page));
     if (whose != NULL && *whose != '\0' && !tn_uuid_parse(whose, &person))
         return tn_team_refuse_input(c, "user_id must be a UUID");
     return tn_team_respond(
         c, &caller, TN_READ_ONLY, &tn_sql_team_list,
-        TN_PARAMS(TN_TEAM_CALLER(caller), id_or_null(&person), page.page, page.per_page));
+        TN_PARAMS(TN_TEAM_CALLER(caller), id_or_null(&person), page.first, page.most));
 }
 
 /* POST /auth/v1/teams */

@@ -4,9 +4,6 @@
 #include "auth/area.h"
 #include "auth/team.h"
 
-#define PER_PAGE_DEFAULT 50
-#define PER_PAGE_MAX 200
-#define PAGE_MAX 1000000
 #define RESEND_S 60
 
 enum { OUTCOME, ANSWER };
@@ -129,24 +126,6 @@ tn_team_path_invitation(tn_ctx *c, tn_uuid *invitation)
     return tn_uuid_parse(tn_path_text(c, "invitation_id"), invitation)
                ? NULL
                : refuse_outcome(c, "team_invitation_not_found");
-}
-
-static const tn_error *
-read_number(tn_ctx *c, const char *name, int64_t max, int64_t number, const char **text)
-{
-    const char *given = tn_request_query(c->request, name);
-
-    if (given != NULL && *given != '\0')
-        TN_TRY(tn_request_query_int(c->request, c->arena, name, 1, max, &number));
-    *text = tn_arena_printf(c->arena, "%lld", (long long)number);
-    return NULL;
-}
-
-const tn_error *
-tn_team_page_read(tn_ctx *c, tn_team_page *page)
-{
-    TN_TRY(read_number(c, "page", PAGE_MAX, 1, &page->page));
-    return read_number(c, "per_page", PER_PAGE_MAX, PER_PAGE_DEFAULT, &page->per_page);
 }
 
 const tn_error *

@@ -9,6 +9,7 @@
 #include "auth/one_time.h"
 #include "auth/queries.h"
 #include "auth/team.h"
+#include "auth/users.h"
 #include "base/crypto.h"
 #include "mail/mail.h"
 
@@ -31,14 +32,14 @@ const tn_error *
 tn_team_invitation_list(tn_ctx *c)
 {
     tn_team_caller caller;
-    tn_team_page page;
+    tn_auth_page page;
     tn_uuid team;
 
     TN_TRY(tn_team_caller_read(c, &caller));
     TN_TRY(tn_team_path(c, &team));
-    TN_TRY(tn_team_page_read(c, &page));
+    TN_TRY(tn_auth_page_read(c, &page));
     return tn_team_respond(c, &caller, TN_READ_ONLY, &tn_sql_team_invitation_list,
-                           TN_PARAMS(TN_TEAM_CALLER(caller), team.text, page.page, page.per_page));
+                           TN_PARAMS(TN_TEAM_CALLER(caller), team.text, page.first, page.most));
 }
 
 /* --- sending ---------------------------------------------------------------------------------- */

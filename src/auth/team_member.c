@@ -2,6 +2,7 @@
 #include "auth/area.h"
 #include "auth/queries.h"
 #include "auth/team.h"
+#include "auth/users.h"
 
 #define ROLE_MAX 40
 
@@ -21,14 +22,14 @@ const tn_error *
 tn_team_member_list(tn_ctx *c)
 {
     tn_team_caller caller;
-    tn_team_page page;
+    tn_auth_page page;
     tn_uuid team;
 
     TN_TRY(tn_team_caller_read(c, &caller));
     TN_TRY(tn_team_path(c, &team));
-    TN_TRY(tn_team_page_read(c, &page));
+    TN_TRY(tn_auth_page_read(c, &page));
     return tn_team_respond(c, &caller, TN_READ_ONLY, &tn_sql_team_member_list,
-                           TN_PARAMS(TN_TEAM_CALLER(caller), team.text, page.page, page.per_page));
+                           TN_PARAMS(TN_TEAM_CALLER(caller), team.text, page.first, page.most));
 }
 
 /* POST /auth/v1/teams/{id}/members: without an invitation, with the secret key only */
