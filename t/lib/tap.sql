@@ -86,6 +86,9 @@ insert into t.overrides values
     ('tenon.keys', 'expires_at', $$now()$$),
     ('tenon.budgets', 'subject_id', $$null$$),
     ('auth.webauthn_credentials', 'algorithm', $$-7$$),
+    ('auth.mail_templates', 'kind', $$'recovery'$$),
+    ('auth.mail_templates', 'language', $$'en'$$),
+    ('auth.mail_templates', 'text', $$'words'$$),
     ('tenon.outbox', 'kind', $$'recovery'$$);
 
 create table t.rows (tab regclass, tenant uuid, content jsonb, primary key (tab, tenant));
