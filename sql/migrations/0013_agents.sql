@@ -117,6 +117,8 @@ end $$;
 create trigger complete_agent_key before insert on tenon.keys for each row when (new.kind = 'agent')
     execute function tenon.complete_agent_key();
 
+alter table tenon.keys drop constraint scoped_and_expiring;
+
 -- Keys that were there before: an agent each. As the platform, since they are of all tenants.
 create function tenon.adopt_agent_keys() returns void
     language plpgsql set search_path = ''
@@ -129,14 +131,14 @@ begin
         insert into tenon.agents (tenant_id, name, user_id, scopes, expires_at, revoked_at, created_at)
         values (key.tenant_id, key.name, key.user_id, key.scopes, key.expires_at, key.revoked_at, key.created_at)
         returning id into adopted;
-        update tenon.keys k set agent_id = adopted where k.tenant_id = key.tenant_id and k.id = key.id;
+        update tenon.keys k set agent_id = adopted, scopes = null where k.tenant_id = key.tenant_id and k.id = key.id;
     end loop;
 end $$;
 select tenon.run_as_platform('tenon.adopt_agent_keys()');
 select tenon.adopt_agent_keys();
 drop function tenon.adopt_agent_keys();
 
-alter table tenon.keys drop constraint scoped_and_expiring, add constraint scoped_and_expiring check (
+alter table tenon.keys add constraint scoped_and_expiring check (
     case kind when 'agent' then agent_id is not null and expires_at is not null
               else agent_id is null and scopes is null and user_id is null end);
 
@@ -406,8 +408,8 @@ begin
         'state', case when a.revoked_at is not null then 'revoked' when a.expires_at <= now() then 'expired' else 'active' end,
         'created_by', a.created_by, 'created_at', auth.rfc3339(a.created_at), 'updated_at', auth.rfc3339(a.updated_at),
         'expires_at', case when isfinite(a.expires_at) then auth.rfc3339(a.expires_at) end, 'revoked_at', auth.rfc3339(a.revoked_at),
-        'last_used_at', auth.rfc3339((select max(e.created_at) from auth.audit_log_entries e
-                                       where e.tenant_id = a.tenant_id and e.agent_id = a.id)));
+        'last_used_at', auth.rfc3339((select e.created_at from auth.audit_log_entries e
+                                       where e.tenant_id = a.tenant_id and e.agent_id = a.id order by e.id desc limit 1)));
 end $$;
 comment on function auth.agent_object(tenon.agents) is 'An agent as the API shows it.';
 

@@ -87,10 +87,10 @@ test('it never touches accounts, keys or agents: every route of the auth area bu
   assert.ok(routes.length > 10);
   const wrong = [];
   for (const [method, path] of routes.filter(([method, path]) => !open.test(`${method} ${path}`)))
-    for (const client of [helper, withToken, asBearer]) {
+    await Promise.all([helper, withToken, asBearer].map(async (client) => {
       const answer = await client.request(method, `/auth/v1${path.replace(/\{\w+\}/g, agent.id)}`, method === 'GET' || method === 'DELETE' ? undefined : { name: 'x' });
       if (answer.status !== 403 || !['agent_not_allowed', 'role_not_allowed'].includes(answer.json?.error_code)) wrong.push(`${method} ${path}: ${answer.status} ${answer.text.slice(0, 150)}`);
-    }
+    }));
   assert.deepEqual([...new Set(wrong)], []);
   assert.equal((await alice.get(`/auth/v1/agents/${agent.id}`)).keys.length, 1);
   for (const table of ['keys', 'agents', 'budgets', 'users', 'signing_keys'])
@@ -140,6 +140,20 @@ test('revoked, expired, banned, deleted, suspended: it is over from the next req
   assert.deepEqual(await everywhere(other, '/rest/v1/notes'), ['401 invalid_key']);
 });
 
+test('a team that its person leaves is left by it, with the next request', async () => {
+  await s.sql("set role tenon_owner; create table public.docs (id bigint generated always as identity primary key, team_id uuid, body text); select tenon.protect_team('docs')");
+  const team = await alice.post('/auth/v1/teams', { name: 'garden' });
+  await a.service.post(`/auth/v1/teams/${team.id}/members`, { user_id: bob.user.id, role: 'member' });
+  await inTenant(`insert into public.docs (team_id, body) values ('${team.id}', 'plan')`);
+  const agent = await create(bob, { scopes: ['data:docs:read'] }), helper = await keyOf(bob, agent);
+  assert.deepEqual(await bodies(bob, '/rest/v1/docs'), ['plan']);
+  assert.deepEqual(await bodies(helper, '/rest/v1/docs'), ['plan']);
+  await alice.request('DELETE', `/auth/v1/teams/${team.id}/members/${bob.user.id}`);
+  const answers = await Promise.all(Array.from({ length: 8 }, () => bodies(helper, '/rest/v1/docs')));
+  assert.deepEqual(answers, Array(8).fill([]));
+  await drop(bob, agent);
+});
+
 test('whose they are: nobody else\'s, and the secret key\'s', async () => {
   const agent = await create(alice);
   for (const client of [bob, stranger])
@@ -147,7 +161,7 @@ test('whose they are: nobody else\'s, and the secret key\'s', async () => {
       const answer = await client.request(method, `/auth/v1/agents/${agent.id}${path}`, method === 'PATCH' || method === 'POST' ? {} : undefined);
       assert.deepEqual([answer.status, answer.json.error_code], [404, 'agent_not_found'], `${method} ${path}`);
     }
-  assert.equal((await bob.get('/auth/v1/agents')).agents.length, 0);
+  assert.equal((await bob.get('/auth/v1/agents')).agents.some((one) => one.id === agent.id), false);
   assert.equal((await a.service.get('/auth/v1/agents')).agents.some((one) => one.id === agent.id), true);
   assert.equal((await s.b.service.request('GET', `/auth/v1/agents/${agent.id}`)).status, 404);
   assert.equal((await bob.request('POST', '/auth/v1/agents', { name: 'x', scopes: ['data:*'], user_id: alice.user.id })).json.error_code, 'not_admin');
