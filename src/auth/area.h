@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "auth/refresh_token.h"
+#include "hook/hook.h"
 #include "identity/ctx.h"
 
 struct tn_oauth;
@@ -21,6 +22,7 @@ typedef struct tn_auth {
     struct tn_oauth *oauth; /* oauth/provider.h */
     tn_arena *arena;        /* of issuer */
     atomic_int hashing;     /* threads of this process that hash a password or wait for it */
+    atomic_int asking;      /* threads that wait for a hook or a captcha's provider */
     _Atomic int64_t crowd_began_ms, crowd_seen_ms; /* when they were too many; see password.c */
 } tn_auth;
 
@@ -138,6 +140,15 @@ bool tn_password_is_importable(const char *text) TN_MUST_CHECK;
 /* --- the app's hooks (hooks.c). Each is NULL at once when the hook is not set ------------------
  */
 
+/* Somebody outside is about to be waited for. So that a slow one does not stop everybody else, only
+ * half of a process's threads may: 503 `overloaded` with Retry-After. Who has entered leaves. */
+const tn_error *tn_auth_enter_wait(tn_ctx *c) TN_MUST_CHECK;
+void tn_auth_leave_wait(const tn_ctx *c);
+
+/* tn_hook_run() within these bounds. */
+const tn_error *tn_auth_run_hook(tn_ctx *c, tn_hook hook, const tn_uuid *tenant,
+                                 const char *payload, json_object **reply) TN_MUST_CHECK;
+
 /* custom_access_token: the claims as the app wants them. 500 when it changes who they are of. */
 const tn_error *tn_auth_customise_claims(tn_ctx *c, const char **claims) TN_MUST_CHECK;
 
@@ -152,12 +163,6 @@ const char *tn_auth_user_to_be(tn_ctx *c, const char *email, const char *phone,
 /* after_user_created is told by a trigger (0014_operators.sql), which needs this setting in every
  * transaction that may make an account; NULL when the hook is not set. */
 const char *tn_auth_settings_of_transaction(const tn_config *config) TN_MUST_CHECK;
-
-/* mfa_verification_attempt, after the check and before the session: 403
- * `mfa_verification_rejected`. */
-const tn_error *tn_auth_ask_mfa_hook(tn_ctx *c, const tn_uuid *tenant, const char *user_id,
-                                     const char *factor_id, const char *factor_type,
-                                     bool is_valid) TN_MUST_CHECK;
 
 /* password_verification_attempt, after the check: 400 `invalid_credentials` with the app's words.
  * `user_id` NULL: nobody has this address. */

@@ -55,23 +55,15 @@ first_problem(json_object *answer)
     return code != NULL ? code : "not verified";
 }
 
-static const tn_error *
-ask(tn_ctx *c, const char *token)
+static void
+fetch(tn_ctx *c, const PQExpBuffer form, tn_fetch_result *result)
 {
     static const char *const urls[] = {
         [TN_CAPTCHA_HCAPTCHA] = "https://api.hcaptcha.com/siteverify",
         [TN_CAPTCHA_TURNSTILE] = "https://challenges.cloudflare.com/turnstile/v0/siteverify"};
     static const char *const headers[] = {"Content-Type: application/x-www-form-urlencoded", NULL};
     const char *url = c->config->auth.captcha_url;
-    const char *address = tn_auth_client_address(c->request);
-    PQExpBuffer form = tn_arena_buffer(c->arena);
-    tn_fetch_result result = {0};
-    json_object *answer = NULL;
 
-    add_field(form, "secret", c->config->auth.captcha_secret);
-    add_field(form, "response", token);
-    if (address != NULL)
-        add_field(form, "remoteip", address);
     tn_fetch_run(c->arena,
                  &(tn_fetch){.method = "POST",
                              .url = *url != '\0' ? url : urls[c->config->auth.captcha_provider],
@@ -82,7 +74,24 @@ ask(tn_ctx *c, const char *token)
                              .total_timeout_ms = TIMEOUT_MS,
                              .response_max = ANSWER_MAX,
                              .allow_private = c->config->auth.captcha_allow_private},
-                 &result);
+                 result);
+}
+
+static const tn_error *
+ask(tn_ctx *c, const char *token)
+{
+    const char *address = tn_auth_client_address(c->request);
+    PQExpBuffer form = tn_arena_buffer(c->arena);
+    tn_fetch_result result = {0};
+    json_object *answer = NULL;
+
+    add_field(form, "secret", c->config->auth.captcha_secret);
+    add_field(form, "response", token);
+    if (address != NULL)
+        add_field(form, "remoteip", address);
+    TN_TRY(tn_auth_enter_wait(c));
+    fetch(c, form, &result);
+    tn_auth_leave_wait(c);
     if (result.outcome != TN_FETCH_DONE)
         return verifier_is_down(c, result.problem);
     if (result.status != 200)

@@ -225,8 +225,8 @@ tn_factor_ask_hook(tn_ctx *c, const tn_factor_call *call, const char *type, bool
 
     if (!tn_hook_is_set(c->config, TN_HOOK_MFA_VERIFICATION_ATTEMPT))
         return NULL;
-    TN_TRY(tn_hook_run(
-        c->process, c->arena, TN_HOOK_MFA_VERIFICATION_ATTEMPT, call->tenant,
+    TN_TRY(tn_auth_run_hook(
+        c, TN_HOOK_MFA_VERIFICATION_ATTEMPT, call->tenant,
         tn_arena_printf(c->arena,
                         "{\"user_id\":\"%s\",\"factor_id\":\"%s\",\"factor_type\":\"%s\","
                         "\"valid\":%s}",

@@ -15,6 +15,8 @@
 #include "hook/hook.h"
 #include "identity/token.h"
 
+#define CLAIMS_MAX (TN_TOKEN_MAX / 4 * 3 - 256) /* in base64, beside header and signature */
+
 static const char *
 now_text(tn_arena *arena)
 {
@@ -25,6 +27,42 @@ now_text(tn_arena *arena)
     (void)gmtime_r(&now, &parts);
     (void)strftime(text, sizeof("2026-01-01T00:00:00Z"), "%Y-%m-%dT%H:%M:%SZ", &parts);
     return text;
+}
+
+/* --- waiting ------------------------------------------------------------------------------------
+ */
+
+const tn_error *
+tn_auth_enter_wait(tn_ctx *c)
+{
+    const int64_t threads = c->config->api.threads;
+    tn_error *error;
+
+    if (atomic_fetch_add(&tn_auth_of(c)->asking, 1) < (threads + 1) / 2)
+        return NULL;
+    tn_auth_leave_wait(c);
+    error = tn_error_new(c->arena, 503, "overloaded", "Try again in a moment.",
+                         "too many requests wait for an answer of the app");
+    error->retry_after_s = 1;
+    return error;
+}
+
+void
+tn_auth_leave_wait(const tn_ctx *c)
+{
+    atomic_fetch_sub(&tn_auth_of(c)->asking, 1);
+}
+
+const tn_error *
+tn_auth_run_hook(tn_ctx *c, tn_hook hook, const tn_uuid *tenant, const char *payload,
+                 json_object **reply)
+{
+    const tn_error *error;
+
+    TN_TRY(tn_auth_enter_wait(c));
+    error = tn_hook_run(c->process, c->arena, hook, tenant, payload, reply);
+    tn_auth_leave_wait(c);
+    return error;
 }
 
 /* --- claims of access tokens --------------------------------------------------------------------
@@ -87,8 +125,8 @@ tn_auth_customise_claims(tn_ctx *c, const char **claims)
     appendPQExpBuffer(payload, ",\"claims\":%s,\"authentication_method\":", *claims);
     tn_buffer_json_string(payload, method_of(c, ours));
     appendPQExpBufferChar(payload, '}');
-    TN_TRY(tn_hook_run(c->process, c->arena, TN_HOOK_CUSTOM_ACCESS_TOKEN, &tenant,
-                       tn_buffer_text(payload), &reply));
+    TN_TRY(
+        tn_auth_run_hook(c, TN_HOOK_CUSTOM_ACCESS_TOKEN, &tenant, tn_buffer_text(payload), &reply));
     theirs = tn_json_get(reply, "claims");
     problem = json_object_is_type(theirs, json_type_object) ? judge_claims(ours, theirs) : "claims";
     if (problem != NULL) {
@@ -98,6 +136,9 @@ tn_auth_customise_claims(tn_ctx *c, const char **claims)
                             "output claims do not conform to the expected schema: %s", problem);
     }
     *claims = tn_json_print(c->arena, theirs);
+    if (strlen(*claims) > CLAIMS_MAX)
+        return tn_error_new(c->arena, 500, "unexpected_failure", NULL,
+                            "the claims of the access token are larger than %d bytes", CLAIMS_MAX);
     return NULL;
 }
 
@@ -150,8 +191,8 @@ tn_auth_before_user(tn_ctx *c, const tn_uuid *tenant, const char *user)
                       tn_uuid_new().text, now_text(c->arena));
     add_text(payload, "ip_address", tn_auth_client_address(c->request));
     appendPQExpBuffer(payload, "},\"user\":%s}", user);
-    return tn_hook_run(c->process, c->arena, TN_HOOK_BEFORE_USER_CREATED, tenant,
-                       tn_buffer_text(payload), &reply);
+    return tn_auth_run_hook(c, TN_HOOK_BEFORE_USER_CREATED, tenant, tn_buffer_text(payload),
+                            &reply);
 }
 
 const char *
@@ -181,32 +222,6 @@ sign_out_if_asked(tn_ctx *c, const tn_uuid *tenant, const char *user_id, json_ob
                          &rows);
 }
 
-const tn_error *
-tn_auth_ask_mfa_hook(tn_ctx *c, const tn_uuid *tenant, const char *user_id, const char *factor_id,
-                     const char *factor_type, bool is_valid)
-{
-    PQExpBuffer payload = tn_arena_buffer(c->arena);
-    json_object *reply;
-
-    if (!tn_hook_is_set(c->config, TN_HOOK_MFA_VERIFICATION_ATTEMPT))
-        return NULL;
-    appendPQExpBufferChar(payload, '{');
-    add_text(payload, "factor_id", factor_id);
-    appendPQExpBufferChar(payload, ',');
-    add_text(payload, "factor_type", factor_type);
-    appendPQExpBufferChar(payload, ',');
-    add_text(payload, "user_id", user_id);
-    appendPQExpBuffer(payload, ",\"valid\":%s}", is_valid ? "true" : "false");
-    TN_TRY(tn_hook_run(c->process, c->arena, TN_HOOK_MFA_VERIFICATION_ATTEMPT, tenant,
-                       tn_buffer_text(payload), &reply));
-    if (!is_rejected(reply))
-        return NULL;
-    TN_TRY(sign_out_if_asked(c, tenant, user_id, reply));
-    return tn_error_new(
-        c->arena, 403, "mfa_verification_rejected", NULL, "%s",
-        tn_json_text(reply, "message", "Further MFA verification attempts will be rejected."));
-}
-
 /* The id of an account that is not there: always the same for an address, and like any other. */
 static const char *
 id_of_nobody(const tn_ctx *c, const tn_uuid *tenant, const char *address)
@@ -233,12 +248,12 @@ tn_auth_ask_password_hook(tn_ctx *c, const tn_uuid *tenant, const char *user_id,
 
     if (!tn_hook_is_set(c->config, TN_HOOK_PASSWORD_VERIFICATION_ATTEMPT))
         return NULL;
-    error =
-        tn_hook_run(c->process, c->arena, TN_HOOK_PASSWORD_VERIFICATION_ATTEMPT, tenant,
-                    tn_arena_printf(c->arena, "{\"user_id\":\"%s\",\"valid\":%s}",
-                                    user_id != NULL ? user_id : id_of_nobody(c, tenant, address),
-                                    is_right ? "true" : "false"),
-                    &reply);
+    error = tn_auth_run_hook(
+        c, TN_HOOK_PASSWORD_VERIFICATION_ATTEMPT, tenant,
+        tn_arena_printf(c->arena, "{\"user_id\":\"%s\",\"valid\":%s}",
+                        user_id != NULL ? user_id : id_of_nobody(c, tenant, address),
+                        is_right ? "true" : "false"),
+        &reply);
     /* A hook may trip over an id that is nobody's: a wrong password stays one. */
     if (error != NULL && !is_right && error->status >= 500)
         return NULL;

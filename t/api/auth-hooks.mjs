@@ -98,6 +98,7 @@ const refusals = [
   ['an end that is none', { exp: 'never' }],
   ['another issuer', { iss: 'https://elsewhere.example' }],
   ['a claim that is missing', { email: undefined }],
+  ['more than fits into a token', { text: 'x'.repeat(7000) }],
 ];
 test('claims that say somebody else is refused', async (t) => {
   await signUp('dan@a.example');
@@ -164,6 +165,17 @@ test('a hook in trouble', async (t) => {
     });
   replies.before_user_created = {};
   answers(await signUp('large@a.example', { data: { text: 'x'.repeat(21000) } }), 422, 'hook_payload_over_size_limit');
+});
+
+test('an app that is slow does not stop everybody else', async () => {
+  const held = [];
+  replies.before_user_created = (response) => held.push(response);
+  const waiting = Promise.all(Array.from({ length: 12 }, (_, i) => signUp(`slow${i}@a.example`)));
+  await eventually('questions that wait', () => held.length >= 4);
+  answers(await s.a.anon.request('GET', '/auth/v1/settings'), 200);
+  const codes = (await waiting).map(({ status, json: { error_code: code, code: other } }) => [status, code ?? other].join(' '));
+  assert.deepEqual([...new Set(codes)].sort(), ['422 hook_timeout', '503 overloaded']);
+  assert.equal(held.length, codes.filter((code) => code === '422 hook_timeout').length);
 });
 
 test('an address that is private is not asked unless that is allowed', async () => {
