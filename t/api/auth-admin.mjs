@@ -24,8 +24,8 @@ const made = async (body = {}) => {
 };
 
 for (const [method, path, body] of [
-  ['GET', users], ['POST', users, {}], ['GET', `${users}/x`], ['PUT', `${users}/x`, {}], ['DELETE', `${users}/x`], ['GET', `${users}/x/factors`],
-  ['PUT', `${users}/x/factors/x`, {}], ['DELETE', `${users}/x/factors/x`], ['GET', `${users}/x/sessions`], ['DELETE', `${users}/x/sessions/x`],
+  ['GET', users], ['POST', users, {}], ['GET', '/auth/v1/admin/users/x'], ['PUT', '/auth/v1/admin/users/x', {}], ['DELETE', '/auth/v1/admin/users/x'], ['GET', '/auth/v1/admin/users/x/factors'],
+  ['PUT', '/auth/v1/admin/users/x/factors/x', {}], ['DELETE', '/auth/v1/admin/users/x/factors/x'], ['GET', '/auth/v1/admin/users/x/sessions'], ['DELETE', '/auth/v1/admin/users/x/sessions/x'],
   ['GET', '/auth/v1/admin/audit'], ['POST', '/auth/v1/admin/generate_link', {}], ['POST', '/auth/v1/invite', {}],
 ])
   test(`${method} ${path} is for the tenant's secret key`, async () => {
