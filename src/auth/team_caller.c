@@ -66,11 +66,8 @@ tn_team_caller_read(tn_ctx *c, tn_team_caller *caller)
     const tn_principal *who = c->who;
 
     *caller = (tn_team_caller){.address = tn_auth_client_address(c->request)};
-    if (who->role == TN_ROLE_AGENT)
-        return tn_error_new(c->arena, 403, "role_not_allowed", NULL,
-                            "the role agent may not call this");
     if (who->token_error == NULL && tn_principal_is_service(who))
-        return tn_auth_tenant(c, &caller->tenant);
+        return tn_auth_require_admin(c, &caller->tenant);
     TN_TRY(tn_auth_require_person(c));
     caller->tenant = who->tenant_id;
     caller->person = who->user_id.text;

@@ -243,10 +243,17 @@ test('membership is in the token, and in policies without it', async () => {
   ok(await supabase(bob).from('rates').insert({ team_id: team.id }));
   assert.equal(ok(await mine.from('rates').select()).length, 1);
 
+  const agent = await dave.post('/auth/v1/agents', { name: 'reader', scopes: ['data:docs:read'] });
+  const reader = s.client({ apikey: (await dave.post(`/auth/v1/agents/${agent.id}/keys`, {})).key });
+  assert.deepEqual((await reader.get('/rest/v1/docs')).map((d) => d.body), ['hello'], 'an agent has the rows of its person\'s teams');
+  assert.notEqual((await reader.request('POST', '/rest/v1/docs', { team_id: team.id })).status, 201);
+  answers(await reader.request('GET', '/auth/v1/teams'), 403, 'agent_not_allowed');
+
   const { claims } = decode((await again(dave)).session.access_token);
   assert.deepEqual(claims.teams, [{ id: team.id, role: 'member' }]);
   await bob.delete(`/auth/v1/teams/${team.id}/members/${dave.user.id}`);
   assert.deepEqual(ok(await mine.from('docs').select().eq('id', row.id)), [], 'who is removed is out at once');
+  assert.deepEqual(await reader.get('/rest/v1/docs'), [], 'and so are their agents');
   await bob.delete(`/auth/v1/teams/${team.id}`);
   assert.deepEqual(await s.a.service.get('/rest/v1/docs'), [], 'the rows of a team go with it');
 });
