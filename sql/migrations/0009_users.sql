@@ -446,6 +446,7 @@ begin
     delete from auth.one_time_tokens t where t.tenant_id = tenon.tenant_id() and t.user_id = person;
     delete from auth.flow_state f where f.tenant_id = tenon.tenant_id() and person in (f.user_id, f.linking_target_id);
     delete from auth.mfa_factors f where f.tenant_id = tenon.tenant_id() and f.user_id = person;
+    delete from auth.webauthn_credentials k where k.tenant_id = tenon.tenant_id() and k.user_id = person;
     update auth.identities i
        set provider_id = encode(sha256(convert_to(person::text || i.provider_id, 'UTF8')), 'hex'), identity_data = '{}', updated_at = now()
      where i.tenant_id = tenon.tenant_id() and i.user_id = person;
@@ -785,6 +786,7 @@ begin
     return next '"exported_at":' || to_json(auth.rfc3339(now())) || ',"account":' || auth.describe_user(person);
     return query select auth.export_list(',', 'sessions', 'select jsonb_array_elements(auth.list_sessions($1, null))', person);
     return query select auth.export_list(',', 'factors', 'select jsonb_array_elements(auth.list_factors($1))', person);
+    return query select auth.export_list(',', 'passkeys', 'select jsonb_array_elements(auth.passkeys_of($1))', person);
     return query select auth.export_list(',', 'audit', 'select auth.audit_object(e) from auth.audit_log_entries e
         where e.tenant_id = tenon.tenant_id() and (e.payload ->> ''actor_id'' = $1::text or e.payload #>> ''{traits,user_id}'' = $1::text)
         order by e.created_at, e.id', person);

@@ -268,21 +268,27 @@ end $$;
 comment on function auth.enroll_factor(uuid, uuid, uuid, auth.factor_type, text, text, text, integer, inet)
     is 'A second factor that has yet to be verified.';
 
--- A factor drops out: sessions that rest on it are single-factor again.
-create function auth.drop_factor(factor uuid) returns void
+-- When a verified factor drops out, by whomever: sessions that rest on it are of one factor again, and recovery codes do not stay alone.
+create function auth.settle_factor() returns trigger
     language plpgsql volatile set search_path = ''
 as $$
 begin
     delete from auth.mfa_amr_claims a
-     using auth.sessions s, auth.mfa_factors f
-     where f.tenant_id = tenon.tenant_id() and f.id = factor
-       and s.tenant_id = f.tenant_id and s.factor_id = f.id
-       and a.tenant_id = s.tenant_id and a.session_id = s.id and a.authentication_method = auth.factor_method(f.factor_type);
+     using auth.sessions s
+     where s.tenant_id = old.tenant_id and s.factor_id = old.id
+       and a.tenant_id = s.tenant_id and a.session_id = s.id and a.authentication_method = auth.factor_method(old.factor_type);
     update auth.sessions s set aal = 'aal1', factor_id = null, updated_at = now()
-     where s.tenant_id = tenon.tenant_id() and s.factor_id = factor;
-    delete from auth.mfa_factors f where f.tenant_id = tenon.tenant_id() and f.id = factor;
+     where s.tenant_id = old.tenant_id and s.factor_id = old.id;
+    if old.factor_type <> 'recovery_code' then
+        delete from auth.mfa_factors f
+         where f.tenant_id = old.tenant_id and f.user_id = old.user_id and f.factor_type = 'recovery_code'
+           and not exists (select from auth.mfa_factors o
+                            where o.tenant_id = f.tenant_id and o.user_id = f.user_id and o.factor_type <> 'recovery_code'
+                              and o.status = 'verified');
+    end if;
+    return null;
 end $$;
-comment on function auth.drop_factor(uuid) is 'Deletes a second factor, and what sessions owe to it.';
+create trigger settle after delete on auth.mfa_factors for each row when (old.status = 'verified') execute function auth.settle_factor();
 
 -- The method that the claim `amr` tells.
 create function auth.factor_method(kind auth.factor_type) returns text
@@ -314,7 +320,7 @@ begin
                                 and f.status = 'verified' and f.id <> factor) then 'mfa_recovery_codes_sole_factor'
         else 'dropped' end;
     if outcome = 'dropped' then
-        perform auth.drop_factor(factor);
+        delete from auth.mfa_factors f where f.tenant_id = tenon.tenant_id() and f.id = factor;
         if found_factor.status = 'verified' then
             perform auth.post_notice(person, 'factor_removed', notice);
         end if;
@@ -669,7 +675,7 @@ begin
     if outcome = 'dropped' then
         -- who came in by a code has proven a second factor all the same
         update auth.sessions s set factor_id = null where s.tenant_id = tenon.tenant_id() and s.factor_id = codes;
-        perform auth.drop_factor(codes);
+        delete from auth.mfa_factors f where f.tenant_id = tenon.tenant_id() and f.id = codes;
         perform auth.audit('factor_unenrolled', person,
                            jsonb_build_object('factor_id', codes, 'factor_status', 'verified', 'session_id', session), address);
         answer := jsonb_build_object('id', codes);
@@ -916,6 +922,27 @@ begin
     end if;
 end $$;
 
+-- For the operator, of somebody's passkeys. Null: there is no such person.
+create function auth.admin_passkeys(person uuid) returns jsonb
+    language plpgsql stable set search_path = ''
+as $$
+begin
+    return (select auth.passkeys_of(u.id) from auth.users u where u.tenant_id = tenon.tenant_id() and u.id = person);
+end $$;
+
+create function auth.admin_delete_passkey(person uuid, passkey uuid, address inet) returns boolean
+    language plpgsql volatile set search_path = ''
+as $$
+begin
+    delete from auth.webauthn_credentials k
+     where k.tenant_id = tenon.tenant_id() and k.user_id = person and k.id = passkey and k.factor_id is null;
+    if found then
+        perform auth.audit('passkey_deleted', null, auth.traits_of(person) || jsonb_build_object('passkey_id', passkey), address);
+        return true;
+    end if;
+    return false;
+end $$;
+
 -- Sweep --------------------------------------------------------------------------------------------
 
 create function tenon.sweep_challenges() returns bigint
@@ -932,7 +959,7 @@ revoke execute on function auth.factor_object(auth.mfa_factors), auth.passkey_ob
     auth.user_object(auth.users, jsonb, jsonb), auth.factors_of(uuid), auth.check_factor_caller(uuid, uuid, boolean),
     auth.post_notice(uuid, text, bytea), auth.reject_factor(uuid, inet),
     auth.enroll_factor(uuid, uuid, uuid, auth.factor_type, text, text, text, integer, inet),
-    auth.drop_factor(uuid), auth.factor_method(auth.factor_type), auth.unenroll_factor(uuid, uuid, uuid, inet, bytea),
+    auth.settle_factor(), auth.factor_method(auth.factor_type), auth.unenroll_factor(uuid, uuid, uuid, inet, bytea),
     auth.find_factor(uuid, uuid, uuid), auth.credential_descriptor(auth.webauthn_credentials),
     auth.challenge_factor(uuid, uuid, uuid, uuid, inet, text, bytea, jsonb), auth.check_challenge(auth.mfa_challenges, inet),
     auth.count_attempt(uuid), auth.attempt_factor(uuid, uuid, uuid, uuid, inet),
@@ -946,12 +973,13 @@ revoke execute on function auth.factor_object(auth.mfa_factors), auth.passkey_ob
     auth.register_passkey(uuid, uuid, auth.webauthn_answer, integer, inet, bytea),
     auth.sign_in_with_passkey(uuid, auth.webauthn_answer, boolean, auth.new_session), auth.list_passkeys(uuid, uuid),
     auth.passkeys_of(uuid), auth.rename_passkey(uuid, uuid, uuid, text, inet), auth.drop_passkey(uuid, uuid, uuid, inet, bytea),
+    auth.admin_passkeys(uuid), auth.admin_delete_passkey(uuid, uuid, inet),
     tenon.sweep_challenges() from public;
 grant execute on function auth.factor_object(auth.mfa_factors), auth.passkey_object(auth.webauthn_credentials),
     auth.user_object(auth.users, jsonb, jsonb), auth.factors_of(uuid), auth.check_factor_caller(uuid, uuid, boolean),
     auth.post_notice(uuid, text, bytea), auth.reject_factor(uuid, inet),
     auth.enroll_factor(uuid, uuid, uuid, auth.factor_type, text, text, text, integer, inet),
-    auth.drop_factor(uuid), auth.factor_method(auth.factor_type), auth.unenroll_factor(uuid, uuid, uuid, inet, bytea),
+    auth.factor_method(auth.factor_type), auth.unenroll_factor(uuid, uuid, uuid, inet, bytea),
     auth.find_factor(uuid, uuid, uuid), auth.credential_descriptor(auth.webauthn_credentials),
     auth.challenge_factor(uuid, uuid, uuid, uuid, inet, text, bytea, jsonb), auth.check_challenge(auth.mfa_challenges, inet),
     auth.count_attempt(uuid), auth.attempt_factor(uuid, uuid, uuid, uuid, inet),
@@ -965,4 +993,5 @@ grant execute on function auth.factor_object(auth.mfa_factors), auth.passkey_obj
     auth.register_passkey(uuid, uuid, auth.webauthn_answer, integer, inet, bytea),
     auth.sign_in_with_passkey(uuid, auth.webauthn_answer, boolean, auth.new_session), auth.list_passkeys(uuid, uuid),
     auth.passkeys_of(uuid), auth.rename_passkey(uuid, uuid, uuid, text, inet), auth.drop_passkey(uuid, uuid, uuid, inet, bytea),
+    auth.admin_passkeys(uuid), auth.admin_delete_passkey(uuid, uuid, inet),
     tenon.sweep_challenges() to tenon_worker;

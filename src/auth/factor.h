@@ -117,5 +117,7 @@ const tn_error *tn_passkey_authentication_verify(tn_ctx *c);
 const tn_error *tn_passkey_list(tn_ctx *c);
 const tn_error *tn_passkey_rename(tn_ctx *c);
 const tn_error *tn_passkey_drop(tn_ctx *c);
+const tn_error *tn_admin_passkeys_list(tn_ctx *c);
+const tn_error *tn_admin_passkeys_delete(tn_ctx *c);
 
 #endif

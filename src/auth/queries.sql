@@ -369,3 +369,9 @@ select auth.export_account($1);
 
 -- name: auth_export_rows   as the person
 select auth.export_rows();
+
+-- name: auth_admin_passkeys   $1 person
+select auth.admin_passkeys($1);
+
+-- name: auth_admin_passkey_delete   $1 person, $2 passkey, $3 address
+select auth.admin_delete_passkey($1, $2, $3);

@@ -178,6 +178,20 @@ test('whose a passkey is', async () => {
   answers(await begin(carol), 422, 'too_many_passkeys');
 });
 
+test('the operator sees and removes them', async () => {
+  const finn = await s.a.person('finn');
+  const { id } = (await register(finn, authenticator())).json;
+  const theirs = `/auth/v1/admin/users/${finn.user.id}/passkeys`;
+  assert.deepEqual((await s.a.service.get(theirs)).map((p) => p.id), [id]);
+  answers(await finn.request('GET', theirs), 403, 'not_admin');
+  answers(await anon.request('DELETE', `${theirs}/${id}`), 401, 'no_authorization');
+  answers(await s.b.service.request('GET', theirs), 404, 'user_not_found');
+  answers(await s.b.service.request('DELETE', `${theirs}/${id}`), 404, 'validation_failed');
+  answers(await s.a.service.request('GET', '/auth/v1/admin/users/x/passkeys'), 404, 'validation_failed');
+  answers(await s.a.service.request('DELETE', `/auth/v1/admin/users/${finn.user.id}/passkeys/${id}`), 204);
+  assert.deepEqual(await s.a.service.get(theirs), []);
+});
+
 test('who may not sign in', async () => {
   await s.sql(`update auth.users set banned_until = now() + interval '1 hour' where id = '${ada.user.id}'`);
   answers(await signIn(key, { counter: 200 }), 403, 'user_banned');

@@ -114,6 +114,14 @@ select is(outcome, 'dropped', 'then the factor may go') from auth.unenroll_facto
 select ok(r.claims ->> 'aal' = 'aal1' and not r.claims @> '{"amr": [{"method": "totp"}]}', 'and the session is one of one factor') from auth.describe_session(t.session(1)) r;
 select ok(not r.user_object ? 'factors', 'without factors') from auth.describe_session(t.session(1)) r;
 
+-- What the operator deletes
+insert into auth.mfa_factors (id, user_id, friendly_name, factor_type, status) values
+    (t.factor(30), t.me(), 'last', 'totp', 'verified'), (t.factor(31), t.me(), 'codes', 'recovery_code', 'verified');
+update auth.sessions set aal = 'aal2', factor_id = t.factor(30) where id = t.session(1);
+delete from auth.mfa_factors where id = t.factor(30);
+select is(aal::text, 'aal1', 'takes the second factor from sessions too') from auth.sessions where id = t.session(1);
+select is_empty($$ select from auth.mfa_factors where user_id = t.me() $$, 'and recovery codes do not stay alone');
+
 -- Passkeys and security keys
 select is(outcome, 'registered', 'a passkey') from auth.register_passkey(t.me(), t.session(1), t.answer('\x01', 0, '\x02'), 2, null, '\x00');
 select is(outcome, 'webauthn_credential_exists', 'once') from auth.register_passkey(t.me(), t.session(1), t.answer('\x01', 0, '\x02'), 2, null, '\x00');
