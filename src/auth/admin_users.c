@@ -113,6 +113,11 @@ tn_admin_users_create(tn_ctx *c)
     if (in.email == NULL && tn_json_get(in.object, "phone") == NULL)
         return tn_error_new(c->arena, 400, "validation_failed", NULL,
                             "Cannot create a user without either an email or phone");
+    TN_TRY(
+        tn_auth_before_user(c, &tenant,
+                            tn_auth_user_to_be(c, in.email, tn_json_text(in.object, "phone", NULL),
+                                               in.email != NULL ? "email" : "phone",
+                                               tn_json_get(in.object, "user_metadata"))));
     TN_TRY(add_hash(c, &in));
     TN_TRY(tn_auth_change(
         c, &tenant, &tn_sql_auth_admin_create,

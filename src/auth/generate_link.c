@@ -2,6 +2,7 @@
  * sends themselves */
 #include <string.h>
 
+#include "auth/account.h"
 #include "auth/area.h"
 #include "auth/ask.h"
 #include "auth/one_time.h"
@@ -60,6 +61,8 @@ tn_admin_invite(tn_ctx *c)
 
     TN_TRY(tn_auth_require_admin(c, &tenant));
     TN_TRY(read_guest(c, &in));
+    TN_TRY(
+        tn_auth_before_user(c, &tenant, tn_auth_user_to_be(c, in.email, NULL, "email", in.data)));
     TN_TRY(tn_auth_take_message(c, &tenant, "email"));
     message = tn_message_new(c, &tenant, false, in.email, &none, NULL);
     TN_TRY(tn_auth_change(c, &tenant, &tn_sql_auth_invite,
@@ -171,6 +174,8 @@ tn_admin_generate_link(tn_ctx *c)
         c, &tenant, &tn_sql_auth_generate_link,
         TN_PARAMS(in.type, tn_json_print(c->arena, attributes), in.new_email, secret.hash,
                   tn_arena_printf(c->arena, "%lld", (long long)c->config->auth.otp_ttl_s),
+                  in.new_email != NULL ? tn_account_email_notice(c, &tenant, in.email, in.new_email)
+                                       : NULL,
                   tn_auth_client_address(c->request)),
         &rows));
     if (strcmp(tn_rows_text(rows, 0, LINK_OUTCOME), "user") != 0)

@@ -39,7 +39,7 @@ const s = await stack({
   settings: {
     ...Object.fromEntries(names.map((name) => [`hooks.${name}`, url(name)])),
     'hooks.secrets': secrets.map((bytes) => `v1,whsec_${bytes.toString('base64')}`).join('|'),
-    'hooks.allow_private': 'on', 'hooks.timeout_ms': 1000,
+    'hooks.allow_private': 'on', 'hooks.timeout_ms': 1000, 'auth.anonymous': 'on',
   },
 });
 const signUp = (email, extra = {}) => s.a.anon.request('POST', '/auth/v1/signup', { email, password, ...extra });
@@ -84,6 +84,9 @@ test('what an app says against it reaches the client', async () => {
   answers(refused, 403);
   assert.equal(refused.json.msg, 'only people of example.com');
   assert.deepEqual(await s.rows("select id from auth.users where email = 'cid@a.example'"), []);
+  for (const [path, body] of [['admin/users', { email: 'cid@a.example', password }], ['invite', { email: 'cid@a.example' }], ['otp', { email: 'cid@a.example' }], ['signup', {}]])
+    answers(await s.a.service.request('POST', `/auth/v1/${path}`, body), 403);
+  assert.deepEqual(await s.rows('select email from auth.users where email is null or email like \'cid@%\''), []);
   replies.before_user_created = { error: { http_code: 200, message: 'a status that is none' } };
   answers(await signUp('cid@a.example'), 500);
 });
