@@ -134,11 +134,11 @@ typedef struct tn_config {
         const char *webauthn_origins; /* comma-separated; empty: that of the site's URL */
         bool email, phone, phone_autoconfirm, single_session;
         int64_t mail_interval_s, sms_interval_s, sms_otp_ttl_s, inactivity_ttl_s;
-        bool manual_linking; /* people may add and remove identities themselves */
+        bool manual_linking;                 /* people may add and remove identities themselves */
         int64_t teams_max, team_members_max; /* of one owner; of one team */
         int64_t team_invitations_per_hour, team_invitation_ttl_s;
         bool secure_email_change, secure_password_change, require_current_password;
-        int64_t audit_keep_days; /* 0: for ever */
+        int64_t audit_keep_days;                          /* 0: for ever */
         int64_t agents_max, agent_ttl_s, agent_ttl_max_s; /* of one person; seconds */
         int64_t exchange_ttl_s;
         int64_t cache_ttl_s; /* verified keys and tokens, in the process */

@@ -14,6 +14,7 @@
 #define STALE_MS (INT64_C(24) * 3600 * 1000) /* … but serves so long if it cannot be */
 #define RENEWAL_MS 60000                     /* how often unknown keys may cause another look */
 #define FAILURE_MS 2000                      /* how long a provider is left alone after a failure */
+#define ADDRESS_MAX 2048
 #define WELL_KNOWN "/.well-known/openid-configuration"
 
 /* --- fetching --------------------------------------------------------------------------------- */
@@ -251,10 +252,25 @@ array_has(json_object *object, const char *member, const char *wanted, bool if_a
     return false;
 }
 
+/* Addresses go into headers: visible ASCII. Anything else is as good as none. */
+static bool
+is_address(const char *text)
+{
+    const char *at = text;
+
+    while (*at > ' ' && *at < 0x7f)
+        at++;
+    return *at == '\0' && at - text <= ADDRESS_MAX;
+}
+
 static const char *
 endpoint(const char *setting, json_object *document, const char *member)
 {
-    return setting[0] != '\0' ? setting : tn_json_text(document, member, "");
+    const char *found = tn_json_text(document, member, "");
+
+    if (setting[0] != '\0')
+        return setting;
+    return is_address(found) ? found : "";
 }
 
 const tn_error *

@@ -15,6 +15,7 @@ const s = await stack({
     'auth.site_url': 'https://app.example', 'stream.processes': 1,
     ...played.settings('played'), ...played.settings('named', { issuer: `${issuer}/named` }), ...played.settings('second'),
     ...played.settings('elsewhere', { issuer: `${issuer}/elsewhere` }), ...played.settings('huge', { issuer: `${issuer}/huge` }),
+    ...played.settings('lines', { issuer: `${issuer}/lines` }), ...played.settings('plain', { issuer: `${issuer}/plain` }),
     ...played.settings('moved', { issuer: `${issuer}/moved` }), ...played.settings('rotating', { issuer: `${issuer}/rotating` }),
     ...section('guarded', { issuer: issuer.replace('http:', 'https:'), client_id: 'ours' }),
   },
@@ -22,6 +23,8 @@ const s = await stack({
 for (const [path, document] of Object.entries({
   '/named': played.document(`${issuer}/named`, { authorization_response_iss_parameter_supported: true }),
   '/elsewhere': played.document('https://accounts.google.com'),
+  '/lines': played.document(`${issuer}/lines`, { authorization_endpoint: `${issuer}/authorize\r\nSet-Cookie: evil=1` }),
+  '/plain': played.document(`${issuer}/plain`, { authorization_endpoint: 'javascript:alert(1)' }),
   '/rotating': played.document(`${issuer}/rotating`, { jwks_uri: `${issuer}/rotating/jwks` }),
   '/huge': (request, response) => response.writeHead(200, { 'content-type': 'application/json' }).end(`{"issuer": "${'x'.repeat(300_000)}"}`),
   '/moved': (request, response) => response.writeHead(302, { location: `${issuer}/caught` }).end(),
@@ -144,7 +147,7 @@ test("a state that another provider's answer is sent with", async () => {
   assert.equal(query.error_code, 'bad_oauth_callback', 'the nonce belongs to another state');
 });
 
-for (const [provider, why] of Object.entries({ elsewhere: 'names another issuer', huge: 'is too large', moved: 'is elsewhere', guarded: 'is at a private address' }))
+for (const [provider, why] of Object.entries({ elsewhere: 'names another issuer', lines: 'breaks lines', plain: 'leads into a script', huge: 'is too large', moved: 'is elsewhere', guarded: 'is at a private address' }))
   test(`discovery that ${why}`, async () => {
     const answer = await s.a.anon.request('GET', `/auth/v1/authorize?provider=${provider}`);
     assert.deepEqual([answer.status, answer.json.error_code], [503, 'unexpected_failure'], answer.text);
