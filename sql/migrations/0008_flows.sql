@@ -388,6 +388,9 @@ begin
         if outcome = 'sent' then
             message := auth.post(person.id, 'magiclink', 'recovery_token', 'magiclink', m);
             perform auth.audit('user_recovery_requested', person.id, null, ip);
+            if creates and joins then -- somebody new would have been written as well
+                perform auth.pretend(m);
+            end if;
         end if;
     end if;
 end $$;
@@ -558,16 +561,16 @@ begin
     return 'done';
 end $$;
 
--- Whose something is that comes back without a tenant; asked by tenon_authenticator.
+-- Whose something is that comes back without a tenant; asked by tenon_authenticator. A suspended tenant has nothing.
 create function tenon.tenant_of_token(hash text) returns uuid
     language sql stable set search_path = ''
 as $$
-    select o.tenant_id from auth.one_time_tokens o where o.token_hash = hash limit 1
+    select o.tenant_id from auth.one_time_tokens o join tenon.tenants t on t.id = o.tenant_id and t.status = 'active' where o.token_hash = hash limit 1
 $$;
 create function tenon.tenant_of_flow(flow uuid) returns uuid
     language sql stable set search_path = ''
 as $$
-    select f.tenant_id from auth.flow_state f where f.id = flow limit 1
+    select f.tenant_id from auth.flow_state f join tenon.tenants t on t.id = f.tenant_id and t.status = 'active' where f.id = flow limit 1
 $$;
 select tenon.run_as_platform('tenon.tenant_of_token(text)');
 select tenon.run_as_platform('tenon.tenant_of_flow(uuid)');

@@ -286,6 +286,10 @@ test('a link without what it needs', async () => {
   assert.deepEqual([wrong.answer.status, wrong.fragment.get('error'), wrong.fragment.get('error_code')], [303, 'invalid_request', 'validation_failed']);
   const foreign = await visit('/auth/v1/verify?type=signup&token=pkce_x&redirect_to=https://evil.example/');
   assert.equal(foreign.to.origin, s.origin, 'and nobody is sent where they may not be');
+  for (const apikey of [s.b.publishable, 'rubbish']) {
+    const nobodys = await visit(`/auth/v1/verify?type=signup&token=x&apikey=${apikey}`);
+    assert.deepEqual([nobodys.answer.status, nobodys.fragment.get('error_code')], [303, 'otp_expired']);
+  }
 });
 
 test('a session ends by a newer one, where that is set, and by nobody using it', async () => {
@@ -307,6 +311,15 @@ test('a session ends by a newer one, where that is set, and by nobody using it',
   answers(kept, 200);
   await s.sql(`update auth.sessions set refreshed_at = now() - interval '2 hours', created_at = now() - interval '1 day' where id = '${decode(kept.json.access_token).claims.session_id}'`);
   answers(await next(kept.json), 400, 'session_expired');
+});
+
+test('a link of a suspended tenant leads nowhere', async () => {
+  answers(await s.b.anon.request('POST', '/auth/v1/signup', { email: 'suspended@example.com', password }), 200);
+  const { link } = await box.to('suspended@example.com');
+  await s.sql(`update tenon.tenants set status = 'suspended' where name = 'b'`);
+  assert.equal((await visit(link)).fragment.get('error_code'), 'otp_expired');
+  await s.sql(`update tenon.tenants set status = 'active' where name = 'b'`);
+  assert.ok((await visit(link)).fragment.get('access_token'));
 });
 
 test('what happened is in the audit log', async () => {

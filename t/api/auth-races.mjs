@@ -55,8 +55,9 @@ test('tabs that share what they remember, and read it too late', async () => {
 
 test('fifty sign-ups with one address: one person, one mail', async () => {
   const all = await many(50, () => auth('signup', { email: 'one@example.com', password }));
-  assert.deepEqual(statuses(all), { 200: 1, 429: 49 });
-  for (const answer of all.filter((a) => a.status === 429)) answers(answer, 429, 'over_email_send_rate_limit');
+  assert.equal(count(all, (a) => a.status === 200), 1);
+  for (const answer of all.filter((a) => a.status !== 200)) // or it is told to come again, because so many hash their passwords
+    answers(answer, ...(answer.status === 503 ? [503, 'overloaded'] : [429, 'over_email_send_rate_limit']));
   assert.ok(Number(all.find((a) => a.status === 429).headers['retry-after']) > 0);
   await box.settled();
   assert.equal(box.all('one@example.com').length, 1);
