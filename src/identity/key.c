@@ -30,10 +30,7 @@ enum {
     KEY_USER,
     KEY_EXPIRES,
     KEY_STATUS,
-    KEY_AGENT,
-    KEY_RATE,
-    KEY_PERSON,
-    KEY_CLAIMS,
+    KEY_AGENT, /* "" or as read_agent() takes it */
     KEY_COLUMNS
 };
 enum {
@@ -180,6 +177,27 @@ refuse_banned(tn_arena *arena)
                         "the person for whom this agent acts is banned");
 }
 
+/* `<id> <requests per minute> <active|banned|nobody> <claims>` */
+static const tn_error *
+read_agent(tn_arena *arena, const char *text, tn_key *key)
+{
+    const char *words[4] = {text};
+
+    for (size_t i = 1; i < TN_COUNT(words); i++) {
+        const char *blank = strchr(words[i - 1], ' ');
+
+        if (blank == NULL)
+            return tn_error_internal(arena, "identity.key.agent_malformed", "%s", text);
+        words[i] = blank + 1;
+    }
+    key->agent_id = uuid_or_empty(tn_arena_bytes(arena, words[0], (size_t)(words[1] - text) - 1));
+    key->claims = words[3];
+    if (!tn_text_int(tn_arena_bytes(arena, words[1], (size_t)(words[2] - words[1]) - 1), 1,
+                     INT64_MAX, &key->rate_per_minute))
+        key->rate_per_minute = 0;
+    return tn_text_starts(words[2], "banned ") ? refuse_banned(arena) : NULL;
+}
+
 const tn_error *
 tn_keys_find(tn_keys *keys, tn_arena *arena, const char *text, tn_key *key)
 {
@@ -199,27 +217,22 @@ tn_keys_find(tn_keys *keys, tn_arena *arena, const char *text, tn_key *key)
                     .user_id = uuid_or_empty(columns[KEY_USER]),
                     .role = columns[KEY_ROLE],
                     .scopes = columns[KEY_SCOPES],
-                    .agent_id = uuid_or_empty(columns[KEY_AGENT]),
-                    .claims = columns[KEY_CLAIMS]};
-    if (!tn_text_int(columns[KEY_RATE], 1, INT64_MAX, &key->rate_per_minute))
-        key->rate_per_minute = 0;
+                    .claims = ""};
     if (!tn_text_int(columns[KEY_EXPIRES], 1, INT64_MAX, &key->expires_at))
         key->expires_at = 0;
     if (key->expires_at != 0 && key->expires_at <= tn_clock_unix())
         return refuse_key(arena, "it has expired");
     if (strcmp(columns[KEY_STATUS], "suspended") == 0)
         return refuse_suspended(arena);
-    if (strcmp(columns[KEY_PERSON], "banned") == 0)
-        return refuse_banned(arena);
-    return NULL;
+    return *columns[KEY_AGENT] != '\0' ? read_agent(arena, columns[KEY_AGENT], key) : NULL;
 }
 
 const tn_error *
 tn_keys_find_delegation(tn_keys *keys, tn_arena *arena, const tn_uuid *tenant, const char *claims,
                         tn_key *key)
 {
+    const char *agent, *rate;
     const tn_rows *rows;
-    const char *agent;
 
     TN_TRY(ask(keys, arena, &tn_sql_delegation_find, TN_PARAMS(tenant->text, claims), &rows));
     if (tn_rows_count(rows) == 0)
@@ -231,8 +244,10 @@ tn_keys_find_delegation(tn_keys *keys, tn_arena *arena, const tn_uuid *tenant, c
     *key = (tn_key){.role = "agent",
                     .scopes = tn_rows_text(rows, 0, DELEGATION_SCOPES),
                     .agent_id = uuid_or_empty(agent != NULL ? agent : ""),
-                    .claims = tn_rows_text(rows, 0, DELEGATION_CLAIMS),
-                    .rate_per_minute = tn_rows_int(rows, 0, DELEGATION_RATE, 0)};
+                    .claims = tn_rows_text(rows, 0, DELEGATION_CLAIMS)};
+    rate = tn_rows_text(rows, 0, DELEGATION_RATE);
+    if (rate == NULL || !tn_text_int(rate, 1, INT64_MAX, &key->rate_per_minute))
+        key->rate_per_minute = 0;
     return NULL;
 }
 

@@ -86,6 +86,8 @@ key_claims(tn_arena *arena, const tn_key *key)
     appendPQExpBuffer(text, "{\"role\":\"%s\"", key->role);
     if (key->tenant_id.text[0] != '\0')
         appendPQExpBuffer(text, ",\"tenant_id\":\"%s\"", key->tenant_id.text);
+    if (key->user_id.text[0] != '\0')
+        appendPQExpBuffer(text, ",\"sub\":\"%s\"", key->user_id.text);
     appendPQExpBufferChar(text, '}');
     return tn_buffer_text(text);
 }

@@ -1,9 +1,11 @@
 -- What identity asks: as tenon_authenticator before the tenant is known, as tenon_worker for the signing keys.
 
 -- name: key_find   $1 hexadecimal SHA-256 of the key
+-- The last column is of an agent: its id, its rate, how its person is, and the claims.
 select k.id, k.tenant_id, k.role, k.scopes::text, k.user_id,
        floor(extract(epoch from k.expires_at))::bigint, k.tenant_status,
-       k.agent_id, k.rate_per_minute, k.person_status, k.claims::text
+       case when k.agent_id is not null
+            then concat_ws(' ', k.agent_id, coalesce(k.rate_per_minute, 0), coalesce(k.person_status, 'nobody'), k.claims) end
   from tenon.find_key(decode($1, 'hex')) as k;
 
 -- name: delegation_find   $1 tenant, $2 claims of an exchanged token

@@ -164,6 +164,44 @@ the_cache_is_dropped(void **state)
 }
 
 static void
+agents_are_asked_for_each_time(void **state)
+{
+    static const struct {
+        const char *text, *code, *claims;
+        int64_t rate;
+    } agents[] = {
+        {KEY " 60 active {\"role\": \"agent\"}", NULL, "{\"role\": \"agent\"}", 60},
+        {KEY " 0 nobody {\"role\": \"agent\"}", NULL, "{\"role\": \"agent\"}", 0},
+        {KEY " 60 banned {}", "user_banned", NULL, 0},
+        {KEY, "internal_error", NULL, 0},
+    };
+    tn_arena *arena = tn_arena_new();
+    tn_keys *keys = tn_keys_new(NULL, 60);
+    const char *text = tn_key_new(arena, "agent");
+
+    (void)state;
+    tn_keys_enable_cache(keys, true);
+    for (size_t i = 0; i < TN_COUNT(agents); i++) {
+        const tn_error *error;
+        tn_key key;
+
+        TN_CASE("%s", agents[i].text);
+        store(text, "agent", "9999999999", "active");
+        stored.texts[0][7] = agents[i].text; /* the same key, and another agent behind it */
+        error = tn_keys_find(keys, arena, text, &key);
+        TN_CHECK_TEXT(error == NULL ? NULL : error->code, agents[i].code);
+        if (error != NULL)
+            continue;
+        TN_CHECK_TEXT(key.agent_id.text, KEY);
+        TN_CHECK_TEXT(key.claims, agents[i].claims);
+        TN_CHECK(key.rate_per_minute == agents[i].rate);
+    }
+    stored.texts[0][7] = NULL;
+    tn_keys_free(keys);
+    tn_arena_free(arena);
+}
+
+static void
 tenants_are_found(void **state)
 {
     tn_arena *arena = tn_arena_new();
@@ -190,9 +228,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(new_keys_are_formed),
-        cmocka_unit_test(keys_are_judged),
-        cmocka_unit_test(the_cache_is_dropped),
+        cmocka_unit_test(new_keys_are_formed),  cmocka_unit_test(keys_are_judged),
+        cmocka_unit_test(the_cache_is_dropped), cmocka_unit_test(agents_are_asked_for_each_time),
         cmocka_unit_test(tenants_are_found),
     };
 
