@@ -9,9 +9,9 @@ unit_tests = t/unit/data_accept t/unit/data_body t/unit/data_error t/unit/data_h
 	t/unit/db_transaction t/unit/db_work t/unit/error \
 	t/unit/estimate t/unit/event_stream t/unit/mail_mime t/unit/mail_template t/unit/message t/unit/model t/unit/provider \
 	t/unit/fetch t/unit/field t/unit/gate t/unit/json t/unit/key t/unit/limit t/unit/log t/unit/loop \
-	t/unit/metrics t/unit/principal t/unit/redirect t/unit/refresh_token t/unit/route t/unit/text t/unit/token t/unit/totp t/unit/uuid t/unit/view
+	t/unit/metrics t/unit/principal t/unit/one_time t/unit/redirect t/unit/refresh_token t/unit/route t/unit/text t/unit/token t/unit/totp t/unit/uuid t/unit/view
 thread_tests = t/threads/catalog t/threads/db_pool t/threads/live t/unit/cache t/unit/catalog t/unit/db_listen t/unit/db_pool t/unit/gate t/unit/limit t/unit/loop
-fuzz_targets = t/fuzz/access_token t/fuzz/base64url t/fuzz/config \
+fuzz_targets = t/fuzz/access_token t/fuzz/auth_form t/fuzz/base64url t/fuzz/config \
 	t/fuzz/data_batch t/fuzz/data_body t/fuzz/data_header t/fuzz/data_prefer t/fuzz/data_query t/fuzz/data_range t/fuzz/data_select t/fuzz/event_stream t/fuzz/field t/fuzz/id_token t/fuzz/json t/fuzz/mail_template t/fuzz/password_hash \
 	t/fuzz/oauth_callback t/fuzz/provider_answer t/fuzz/redirect t/fuzz/refresh_token t/fuzz/request t/fuzz/script t/fuzz/text t/fuzz/view t/fuzz/webauthn
 
@@ -27,6 +27,7 @@ endif
 t_unit_fetch_SOURCES = t/unit/fetch.c t/unit/server.c
 
 t_fuzz_access_token_SOURCES = t/fuzz/access_token.c $(fuzz_main)
+t_fuzz_auth_form_SOURCES = t/fuzz/auth_form.c $(fuzz_main)
 t_fuzz_base64url_SOURCES = t/fuzz/base64url.c $(fuzz_main)
 t_fuzz_config_SOURCES = t/fuzz/config.c $(fuzz_main)
 t_fuzz_data_batch_SOURCES = t/fuzz/data_batch.c $(fuzz_main)
@@ -55,6 +56,7 @@ if FUZZERS
 fuzz_main =
 AM_LDFLAGS += -fsanitize=fuzzer-no-link
 t_fuzz_access_token_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+t_fuzz_auth_form_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_base64url_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_config_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_data_batch_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
