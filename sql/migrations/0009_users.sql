@@ -84,6 +84,16 @@ begin
     end if;
 end $$;
 
+-- A notice, to whoever has an address.
+create function auth.tell(person uuid, kind text, mailbox text, letter bytea) returns void
+    language plpgsql volatile set search_path = ''
+as $$
+begin
+    if mailbox <> '' and letter is not null then
+        perform tenon.post_message('email', kind, mailbox, person, letter, 86400);
+    end if;
+end $$;
+
 create function auth.is_email_taken(wanted text, person uuid) returns boolean
     language sql stable set search_path = ''
 as $$
@@ -105,15 +115,19 @@ begin
     return exists (select from auth.mfa_factors f where f.tenant_id = tenon.tenant_id() and f.user_id = person and f.status = 'verified');
 end $$;
 
--- Mail addresses and numbers change when the new one has answered, and with `secure` the old one too.
+-- Mail addresses and numbers change when the new one has answered, and with `secure` the old one too. What will be said to the old address
+-- then is written when both are known, and waits beside the token.
+alter table auth.one_time_tokens add column notice bytea;
 
 --   sent, over_email_send_rate_limit, email_exists
 create function auth.expect_change(person uuid, new_email text, secure boolean, token_new text, token_current text, letter_new bytea,
-                                   letter_current bytea, lifetime_s bigint, flow uuid default null, interval_s bigint default 60) returns text
+                                   letter_current bytea, lifetime_s bigint, flow uuid default null, interval_s bigint default 60,
+                                   notice bytea default null) returns text
     language plpgsql volatile set search_path = ''
 as $$
 declare
     u auth.users;
+    kept bytea; -- when it is asked for once more
 begin
     select * into u from auth.users a where a.tenant_id = tenon.tenant_id() and a.id = person for no key update;
     if auth.is_email_taken(new_email, person) then
@@ -124,6 +138,11 @@ begin
     update auth.users a
        set email_change = new_email, email_change_sent_at = now(), email_change_confirm_status = 0, updated_at = now()
      where a.tenant_id = tenon.tenant_id() and a.id = person;
+    if u.email_change = new_email then
+        select t.notice into kept from auth.one_time_tokens t
+         where t.tenant_id = tenon.tenant_id() and t.user_id = person and t.token_type::text like 'email_change_token_%' and t.notice is not null
+         limit 1;
+    end if;
     perform auth.expect_token(person, 'email_change_token_new', token_new, new_email, lifetime_s, flow);
     perform tenon.post_message('email', 'email_change', new_email, person, letter_new, lifetime_s);
     if secure and u.email <> '' then
@@ -133,13 +152,15 @@ begin
         delete from auth.one_time_tokens t
          where t.tenant_id = tenon.tenant_id() and t.user_id = person and t.token_type = 'email_change_token_current';
     end if;
+    update auth.one_time_tokens t set notice = coalesce(expect_change.notice, kept)
+     where t.tenant_id = tenon.tenant_id() and t.user_id = person and t.token_type::text like 'email_change_token_%';
     return 'sent';
 end $$;
-comment on function auth.expect_change(uuid, text, boolean, text, text, bytea, bytea, bigint, uuid, bigint) is 'Asks a new mail address, and the old one, to confirm.';
+comment on function auth.expect_change(uuid, text, boolean, text, text, bytea, bytea, bigint, uuid, bigint, bytea) is 'Asks a new mail address, and the old one, to confirm.';
 
 --   sent, over_sms_send_rate_limit, phone_exists
-create function auth.expect_phone_change(person uuid, new_phone text, token text, letter bytea, lifetime_s bigint, interval_s bigint default 60)
-    returns text
+create function auth.expect_phone_change(person uuid, new_phone text, token text, letter bytea, lifetime_s bigint, interval_s bigint default 60,
+                                         notice bytea default null) returns text
     language plpgsql volatile set search_path = ''
 as $$
 declare
@@ -154,10 +175,12 @@ begin
     update auth.users u set phone_change = new_phone, phone_change_sent_at = now(), updated_at = now()
      where u.tenant_id = tenon.tenant_id() and u.id = person;
     perform auth.expect_token(person, 'phone_change_token', token, new_phone, lifetime_s);
+    update auth.one_time_tokens t set notice = coalesce(expect_phone_change.notice, t.notice)
+     where t.tenant_id = tenon.tenant_id() and t.user_id = person and t.token_type = 'phone_change_token';
     perform tenon.post_message('sms', 'phone_change', new_phone, person, letter, lifetime_s);
     return 'sent';
 end $$;
-comment on function auth.expect_phone_change(uuid, text, text, bytea, bigint, bigint) is 'Asks a new number to confirm.';
+comment on function auth.expect_phone_change(uuid, text, text, bytea, bigint, bigint, bytea) is 'Asks a new number to confirm.';
 
 -- One of the letters has come back: its token has been found, is in force, and its person not banned. email_change_confirm_status says
 -- which half was first: 1 the new address, 2 the current one; the same half twice is still one half.
@@ -168,9 +191,11 @@ as $$
 declare
     u auth.users;
     is_new constant boolean := purpose = 'email_change_token_new';
+    kept bytea;
 begin
     select * into u from auth.users a where a.tenant_id = tenon.tenant_id() and a.id = person for no key update;
-    delete from auth.one_time_tokens t where t.tenant_id = tenon.tenant_id() and t.user_id = person and t.token_type = purpose;
+    delete from auth.one_time_tokens t
+     where t.tenant_id = tenon.tenant_id() and t.user_id = person and t.token_type = purpose returning t.notice into kept;
 
     if purpose = 'phone_change_token' then
         if coalesce(u.phone_change, '') = '' then
@@ -181,6 +206,7 @@ begin
         update auth.users a set phone = u.phone_change, phone_change = '', phone_confirmed_at = now(), updated_at = now()
          where a.tenant_id = tenon.tenant_id() and a.id = person;
         perform auth.confirm_phone(person);
+        perform auth.tell(person, 'phone_changed', u.email, kept);
     else
         if coalesce(u.email_change, '') = '' then
             return 'otp_expired';
@@ -196,9 +222,7 @@ begin
            set email = u.email_change, email_change = '', email_change_confirm_status = 0, email_confirmed_at = now(), updated_at = now()
          where a.tenant_id = tenon.tenant_id() and a.id = person;
         perform auth.confirm_email(person);
-        if u.email <> '' and notice is not null then
-            perform tenon.post_message('email', 'email_changed', u.email, person, notice, 86400);
-        end if;
+        perform auth.tell(person, 'email_changed', u.email, coalesce(kept, notice));
     end if;
     delete from auth.one_time_tokens t where t.tenant_id = tenon.tenant_id() and t.user_id = person;
     perform auth.audit('user_modified', person, jsonb_build_object('user_id', person,
@@ -265,17 +289,15 @@ begin
      where u.tenant_id = tenon.tenant_id() and u.id = person returning u.email into mailbox;
     delete from auth.sessions s where s.tenant_id = tenon.tenant_id() and s.user_id = person and s.id is distinct from kept_session;
     delete from auth.one_time_tokens t where t.tenant_id = tenon.tenant_id() and t.user_id = person;
-    if mailbox <> '' and notice is not null then
-        perform tenon.post_message('email', 'password_changed', mailbox, person, notice, 86400);
-    end if;
+    perform auth.tell(person, 'password_changed', mailbox, notice);
 end $$;
 comment on function auth.replace_password(uuid, text, uuid, bytea) is 'A new password, and the end of all sessions but one.';
 
 -- What a person changes about themselves. `change` has, each only where it is asked for:
 --   data       metadata to merge
 --   password   {hash, seen: the hash that was in force when it was checked, nonce: hash of a code, notice: letter}
---   email      {address, at_once, secure, token, token_current, letter, letter_current, lifetime_s, interval_s, flow}
---   phone      {number, at_once, token, letter, lifetime_s, interval_s}
+--   email      {address, at_once, secure, token, token_current, letter, letter_current, lifetime_s, interval_s, notice, flow}
+--   phone      {number, at_once, token, letter, lifetime_s, interval_s, notice}
 --   user, or conflict, reauthentication_not_valid, email_exists, phone_exists, over_email_send_rate_limit, over_sms_send_rate_limit
 -- Letters go out last, so that what is refused has not been half done: whoever is told no begins again.
 create function auth.update_user(person uuid, session uuid, change jsonb, address inet, out outcome text, out user_object jsonb)
@@ -317,14 +339,15 @@ begin
             (email ->> 'letter')::bytea, (email ->> 'letter_current')::bytea, (email ->> 'lifetime_s')::bigint,
             case when email -> 'flow' is not null then
                 auth.begin_flow('email', 'email_change', email #>> '{flow,challenge}', email #>> '{flow,method}', email #>> '{flow,redirect_to}') end,
-            (email ->> 'interval_s')::bigint);
+            (email ->> 'interval_s')::bigint, (email ->> 'notice')::bytea);
     end if;
     if (phone ->> 'at_once')::boolean then
         update auth.users a set phone = change #>> '{phone,number}', phone_change = '' where a.tenant_id = tenon.tenant_id() and a.id = person;
         perform auth.confirm_phone(person);
+        perform auth.tell(person, 'phone_changed', u.email, (phone ->> 'notice')::bytea);
     elsif phone is not null then
         outcome := auth.expect_phone_change(person, phone ->> 'number', phone ->> 'token', (phone ->> 'letter')::bytea,
-            (phone ->> 'lifetime_s')::bigint, (phone ->> 'interval_s')::bigint);
+            (phone ->> 'lifetime_s')::bigint, (phone ->> 'interval_s')::bigint, (phone ->> 'notice')::bytea);
     end if;
     perform auth.audit('user_modified', person, null, address);
     outcome := 'user';
@@ -560,7 +583,7 @@ comment on function auth.invite(jsonb, text, bytea, bigint, inet) is 'Invites so
 
 -- A link without a mail. `link` in the answer is what it has become: the magic link for somebody unknown is a sign-up's.
 --   user, email_exists, user_not_found
-create function auth.generate_link(link text, attributes jsonb, new_email text, token text, lifetime_s bigint, address inet,
+create function auth.generate_link(link text, attributes jsonb, new_email text, token text, lifetime_s bigint, notice bytea, address inet,
                                    out outcome text, out user_object jsonb, out made text)
     language plpgsql volatile set search_path = ''
 as $$
@@ -584,13 +607,15 @@ begin
     if outcome = 'user' then
         perform auth.expect_token(guest.person, auth.token_type_of(made), token,
                                   case link when 'email_change_new' then new_email else attributes ->> 'email' end, lifetime_s);
+        update auth.one_time_tokens t set notice = generate_link.notice
+         where t.tenant_id = tenon.tenant_id() and t.user_id = guest.person and t.token_type = auth.token_type_of(made);
         perform auth.audit(case made when 'signup' then 'user_confirmation_requested' when 'invite' then 'user_invited'
                                      when 'recovery' then 'user_recovery_requested' when 'magiclink' then 'user_recovery_requested'
                                      else 'user_modified' end, null, auth.traits_of(guest.person), address);
         user_object := auth.describe_user(guest.person);
     end if;
 end $$;
-comment on function auth.generate_link(text, jsonb, text, text, bigint, inet) is 'A link as it would be mailed, for somebody else to send.';
+comment on function auth.generate_link(text, jsonb, text, text, bigint, bytea, inet) is 'A link as it would be mailed, for somebody else to send.';
 
 -- Sessions, as their person sees them.
 
@@ -845,7 +870,7 @@ begin
         select p.oid::regprocedure::text from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
          where n.nspname = 'auth' and p.proname in (
             'merge_metadata', 'name_providers', 'set_identity', 'confirm_email', 'confirm_phone', 'is_email_taken', 'is_phone_taken',
-            'has_second_factor', 'expect_change', 'expect_phone_change', 'confirm_change', 'take_nonce', 'expect_nonce', 'replace_password',
+            'has_second_factor', 'tell', 'expect_change', 'expect_phone_change', 'confirm_change', 'take_nonce', 'expect_nonce', 'replace_password',
             'update_user', 'apply_attributes', 'traits_of', 'add_user', 'admin_create_user', 'admin_update_user', 'obscure_user',
             'admin_delete_user', 'list_users', 'token_type_of', 'expect_guest', 'invite', 'generate_link', 'device_of', 'session_object',
             'list_sessions', 'end_session', 'list_factors', 'admin_update_factor', 'admin_delete_factor', 'audit_object', 'read_audit',

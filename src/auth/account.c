@@ -6,6 +6,7 @@
 #include "auth/area.h"
 #include "auth/one_time.h"
 #include "auth/queries.h"
+#include "mail/mail.h"
 
 enum {
     ACCOUNT_EMAIL = 3, /* behind what tn_auth_check_person() reads */
@@ -72,4 +73,37 @@ tn_account_nonce_hash(const tn_ctx *c, const tn_account *account, const char *no
     const char *address = *account->email != '\0' ? account->email : account->phone;
 
     return tn_one_time_hash_of_code(c, &c->who->tenant_id, address, nonce);
+}
+
+/* A letter whose `data` has these two members. */
+static const char *
+seal_notice(const tn_ctx *c, const tn_uuid *tenant, const char *new_email, const char *const *names,
+            const char *const *values)
+{
+    PQExpBuffer data = tn_arena_buffer(c->arena);
+    tn_letter letter = {.new_email = new_email};
+
+    for (size_t i = 0; i < 2; i++) {
+        appendPQExpBuffer(data, "%c\"%s\":", i == 0 ? '{' : ',', names[i]);
+        tn_buffer_json_string(data, values[i]);
+    }
+    appendPQExpBufferChar(data, '}');
+    letter.data = tn_buffer_text(data);
+    return tn_letter_seal(c->config, c->arena, tenant, &letter);
+}
+
+const char *
+tn_account_email_notice(const tn_ctx *c, const tn_uuid *tenant, const char *old_email,
+                        const char *new_email)
+{
+    return seal_notice(c, tenant, new_email, (const char *const[]){"old_email", "new_email"},
+                       (const char *const[]){old_email, new_email});
+}
+
+const char *
+tn_account_phone_notice(const tn_ctx *c, const tn_uuid *tenant, const char *old_phone,
+                        const char *new_phone)
+{
+    return seal_notice(c, tenant, NULL, (const char *const[]){"old_phone", "phone"},
+                       (const char *const[]){old_phone, new_phone});
 }

@@ -37,4 +37,11 @@ const tn_error *tn_account_try_password(tn_ctx *c, const tn_account *account, co
 const char *tn_account_nonce_hash(const tn_ctx *c, const tn_account *account,
                                   const char *nonce) TN_NEVER_NULL;
 
+/* What the old address will be told once it has been replaced, and the address about a number: a
+ * sealed letter. */
+const char *tn_account_email_notice(const tn_ctx *c, const tn_uuid *tenant, const char *old_email,
+                                    const char *new_email) TN_NEVER_NULL;
+const char *tn_account_phone_notice(const tn_ctx *c, const tn_uuid *tenant, const char *old_phone,
+                                    const char *new_phone) TN_NEVER_NULL;
+
 #endif

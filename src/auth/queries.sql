@@ -318,8 +318,8 @@ select auth.list_sessions(u.id, null) from auth.users as u where u.id = $1::uuid
 -- name: auth_invite   $1 attributes, $2 hash of the token, $3 letter, $4 lifetime, $5 address
 select r.outcome, r.user_object from auth.invite($1, $2, $3, $4, $5) as r;
 
--- name: auth_generate_link   $1 type, $2 attributes, $3 new address or null, $4 hash of the token, $5 lifetime, $6 address
-select r.outcome, r.user_object, r.made from auth.generate_link($1, $2, $3, $4, $5, $6) as r;
+-- name: auth_generate_link   $1 type, $2 attributes, $3 new address or null, $4 hash of the token, $5 lifetime, $6 notice or null, $7 address
+select r.outcome, r.user_object, r.made from auth.generate_link($1, $2, $3, $4, $5, $6, $7) as r;
 
 -- name: auth_audit_read   $1 person or null, $2 field or null, $3 what it has, $4 how many to leave out, $5 how many to give
 select r.entries, r.total from auth.read_audit($1, $2, $3, $4, $5) as r;

@@ -190,17 +190,21 @@ add_email(tn_ctx *c, const char *address, const tn_account *account, const tn_ch
     add_flow(email, &message);
     tn_auth_object_text(email, "token_current", old.hash);
     tn_auth_object_text(email, "letter_current", old.sealed);
+    tn_auth_object_text(email, "notice",
+                        tn_account_email_notice(c, &c->who->tenant_id, account->email, address));
     return NULL;
 }
 
 static const tn_error *
-add_phone(tn_ctx *c, const char *number, json_object *change)
+add_phone(tn_ctx *c, const char *number, const tn_account *account, json_object *change)
 {
     const tn_challenge none = {0};
     json_object *phone = add_object(change, "phone");
     tn_message message;
 
     tn_auth_object_text(phone, "number", number);
+    tn_auth_object_text(phone, "notice",
+                        tn_account_phone_notice(c, &c->who->tenant_id, account->phone, number));
     json_object_object_add(phone, "at_once",
                            json_object_new_boolean(c->config->auth.phone_autoconfirm));
     if (c->config->auth.phone_autoconfirm)
@@ -243,7 +247,7 @@ tn_auth_user_update(tn_ctx *c)
     if (in.email != NULL)
         TN_TRY(add_email(c, in.email, &account, &challenge, change));
     if (in.phone != NULL)
-        TN_TRY(add_phone(c, in.phone, change));
+        TN_TRY(add_phone(c, in.phone, &account, change));
     TN_TRY(tn_auth_change(c, &who->tenant_id, &tn_sql_auth_user_update,
                           TN_PARAMS(who->user_id.text, session, tn_json_print(c->arena, change),
                                     tn_auth_client_address(c->request)),

@@ -135,7 +135,7 @@ test('a new address holds when both have answered, in either order', async () =>
     answers(done, 200);
     const { user } = done.json;
     assert.deepEqual([user.id, user.email, user.new_email, user.identities[0].email, user.user_metadata.email], [person.user.id, email, undefined, email, email]);
-    assert.equal((await box.to(person.email, { kind: 'email_changed' })).to, person.email);
+    assert.match((await box.to(person.email, { kind: 'email_changed' })).text, new RegExp(`from ${person.email} to ${email}`));
     answers(await signIn(person.email), 400, 'invalid_credentials');
     answers(await signIn(email), 200);
   }
@@ -195,6 +195,7 @@ test('a new number', async () => {
   answers(await change(person, { phone: '491510000000' }), 422, 'phone_exists');
   const done = await verify({ type: 'phone_change', phone: '491517654321', token: otp });
   answers(done, 200);
+  assert.match((await box.to(person.email, { kind: 'phone_changed' })).text, /491517654321/);
   assert.deepEqual([done.json.user.phone, done.json.user.new_phone, done.json.user.app_metadata.providers], ['491517654321', undefined, ['email', 'phone']]);
 });
 
@@ -329,4 +330,14 @@ test('with auth.require_current_password a new one takes the one so far', async 
   answers(await change(person, { email: 'soon@example.com' }), 429, 'over_email_send_rate_limit');
   answers(await person.request('GET', '/auth/v1/reauthenticate'), 200);
   answers(await person.request('GET', '/auth/v1/reauthenticate'), 429, 'over_email_send_rate_limit');
+});
+
+test('one code, many at once: exactly one new password', async () => {
+  const person = await fresh();
+  await age(person, '25 hours');
+  const nonce = await codeOf(person);
+  const all = await Promise.all(Array.from({ length: 8 }, (_, i) => change(person, { password: `${other} ${i}`, current_password: password, nonce })));
+  assert.deepEqual(all.map((a) => a.status).filter((x) => x === 200).length, 1, all.map((a) => a.text).join('\n'));
+  const [won] = all.flatMap((a, i) => (a.status === 200 ? [i] : []));
+  answers(await signIn(person.email, `${other} ${won}`), 200);
 });
