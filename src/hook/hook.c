@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/buffer.h"
 #include "base/log.h"
 #include "hook/hook_private.h"
 
@@ -39,6 +40,20 @@ tn_hook_is_set(const tn_config *config, tn_hook hook)
     const char *text = setting_of(config, hook);
 
     return text != NULL && *text != '\0';
+}
+
+const char *
+tn_hook_addresses(const tn_config *config, tn_arena *arena)
+{
+    PQExpBuffer text = tn_arena_buffer(arena);
+
+    for (tn_hook hook = 0; hook < TN_HOOKS; hook++) {
+        if (!tn_hook_is_set(config, hook))
+            continue;
+        appendPQExpBuffer(text, "%c\"hooks.%s\":", text->len == 0 ? '{' : ',', settings[hook].name);
+        tn_buffer_json_string(text, setting_of(config, hook));
+    }
+    return text->len == 0 ? "{}" : tn_arena_printf(arena, "%s}", tn_buffer_text(text));
 }
 
 /* --- what can go wrong -------------------------------------------------------------------------

@@ -35,6 +35,9 @@ typedef enum tn_hook {
 
 bool tn_hook_is_set(const tn_config *config, tn_hook hook);
 
+/* {"hooks.send_sms": "https://…", …}: those that are set. */
+const char *tn_hook_addresses(const tn_config *config, tn_arena *arena) TN_NEVER_NULL TN_MUST_CHECK;
+
 /* Asks the app; `payload` is a JSON object as text. The reply is an object, {} when it was empty or
  * null; it lives as long as the arena. */
 const tn_error *tn_hook_run(const tn_process *process, tn_arena *arena, tn_hook hook,

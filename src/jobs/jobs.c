@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "hook/hook.h"
 #include "identity/principal.h"
 #include "jobs/queries.h"
 
@@ -91,7 +92,9 @@ have_settings_been_checked(const tn_process *process, tn_arena *arena)
     tn_uuid tenant;
 
     if (run_query(process, arena, &tn_sql_settings_missing,
-                  TN_PARAMS(config->data.schemas, config->data.pre_request), &rows) != NULL)
+                  TN_PARAMS(config->data.schemas, config->data.pre_request,
+                            tn_hook_addresses(config, arena)),
+                  &rows) != NULL)
         return false;
     for (size_t i = 0; i < tn_rows_count(rows); i++)
         tn_log(TN_LOG_WARN, "settings.names_nothing", TN_STR("setting", tn_rows_text(rows, i, 0)),

@@ -34,7 +34,7 @@ select tenon.sweep_request_answers()
 -- name: contact
 select 0
 
--- name: settings_missing   $1 data.schemas, $2 data.pre_request: which of their names are nothing
+-- name: settings_missing   $1 data.schemas, $2 data.pre_request, $3 addresses of hooks by setting: which of their names are nothing
 with schemas as (
     select trim(given.name) as name, given.number
       from unnest(string_to_array($1, ',')) with ordinality as given (name, number)
@@ -52,3 +52,13 @@ select 'data.pre_request', $2
         where n.nspname || '.' || p.proname =
               case when strpos($2, '.') > 0 then $2
                    else (select s.name from schemas as s order by s.number limit 1) || '.' || $2 end)
+ union all
+select h.setting, h.address
+  from jsonb_each_text($3::jsonb) as h (setting, address)
+ where starts_with(h.address, 'pg-functions://postgres/') and not exists (
+       select
+         from pg_proc as p
+         join pg_namespace as n on n.oid = p.pronamespace
+         join pg_roles as r on r.rolname = 'supabase_auth_admin'
+        where 'pg-functions://postgres/' || n.nspname || '/' || p.proname = h.address and p.proargtypes[0] = 'jsonb'::regtype
+          and has_function_privilege(r.oid, p.oid, 'execute') and has_schema_privilege(r.oid, n.oid, 'usage'))

@@ -233,6 +233,16 @@ test('functions of the database run as supabase_auth_admin, in the tenant, with 
   answers(await s.client({ apikey: s.a.publishable, authorization: `Bearer ${token}` }).request('GET', '/rest/v1/plans'), 401);
 });
 
+test('a function that is not there, or may not be called, is told in the log', async () => {
+  await s.sql("create function app.mine(event jsonb) returns jsonb language sql as 'select null::jsonb'; revoke execute on function app.mine(jsonb) from public");
+  s.configure({ 'hooks.custom_access_token': 'pg-functions://postgres/app/mine', 'hooks.send_sms': 'pg-functions://postgres/app/nothing' });
+  assert.equal((await s.tenon('reload')).code, 0);
+  const told = () => s.log().filter(({ event }) => event === 'settings.names_nothing').map(({ setting }) => setting);
+  await eventually('both in the log', () => told().includes('hooks.custom_access_token') && told().includes('hooks.send_sms'));
+  assert.ok(!told().includes('hooks.before_user_created'), 'and not the one that is there');
+  s.configure({ 'hooks.custom_access_token': '', 'hooks.send_sms': '' });
+});
+
 test('settings that name no hook are refused when they are read', async (t) => {
   const wrong = [
     ['pg-functions://postgres/app', /SCHEMA\/NAME/], ['pg-functions://postgres/a"b/c', /letters/], ['pg-functions://other/app/x', /expected/],
