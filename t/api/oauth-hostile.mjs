@@ -52,6 +52,7 @@ const lies = [
   { name: 'no nonce', claims: { nonce: undefined } },
   { name: 'a nonce that is no text', claims: { nonce: 1 } },
   { name: 'a signature of another key', key: strangers.RS256.privateKey },
+  ...['PS256', 'ES256', 'ES384', 'EdDSA'].map((alg) => ({ name: `${alg} of another key`, header: { alg }, key: strangers[alg].privateKey })),
   { name: 'no signature, alg none', header: { alg: 'none', kid: undefined }, sign: () => Buffer.alloc(0) },
   { name: 'alg None', header: { alg: 'None' }, sign: () => Buffer.alloc(0) },
   { name: 'HS256 with the public key in PEM', header: { alg: 'HS256', kid: 'RS256' }, sign: hmac(publicPem) },

@@ -159,8 +159,8 @@ test('of ten that come back at once with one state, one signs in', async () => {
   assert.equal(ends.filter((at) => at.searchParams.get('error_code') === 'flow_state_already_used').length, 9);
 });
 
-test('of ten first sign-ins of one person at once, each gets the same account', async () => {
-  const all = await Promise.all(Array.from({ length: 10 }, () => go({ login_hint: 'crowd' })));
+test('of six first sign-ins of one person at once, each gets the same account', async () => {
+  const all = await Promise.all(Array.from({ length: 6 }, () => go({ login_hint: 'crowd' })));
   const ids = new Set(all.map(({ fragment, location }) => (fragment.access_token ? decode(fragment.access_token).claims.sub : String(location))));
   assert.equal(ids.size, 1, [...ids].join(' '));
   assert.equal((await s.rows(`select count(*)::int as n from auth.identities where provider_id = 'crowd'`))[0].n, 1);
@@ -180,9 +180,10 @@ test('what clients are told of the providers there are', async () => {
   assert.deepEqual([external.acme, external.optional, external.github], [true, true, false]);
 });
 
-test('discovery and keys are read once', () => {
+test('discovery and keys are not read for every sign-in', async () => {
   const count = (what) => oidc.requests.filter((r) => r === what).length;
-  // two processes of the stream pool, and two sections that name this issuer
-  assert.ok(count('GET /.well-known/openid-configuration') <= 8, String(count('GET /.well-known/openid-configuration')));
-  assert.ok(count('GET /jwks') <= 8, String(count('GET /jwks')));
+  const read = () => [count('GET /.well-known/openid-configuration'), count('GET /jwks')];
+  const before = read();
+  for (let i = 0; i < 6; i++) await go({ login_hint: 'ada' });
+  for (const [i, n] of read().entries()) assert.ok(n - before[i] <= 1, 'at most by the one of two processes that had not read them yet');
 });
