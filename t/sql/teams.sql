@@ -67,6 +67,11 @@ select is(r.outcome, 'team_slug_taken', 'not to what another is called') from au
 select is(r.outcome, 'team_not_found', 'who is not in it learns nothing') from auth.read_team(t.who(2), t.team('acme')) r;
 select is(r.outcome, 'team_not_found', 'as for one that is not there') from auth.read_team(t.who(2), t.person('a', 1)) r;
 
+select is(r.answer #>> '{teams,0,slug}', 'acme', 'people list theirs') from auth.list_teams(t.who(1), null, 0, 50) r;
+select is(jsonb_array_length(r.answer -> 'teams'), expected, what)
+  from (values (1, null, 2, 'and no others'), (1, 2, 2, 'whoever they ask for'), (null, null, 4, 'the secret key lists all'), (null, 2, 2, 'or somebody''s'))
+       x (caller, whose, expected, what), auth.list_teams(t.who(caller), case when whose is not null then t.person('a', whose) end, 0, 50) r;
+
 -- --- members
 
 select is(r.outcome, 'ok', 'the secret key adds ' || role) from (values (3, 'admin'), (4, 'member'), (5, 'admin')) x (n, role),
@@ -222,6 +227,11 @@ select is(r.outcome, 'over_invitation_rate_limit', 'so many in an hour')
   from auth.invite_to_team(t.who(3), t.team('acme'), 'y@example.com', 'member', 'h7', '\x00', t.limits(per_hour => 1)) r;
 select is(r.outcome, 'ok', 'the secret key is not counted')
   from auth.invite_to_team(t.who(null), t.team('acme'), 'y@example.com', 'admin', 'h8', '\x00', t.limits(per_hour => 0)) r;
+select is(r.answer -> 'invitations' -> 0 ->> 'email', 'a4@example.com', 'an owner sees it') from auth.list_team_invitations(t.who(3), t.team('acme'), 0, 50) r;
+select is(r.outcome, 'team_role_insufficient', 'a member does not') from auth.list_team_invitations(t.who(5), t.team('acme'), 0, 50) r;
+select is(r.answer, '{"team": "Acme Inc", "role": "editor", "inviter": "a3@example.com"}', 'what the mail says')
+  from auth.describe_team_letter(t.who(3), t.team('acme'), 'editor', null) r;
+select is(r.outcome, 'team_not_found', 'is not for strangers') from auth.describe_team_letter(t.who(2), t.team('acme'), 'editor', null) r;
 select is(r.outcome, expected, what) from (values
     (6, 'h1', 'team_invitation_for_another', 'the link is for one address'),
     (4, 'h0', 'team_invitation_not_found', 'a link that nobody sent'),
@@ -253,6 +263,9 @@ select is(r.outcome, 'ok', 'an admin') from auth.set_team_role(t.who(3), t.team(
 select is(r.outcome, 'ok', 'invites') from auth.invite_to_team(t.who(5), t.team('acme'), 'a6@example.com', 'admin', 'j1', '\x00', t.limits()) r;
 select is(r.outcome, 'ok', 'and is removed') from auth.remove_team_member(t.who(3), t.team('acme'), t.person('a', 5)) r;
 select is(r.outcome, 'team_invitation_not_found', 'so is the invitation') from auth.accept_team_invitation(t.who(6), 'j1', 10) r;
+
+select is(r.outcome, 'ok', 'an owner deletes a team') from auth.delete_team(t.who(1), t.team('gr-e-co')) r;
+select is(t.team('gr-e-co'), null, 'and it is gone');
 
 -- --- accounts that are no more
 
