@@ -159,12 +159,33 @@ the_table_is_bounded(void **state)
     }
 }
 
+/* An agent's rate is its own, and no setting switches it off. */
+static void
+agents(void **state)
+{
+    static const char *const ids[] = {"018f0000-0000-7000-8000-00000000000a",
+                                      "018f0000-0000-7000-8000-00000000000b"};
+    const tn_error *error;
+
+    (void)state;
+    config.limits.enabled = false;
+    for (size_t i = 0; i < TN_COUNT(ids); i++) {
+        assert_null(tn_limits_take_agent(limits, arena, ids[i], 2));
+        assert_null(tn_limits_take_agent(limits, arena, ids[i], 2));
+        error = tn_limits_take_agent(limits, arena, ids[i], 2);
+        assert_non_null(error);
+        assert_int_equal(error->status, 429);
+        assert_in_range(error->retry_after_s, 1, 30);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(agents),
         TEST(bursts),
         TEST(refills),
         TEST(whose_bucket),
