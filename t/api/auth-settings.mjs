@@ -17,7 +17,7 @@ test('health needs no key', async () => {
 
 test('settings', async () => {
   const settings = await nobody.get('/auth/v1/settings');
-  assert.deepEqual([settings.disable_signup, settings.mailer_autoconfirm, settings.phone_autoconfirm, settings.saml_enabled, settings.passkeys_enabled], [false, true, false, false, false]);
+  assert.deepEqual([settings.disable_signup, settings.mailer_autoconfirm, settings.phone_autoconfirm, settings.saml_enabled, settings.passkeys_enabled], [false, true, false, false, true]);
   assert.equal(typeof settings.sms_provider, 'string');
   assert.deepEqual([settings.external.email, settings.external.phone, settings.external.anonymous_users], [true, false, false]);
   for (const name of 'apple azure bitbucket discord facebook figma fly github gitlab google kakao keycloak linkedin linkedin_oidc notion slack slack_oidc snapchat spotify twitch twitter workos zoom'.split(' '))
