@@ -59,11 +59,10 @@ read_unit(const char *text, size_t *length)
 bool
 tn_auth_duration(const char *text, double *seconds)
 {
-    if (strcmp(text, "0") == 0) {
-        *seconds = 0;
-        return true;
-    }
-    for (*seconds = 0; *text != '\0';) {
+    *seconds = 0;
+    if (*text == '\0' || strcmp(text, "0") == 0) /* the one that needs no unit */
+        return *text != '\0';
+    while (*text != '\0') {
         const size_t whole = strspn(text, "0123456789");
         const size_t fraction = text[whole] == '.' ? 1 + strspn(text + whole + 1, "0123456789") : 0;
         size_t unit_length = 0;
@@ -74,7 +73,7 @@ tn_auth_duration(const char *text, double *seconds)
         *seconds += strtod(text, NULL) * unit;
         text += whole + fraction + unit_length;
     }
-    return *seconds > 0 && *seconds <= BAN_MAX_S;
+    return *seconds <= BAN_MAX_S;
 }
 
 /* --- members ---------------------------------------------------------------------------------- */
