@@ -42,6 +42,19 @@ host_of(tn_arena *arena, const char *origin)
     return tn_arena_bytes(arena, host, strcspn(host, ":"));
 }
 
+/* As browsers write them: without a path, in lower case. An app's (`android:apk-key-hash:…`) stays
+ * as it is. */
+static const char *const *
+origins_of(tn_arena *arena, const char *list, size_t *count)
+{
+    const char *const *given = tn_text_split(arena, list, count);
+    const char **origins = tn_arena_alloc(arena, *count + 1, sizeof(*origins));
+
+    for (size_t i = 0; i < *count; i++)
+        origins[i] = strstr(given[i], "://") == NULL ? given[i] : origin_of(arena, given[i]);
+    return origins;
+}
+
 tn_relying_party
 tn_relying_party_of(const tn_config *config, tn_arena *arena)
 {
@@ -53,7 +66,7 @@ tn_relying_party_of(const tn_config *config, tn_arena *arena)
         party.id = host_of(arena, site);
     if (*party.name == '\0')
         party.name = party.id;
-    party.origins = tn_text_split(
+    party.origins = origins_of(
         arena, *config->auth.webauthn_origins != '\0' ? config->auth.webauthn_origins : site,
         &party.origin_count);
     return party;

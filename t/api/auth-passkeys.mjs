@@ -5,12 +5,13 @@ import { test } from 'node:test';
 import { password, stack } from '../lib/stack.mjs';
 import { answers, timestamp, uuid } from '../lib/expect.mjs';
 import { decode, now } from '../lib/jwt.mjs';
+import { mailbox } from '../lib/mailbox.mjs';
 import { authenticator, cbor, flag } from '../lib/authenticator.mjs';
 
 const origin = 'https://app.example.com';
 const s = await stack({
   people: false,
-  settings: { 'auth.site_url': `${origin}/start`, 'auth.webauthn_rp_id': 'example.com', 'auth.webauthn_rp_name': 'Example', 'auth.webauthn_origins': `${origin}, https://www.example.com`, 'auth.anonymous': 'on' },
+  settings: { 'auth.site_url': `${origin}/start`, 'auth.webauthn_rp_id': 'example.com', 'auth.webauthn_rp_name': 'Example', 'auth.webauthn_origins': `${origin}, https://WWW.example.com/`, 'auth.anonymous': 'on' },
 });
 const { anon } = s.a;
 const path = '/auth/v1/passkeys';
@@ -204,6 +205,8 @@ test('who may not sign in', async () => {
   answers(gone, 204);
   assert.equal(gone.text, '');
   failed(await signIn(key, { counter: 203 }));
+  const box = mailbox(s);
+  for (const kind of ['passkey_added', 'passkey_removed']) assert.match((await box.to(ada.email, { kind })).text, /passkey has been/, 'people are told');
 });
 
 test('a security key as second factor', async () => {
@@ -227,6 +230,7 @@ test('a security key as second factor', async () => {
   const done = await verify(eve, first, 'create', made);
   answers(done, 200);
   assert.deepEqual([decode(done.json.access_token).claims.aal, decode(done.json.access_token).claims.amr[0].method], ['aal2', 'mfa/webauthn']);
+  assert.match((await mailbox(s).to(eve.email, { kind: 'factor_added' })).text, /second factor \(.*\) has been added/i);
   failed(await signIn(blue, { userHandle: Buffer.from(eve.user.id).toString('base64url') }));
 
   const again = s.a.signedIn(await anon.post('/auth/v1/token?grant_type=password', { email: eve.email, password }));
