@@ -54,7 +54,7 @@ const unknown = [
   { method: 'GET', path: '/auth/v1/', status: 404 },
   { method: 'GET', path: '/auth/v1', status: 404 },
   { method: 'GET', path: '/auth/v1/signup', status: 405, allow: /POST/ },
-  { method: 'DELETE', path: '/auth/v1/user', status: 405, allow: /GET/ },
+  { method: 'PATCH', path: '/auth/v1/user', status: 405, allow: /GET/ },
   { method: 'GET', path: '/auth/v1/user/', status: 404 },
   { method: 'GET', path: '/auth/v1/health/more', status: 404 },
   { method: 'GET', path: '/AUTH/v1/health', status: 404 },
