@@ -441,10 +441,11 @@ begin
     end if;
 end $$;
 
--- A new agent: of the person who asks, or with the secret key of whoever is named, or of nobody. The lock on the person makes those who
+-- A new agent: of the person who asks, or with the secret key of whoever is named, or of nobody. The person is told by `letter`. The lock on the person makes those who
 -- count their agents at the same time wait for each other.
 create function auth.create_agent(caller uuid, session uuid, for_person uuid, agent_name text, wanted jsonb, lifetime_s bigint, rate integer,
-                                  budget jsonb, longest_s bigint, at_most bigint, address inet, out outcome text, out result jsonb)
+                                  budget jsonb, longest_s bigint, at_most bigint, address inet, letter bytea,
+                                  out outcome text, out result jsonb)
     language plpgsql volatile set search_path = ''
 as $$
 declare
@@ -481,6 +482,7 @@ begin
     perform auth.set_agent_budget(made.id, budget);
     perform auth.audit('agent_created', caller, jsonb_build_object('agent_id', made.id, 'agent_name', made.name, 'user_id', made.user_id,
                                                                    'scopes', made.scopes), address);
+    perform auth.post_notice(owner, 'agent_created', letter);
     result := auth.agent_object(made);
 end $$;
 
@@ -728,7 +730,7 @@ revoke execute on function
     tenon.malformed_scope(jsonb), tenon.complete_agent_key(), tenon.find_key(bytea), tenon.find_delegation(uuid, jsonb),
     auth.agent_claims(auth.users, jsonb), auth.agent_caller_problem(uuid, uuid), auth.agent_key_object(tenon.keys),
     auth.agent_object(tenon.agents), auth.agent_problem(jsonb, bigint, bigint, jsonb), auth.set_agent_budget(uuid, jsonb),
-    auth.create_agent(uuid, uuid, uuid, text, jsonb, bigint, integer, jsonb, bigint, bigint, inet), auth.find_agent(uuid, uuid, uuid),
+    auth.create_agent(uuid, uuid, uuid, text, jsonb, bigint, integer, jsonb, bigint, bigint, inet, bytea), auth.find_agent(uuid, uuid, uuid),
     auth.list_agents(uuid, uuid, bigint, uuid), auth.show_agent(uuid, uuid, uuid),
     auth.update_agent(uuid, uuid, uuid, text, jsonb, bigint, integer, jsonb, bigint, inet), auth.revoke_agent(uuid, uuid, uuid, inet),
     auth.create_agent_key(uuid, uuid, uuid, text, jsonb, bigint, text, text, inet), auth.revoke_agent_key(uuid, uuid, uuid, uuid, inet),
@@ -742,7 +744,7 @@ grant execute on function
     tenon.set_budget(uuid, text, uuid, text, bigint),
     auth.agent_claims(auth.users, jsonb), auth.agent_caller_problem(uuid, uuid), auth.agent_key_object(tenon.keys),
     auth.agent_object(tenon.agents), auth.agent_problem(jsonb, bigint, bigint, jsonb), auth.set_agent_budget(uuid, jsonb),
-    auth.create_agent(uuid, uuid, uuid, text, jsonb, bigint, integer, jsonb, bigint, bigint, inet), auth.find_agent(uuid, uuid, uuid),
+    auth.create_agent(uuid, uuid, uuid, text, jsonb, bigint, integer, jsonb, bigint, bigint, inet, bytea), auth.find_agent(uuid, uuid, uuid),
     auth.list_agents(uuid, uuid, bigint, uuid), auth.show_agent(uuid, uuid, uuid),
     auth.update_agent(uuid, uuid, uuid, text, jsonb, bigint, integer, jsonb, bigint, inet), auth.revoke_agent(uuid, uuid, uuid, inet),
     auth.create_agent_key(uuid, uuid, uuid, text, jsonb, bigint, text, text, inet), auth.revoke_agent_key(uuid, uuid, uuid, uuid, inet),

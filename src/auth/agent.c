@@ -1,6 +1,7 @@
 /* auth/agent.c: /auth/v1/agents: what people let act for them */
 #include "auth/agent.h"
 #include "auth/queries.h"
+#include "mail/mail.h"
 
 #define ROWS_MAX 200
 
@@ -44,6 +45,19 @@ text_or_null(const char *text)
     return text != NULL && *text != '\0' ? text : NULL;
 }
 
+/* What the person is told, since whoever has their session for a moment could keep it that way. */
+static const char *
+seal_notice(const tn_ctx *c, const tn_agent_caller *caller, const char *name)
+{
+    PQExpBuffer data = tn_arena_buffer(c->arena);
+
+    appendPQExpBufferStr(data, "{\"name\":");
+    tn_buffer_json_string(data, name != NULL ? name : "");
+    appendPQExpBufferChar(data, '}');
+    return tn_letter_seal(c->config, c->arena, &caller->tenant_id,
+                          &(tn_letter){.data = tn_buffer_text(data)});
+}
+
 /* POST /auth/v1/agents */
 const tn_error *
 tn_agent_create(tn_ctx *c)
@@ -59,12 +73,13 @@ tn_agent_create(tn_ctx *c)
                             : c->config->auth.agent_ttl_max_s;
     return tn_agent_answer(
         c, &caller, 201, &tn_sql_agent_create,
-        TN_PARAMS(
-            caller.user_id, caller.session_id, text_or_null(in.user_id.text), text_or_null(in.name),
-            json_or_null(c, in.scopes), number_or_null(c, in.expires_in),
-            in.rate_per_minute > 0 ? number_or_null(c, in.rate_per_minute) : NULL,
-            json_or_null(c, in.budget), number_or_null(c, c->config->auth.agent_ttl_max_s),
-            number_or_null(c, c->config->auth.agents_max), tn_auth_client_address(c->request)),
+        TN_PARAMS(caller.user_id, caller.session_id, text_or_null(in.user_id.text),
+                  text_or_null(in.name), json_or_null(c, in.scopes),
+                  number_or_null(c, in.expires_in),
+                  in.rate_per_minute > 0 ? number_or_null(c, in.rate_per_minute) : NULL,
+                  json_or_null(c, in.budget), number_or_null(c, c->config->auth.agent_ttl_max_s),
+                  number_or_null(c, c->config->auth.agents_max), tn_auth_client_address(c->request),
+                  seal_notice(c, &caller, in.name)),
         NULL);
 }
 

@@ -255,8 +255,8 @@ select auth.admin_delete_factor($1, $2, $3);
 
 -- Agents: $1 the person who asks, or null for the secret key, $2 session or null. What is wrong with the input is a JSON text in `result`.
 
--- name: agent_create   $3 for whom or null, $4 name, $5 scopes, $6 lifetime in seconds, $7 requests per minute, $8 budget, $9 longest lifetime, $10 agents of one person, $11 address
-select r.outcome, r.result, r.result #>> '{}' from auth.create_agent($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) as r;
+-- name: agent_create   $3 for whom or null, $4 name, $5 scopes, $6 lifetime in seconds, $7 requests per minute, $8 budget, $9 longest lifetime, $10 agents of one person, $11 address, $12 letter
+select r.outcome, r.result, r.result #>> '{}' from auth.create_agent($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) as r;
 
 -- name: agent_list   $3 how many, $4 the last id of the page before or null
 select r.outcome, r.result from auth.list_agents($1, $2, $3, $4) as r;

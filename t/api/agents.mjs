@@ -5,6 +5,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
+import { mailbox } from '../lib/mailbox.mjs';
 import { stack } from '../lib/stack.mjs';
 
 const s = await stack({ settings: { 'api.processes': 2, 'auth.agents_max': 3, 'auth.anonymous': 'on', 'auth.agent_ttl_max_s': 86400 } });
@@ -54,6 +55,8 @@ test('a person makes one, gives it a key, and it has their rows and no others', 
   assert.deepEqual(await bodies(reader, '/rest/v1/board'), ['for all'], 'a policy to authenticated is the person\'s, and so the agent\'s');
   assert.equal((await reader.request('POST', '/rest/v1/notes', { body: 'x' })).status, 403, 'it only reads');
   assert.equal((await reader.request('POST', '/rest/v1/board', { body: 'x' })).status, 201, 'and here it writes');
+  const told = await mailbox(s).to(alice.email, { kind: 'agent_created' });
+  assert.match(told.text, /reader/);
   const me = await reader.get('/rest/v1/rpc/whoami');
   assert.deepEqual([me.role, me.uid, me.email], ['agent', alice.user.id, alice.email]);
   assert.deepEqual(me.claims.act, { sub: agent.id, name: 'reader' });

@@ -199,9 +199,10 @@ select is((auth.agent_activity(t.person('a', 2), null, helper, 10, null)).outcom
 
 -- Managing them
 reset role;
+update auth.users set email_confirmed_at = now();
 create function t.create_agent(caller uuid, for_person uuid default null, name text default 'x', scopes jsonb default '["data:*"]', lifetime_s bigint default 60, budget jsonb default null)
     returns text language sql as $$
-    select coalesce(r.outcome, r.result ->> 'user_id', 'nobody''s') from auth.create_agent(caller, null, for_person, name, scopes, lifetime_s, null, budget, 3600, 2, null) r $$;
+    select coalesce(r.outcome, r.result ->> 'user_id', 'nobody''s') from auth.create_agent(caller, null, for_person, name, scopes, lifetime_s, null, budget, 3600, 2, null, 'sealed') r $$;
 select t.act_as('tenon_worker');
 select is(t.create_agent(caller, for_person, name, scopes, lifetime_s, budget), expected, why)
   from (values (t.person('a', 2), null::uuid, 'x', '["data:*"]'::jsonb, 60::bigint, null::jsonb, t.person('a', 2)::text, 'for oneself'),
@@ -217,6 +218,7 @@ select is(t.create_agent(caller, for_person, name, scopes, lifetime_s, budget), 
                (t.person('a', 2), null, 'x', '["data:*"]', 60, '{"period": "day"}', 'validation_failed', 'a budget has a cap'),
                (t.person('a', 2), null, 'x', '["data:*"]', 60, '{"period": "day", "cap_micros": 5}', t.person('a', 2)::text, 'a second one'),
                (t.person('a', 2), null, 'x', '["data:*"]', 60, null, 'too_many_agents', 'and no third')) c (caller, for_person, name, scopes, lifetime_s, budget, expected, why);
+select is(count(*), 3::bigint, 'and each time the person is told') from tenon.outbox where kind = 'agent_created' and recipient in ('a1@example.com', 'a2@example.com');
 reset role;
 update auth.users set is_anonymous = true where id = t.person('a', 2);
 select is(auth.agent_caller_problem(t.person('a', 2), null), 'no_authorization', 'who has no account has no agents') from (select t.act_as('tenon_worker')) x;
