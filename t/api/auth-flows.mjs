@@ -313,6 +313,24 @@ test('a session ends by a newer one, where that is set, and by nobody using it',
   answers(await next(kept.json), 400, 'session_expired');
 });
 
+test('the links of a change of address: the first half says so, the second brings a session', async () => {
+  for (const pkce of [false, true]) {
+    const [old, fresh] = [`old-${pkce}@example.com`, `new-${pkce}@example.com`];
+    const { access_token, user } = await confirmed(old);
+    const { verifier, body } = challenge();
+    answers(await anon.request('PUT', '/auth/v1/user', { email: fresh, ...(pkce && body) }, { headers: { authorization: `Bearer ${access_token}` } }), 200);
+    const half = await visit((await box.to(fresh)).link);
+    assert.deepEqual([...half.fragment.keys()], ['message', 'sb']);
+    assert.equal(half.query.get('message'), pkce ? half.fragment.get('message') : null);
+    const whole = await visit((await box.to(old, { kind: 'email_change' })).link);
+    const session = pkce
+      ? (await auth('token?grant_type=pkce', { auth_code: whole.query.get('code'), code_verifier: verifier })).json
+      : { access_token: whole.fragment.get('access_token') };
+    const { claims } = decode(session.access_token);
+    assert.deepEqual([claims.sub, claims.email, claims.amr[0].method], [user.id, fresh, pkce ? 'email_change' : 'otp']);
+  }
+});
+
 test('a link of a suspended tenant leads nowhere', async () => {
   answers(await s.b.anon.request('POST', '/auth/v1/signup', { email: 'suspended@example.com', password }), 200);
   const { link } = await box.to('suspended@example.com');
