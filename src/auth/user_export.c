@@ -54,7 +54,7 @@ tn_auth_user_export(tn_ctx *c)
     const tn_query held = {
         .statement = &tn_sql_auth_export_account, .parameters = parameters, .parameter_count = 1};
     const tn_query rows = {.statement = &tn_sql_auth_export_rows};
-    const tn_db_context worker = tn_ctx_db_as(c, "tenon_worker"), person = tn_ctx_db(c);
+    tn_db_context worker = tn_ctx_db_as(c, "tenon_worker"), person = tn_ctx_db(c);
     struct export e = {.response = c->response};
     const tn_error *error;
     tn_account account;
@@ -65,6 +65,7 @@ tn_auth_user_export(tn_ctx *c)
         return tn_auth_refuse(c, "insufficient_aal");
     TN_TRY(tn_auth_query(c, &c->who->tenant_id, TN_READ_WRITE, &tn_sql_auth_export_note,
                          TN_PARAMS(parameters[0], parameters[1]), &noted));
+    worker.statement_timeout_ms = person.statement_timeout_ms = c->config->data.export_timeout_ms;
     error = stream(c, &worker, &held, &e);
     if (error == NULL)
         error = stream(c, &person, &rows, &e);

@@ -69,6 +69,21 @@ update auth.users set email = 'new@example.com' where id = t.person('a', 2);
 select is(t.confirm('new'), 'email_exists', 'it is taken');
 rollback to asked;
 
+-- Somebody anonymous
+reset role;
+insert into auth.users (tenant_id, id, is_anonymous) values (t.tenant('a'), '00000000-0000-7000-8000-0000000a0003', true);
+select t.act_as('tenon_worker');
+select is((r).outcome, 'user', 'somebody anonymous asks for an address')
+  from auth.update_user(t.person('a', 3), null, '{"email": {"address": "new@example.com", "at_once": false, "secure": true, "token": "n", "token_current": "c",
+       "letter": "\\x01", "letter_current": "\\x02", "lifetime_s": "60", "interval_s": "60"}}', null) r;
+select is(t.pending(3), 'new@example.com 0 email_change_token_new', 'which alone is waited for');
+select is((select is_anonymous from auth.users where id = t.person('a', 3)), true, 'and still is nobody');
+select is(auth.confirm_change(t.person('a', 3), 'email_change_token_new', true, null, null), 'done', 'once it has answered');
+select results_eq($$ select u.email, u.is_anonymous, u.raw_app_meta_data, i.identity_data ->> 'email_verified' from auth.users u join auth.identities i on i.user_id = u.id
+                      where u.id = t.person('a', 3) $$,
+    $$ values ('new@example.com', false, '{"provider": "email", "providers": ["email"]}'::jsonb, 'true') $$, 'with an identity');
+rollback to asked;
+
 -- A new number
 select t.act_as('tenon_worker');
 select is(auth.expect_phone_change(t.person('a', 1), '491511', 'number', '\x01', 60), 'sent', 'a number is asked for');
