@@ -56,6 +56,8 @@ tn_auth_sign_session(tn_ctx *c, const char *claims, tn_auth_signed *session)
 {
     const int64_t now = tn_clock_unix();
 
+    if (claims == NULL) /* its session was gone before it could be described */
+        return tn_error_internal(c->arena, "auth.session.claims_missing", "no claims");
     session->lifetime_s = c->config->auth.jwt_ttl_s;
     session->expires_at = now + session->lifetime_s;
     claims = complete_claims(c, claims, now, session->expires_at);
