@@ -230,10 +230,10 @@ $$;
 
 -- Enrolment ---------------------------------------------------------------------------------------
 
--- enrolled: email and label for what the authenticator shows; or mfa_verified_factor_exists, mfa_factor_name_conflict,
+-- enrolled: what the authenticator calls the person; or mfa_verified_factor_exists, mfa_factor_name_conflict,
 -- too_many_enrolled_mfa_factors, insufficient_aal, and those of check_factor_caller()
 create function auth.enroll_factor(person uuid, session uuid, factor uuid, kind auth.factor_type, name text, sealed text, number text,
-                                   most integer, address inet, out outcome text, out email text)
+                                   most integer, address inet, out outcome text, out account text)
     language plpgsql volatile set search_path = ''
 as $$
 declare
@@ -263,7 +263,8 @@ begin
     insert into auth.mfa_factors (id, user_id, friendly_name, factor_type, status, secret, phone)
     values (factor, person, name, kind, 'unverified', sealed, number);
     perform auth.audit('factor_in_progress', person, jsonb_build_object('factor_id', factor, 'factor_type', kind), address);
-    select coalesce(u.email, '') into enroll_factor.email from auth.users u where u.tenant_id = tenon.tenant_id() and u.id = person;
+    select coalesce(nullif(u.email, ''), nullif(u.phone, ''), u.id::text) into enroll_factor.account
+      from auth.users u where u.tenant_id = tenon.tenant_id() and u.id = person;
 end $$;
 comment on function auth.enroll_factor(uuid, uuid, uuid, auth.factor_type, text, text, text, integer, inet)
     is 'A second factor that has yet to be verified.';

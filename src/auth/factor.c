@@ -10,7 +10,7 @@
 
 #define NAME_MAX_BYTES 255
 
-enum { ENROLLED_EMAIL = TN_FACTOR_FIRST };
+enum { ENROLLED_ACCOUNT = TN_FACTOR_FIRST };
 enum {
     FOUND_TYPE = TN_FACTOR_FIRST,
     FOUND_STATUS,
@@ -276,7 +276,7 @@ static const tn_field enrolment_fields[] = {
 
 const tn_error *
 tn_factor_post_enrolment(tn_ctx *c, const tn_factor_call *call, const tn_enrolment *in,
-                         const char *secret, const char **email)
+                         const char *secret, const char **account)
 {
     const tn_rows *rows;
 
@@ -288,7 +288,7 @@ tn_factor_post_enrolment(tn_ctx *c, const tn_factor_call *call, const tn_enrolme
                   call->address),
         &rows));
     TN_TRY(tn_factor_outcome(c, rows, "enrolled"));
-    *email = tn_rows_text(rows, 0, ENROLLED_EMAIL);
+    *account = tn_rows_text(rows, 0, ENROLLED_ACCOUNT);
     return NULL;
 }
 

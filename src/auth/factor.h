@@ -72,17 +72,17 @@ const tn_error *tn_factor_post_challenge(tn_ctx *c, const tn_factor_call *call,
 const char *tn_factor_hash(const tn_ctx *c, const tn_factor_call *call,
                            const char *code) TN_NEVER_NULL;
 
-/* --- the steps of each type
- * ----------------------------------------------------------------------- */
+/* The steps of each type. */
 
 typedef struct tn_enrolment {
     const char *type, *name, *issuer, *phone;
 } tn_enrolment;
 
-/* Writes the factor into the database; `email` gets the person's address. */
+/* Writes the factor into the database; `account` gets what the person is called there: an address,
+ * a number or an id. */
 const tn_error *tn_factor_post_enrolment(tn_ctx *c, const tn_factor_call *call,
                                          const tn_enrolment *in, const char *secret,
-                                         const char **email) TN_MUST_CHECK;
+                                         const char **account) TN_MUST_CHECK;
 
 const tn_error *tn_totp_enroll(tn_ctx *c, tn_factor_call *call, const tn_enrolment *in);
 const tn_error *tn_totp_challenge(tn_ctx *c, tn_factor_call *call);
@@ -96,8 +96,7 @@ const tn_error *tn_key_factor_enroll(tn_ctx *c, tn_factor_call *call, const tn_e
 const tn_error *tn_key_factor_challenge(tn_ctx *c, tn_factor_call *call);
 const tn_error *tn_key_factor_verify(tn_ctx *c, tn_factor_call *call);
 
-/* --- handlers ----------------------------------------------------------------------------------
- */
+/* Handlers. */
 
 const tn_error *tn_factor_enroll(tn_ctx *c);
 const tn_error *tn_factor_challenge(tn_ctx *c);

@@ -18,10 +18,10 @@ tn_key_factor_enroll(tn_ctx *c, tn_factor_call *call, const tn_enrolment *in)
 {
     tn_enrolment enrolment = *in;
     PQExpBuffer body = tn_arena_buffer(c->arena);
-    const char *email;
+    const char *account;
 
     enrolment.phone = NULL;
-    TN_TRY(tn_factor_post_enrolment(c, call, &enrolment, NULL, &email));
+    TN_TRY(tn_factor_post_enrolment(c, call, &enrolment, NULL, &account));
     appendPQExpBuffer(body,
                       "{\"id\":\"%s\",\"type\":\"webauthn\",\"friendly_name\":", call->factor.text);
     tn_buffer_json_string(body, in->name);

@@ -31,7 +31,7 @@ tn_phone_factor_enroll(tn_ctx *c, tn_factor_call *call, const tn_enrolment *in)
 {
     tn_enrolment enrolment = *in;
     PQExpBuffer body = tn_arena_buffer(c->arena);
-    const char *email;
+    const char *account;
 
     if (in->phone == NULL || *in->phone == '\0')
         return tn_error_new(c->arena, 400, "validation_failed", NULL,
@@ -40,7 +40,7 @@ tn_phone_factor_enroll(tn_ctx *c, tn_factor_call *call, const tn_enrolment *in)
     if (enrolment.phone == NULL)
         return tn_error_new(c->arena, 400, "validation_failed", NULL,
                             "Invalid phone number format (E.164 required)");
-    TN_TRY(tn_factor_post_enrolment(c, call, &enrolment, NULL, &email));
+    TN_TRY(tn_factor_post_enrolment(c, call, &enrolment, NULL, &account));
 
     appendPQExpBuffer(body,
                       "{\"id\":\"%s\",\"type\":\"phone\",\"friendly_name\":", call->factor.text);

@@ -98,7 +98,7 @@ select p.id from person as p;
 -- there can be any, the seconds to wait.
 
 -- name: auth_factor_enroll   $3 factor, $4 type, $5 name, $6 sealed secret, $7 phone number, $8 how many at most, $9 address
-select r.outcome, null, r.email from auth.enroll_factor($1, $2, $3, $4, $5, $6, $7, $8, $9) as r;
+select r.outcome, null, r.account from auth.enroll_factor($1, $2, $3, $4, $5, $6, $7, $8, $9) as r;
 
 -- name: auth_factor_find   $3 factor
 select r.outcome, null, r.kind, r.status, r.number, r.account, r.label, r.credentials from auth.find_factor($1, $2, $3) as r;

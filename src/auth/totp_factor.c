@@ -25,13 +25,13 @@ host_of(tn_arena *arena, const char *url)
 }
 
 static const tn_error *
-respond_enrolled(tn_ctx *c, const tn_factor_call *call, const tn_enrolment *in, const char *email,
+respond_enrolled(tn_ctx *c, const tn_factor_call *call, const tn_enrolment *in, const char *account,
                  const uint8_t secret[TN_TOTP_SECRET_SIZE])
 {
     const char *issuer =
         *in->issuer != '\0' ? in->issuer : host_of(c->arena, tn_auth_site_url(c->config));
     const char *text = tn_totp_secret_text(c->arena, secret);
-    const char *uri = tn_totp_uri(c->arena, issuer, email, text);
+    const char *uri = tn_totp_uri(c->arena, issuer, account, text);
     const char *picture = tn_totp_qr(c->arena, uri);
     PQExpBuffer body = tn_arena_buffer(c->arena);
 
@@ -51,14 +51,14 @@ tn_totp_enroll(tn_ctx *c, tn_factor_call *call, const tn_enrolment *in)
 {
     tn_enrolment enrolment = *in;
     uint8_t secret[TN_TOTP_SECRET_SIZE];
-    const char *email;
+    const char *account;
 
     enrolment.phone = NULL;
     tn_random(secret, sizeof(secret));
     TN_TRY(tn_factor_post_enrolment(
         c, call, &enrolment,
-        tn_totp_seal(c->arena, tn_auth_of(c)->factor_key, owner_of(c, call), secret), &email));
-    return respond_enrolled(c, call, in, email, secret);
+        tn_totp_seal(c->arena, tn_auth_of(c)->factor_key, owner_of(c, call), secret), &account));
+    return respond_enrolled(c, call, in, account, secret);
 }
 
 const tn_error *
