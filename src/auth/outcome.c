@@ -28,16 +28,29 @@ static const struct outcome outcomes[] = {
     {"same_password", 422, "New password should be different from the old password."},
     {"insufficient_aal", 401,
      "AAL2 session is required to update email or password when MFA is enabled."},
-    {"over_email_send_rate_limit", 429,
-     "For security purposes, you can only request this once in a while."},
-    {"over_sms_send_rate_limit", 429,
-     "For security purposes, you can only request this once in a while."},
     {"conflict", 409, "The account has been changed at the same time. Try again."},
 };
+
+/* A message of this kind has just been sent. The wait is told as a whole: it is short. */
+static const tn_error *
+refuse_haste(const tn_ctx *c, const char *outcome, int64_t interval_s)
+{
+    tn_error *error =
+        tn_error_new(c->arena, 429, outcome, NULL,
+                     "For security purposes, you can only request this after %lld seconds.",
+                     (long long)interval_s);
+
+    error->retry_after_s = (int)interval_s;
+    return error;
+}
 
 const tn_error *
 tn_auth_refuse(const tn_ctx *c, const char *outcome)
 {
+    if (outcome != NULL && strcmp(outcome, "over_email_send_rate_limit") == 0)
+        return refuse_haste(c, "over_email_send_rate_limit", c->config->auth.mail_interval_s);
+    if (outcome != NULL && strcmp(outcome, "over_sms_send_rate_limit") == 0)
+        return refuse_haste(c, "over_sms_send_rate_limit", c->config->auth.sms_interval_s);
     for (size_t i = 0; i < TN_COUNT(outcomes); i++)
         if (outcome != NULL && strcmp(outcomes[i].word, outcome) == 0)
             return tn_error_new(c->arena, outcomes[i].status, outcomes[i].word, NULL, "%s",

@@ -327,7 +327,9 @@ test('with auth.require_current_password a new one takes the one so far', async 
   answers(await change(person, { password: other, current_password: 'wrong password' }), 400, 'current_password_invalid');
   answers(await change(person, { password: other, current_password: password }), 200);
   answers(await change(person, { email: 'soon@example.com' }), 200);
-  answers(await change(person, { email: 'soon@example.com' }), 429, 'over_email_send_rate_limit');
+  const hasty = await change(person, { email: 'soon@example.com' });
+  answers(hasty, 429, 'over_email_send_rate_limit');
+  assert.deepEqual([hasty.headers['retry-after'], /only request this after 60 seconds/.test(hasty.json.msg)], ['60', true]);
   answers(await person.request('GET', '/auth/v1/reauthenticate'), 200);
   answers(await person.request('GET', '/auth/v1/reauthenticate'), 429, 'over_email_send_rate_limit');
 });
