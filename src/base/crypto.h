@@ -25,7 +25,8 @@ void tn_sha256(const void *bytes, size_t length, uint8_t digest[TN_SHA256_SIZE])
 void tn_hmac_sha256(const void *key, size_t key_length, const void *bytes, size_t length,
                     uint8_t digest[TN_SHA256_SIZE]);
 
-/* What others have chosen, and only for that: lists of leaked passwords, hashes that people bring. */
+/* What others have chosen, and only for that: lists of leaked passwords, hashes that people bring.
+ */
 #define TN_SHA1_SIZE 20
 void tn_sha1(const void *bytes, size_t length, uint8_t digest[TN_SHA1_SIZE]);
 /* scrypt (RFC 7914). The caller bounds the cost: 128 * 2^log2_rounds * block bytes. */

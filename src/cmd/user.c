@@ -205,7 +205,9 @@ static const tn_option password_options[] = {OPTION_TENANT, OPTION_PASSWORD, {.n
 static const tn_option list_options[] = {
     OPTION_TENANT, {"limit", "N", "the newest N (100)"}, {.name = NULL}};
 static const tn_option ban_options[] = {
-    OPTION_TENANT, {"for", "TIME", "24h, '30 days', none to end it (else for good)"}, {.name = NULL}};
+    OPTION_TENANT,
+    {"for", "TIME", "24h, '30 days', none to end it (else for good)"},
+    {.name = NULL}};
 
 const tn_command tn_user_commands[] = {
     {"user create", "EMAIL", 1, 1, "Make a user who can sign in at once", NULL, create_options,
