@@ -150,6 +150,16 @@ create or replace function tenon.agent_id() returns uuid
     return case when auth.role() = 'agent' and auth.jwt() -> 'act' ->> 'sub' ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
                 then (auth.jwt() -> 'act' ->> 'sub')::uuid end;
 
+-- As in 0005. Agents that share a person and the key that admits their tokens are not one another, nor is a token a wider one of its agent.
+create or replace function tenon.caller_hash() returns text
+    language sql stable set search_path = ''
+as $$
+    select encode(sha256(convert_to(jsonb_build_array(
+               c.role, c.subject, case when c.subject is null or c.role = 'agent' then tenon.key_id() end)::text
+               || case when c.role = 'agent' then jsonb_build_array(auth.jwt() -> 'act', auth.jwt() -> 'scope')::text else '' end, 'UTF8')), 'hex')
+      from (select auth.jwt() ->> 'role', auth.jwt() ->> 'sub') as c (role, subject)
+$$;
+
 -- The claims of who acts for a person: the person's as they are now, and none that says how a person has proved who they are. So rows
 -- for which a policy asks for a second factor (`aal`) are closed to agents, whatever the person's session has.
 create function auth.agent_claims(person auth.users, act jsonb) returns jsonb

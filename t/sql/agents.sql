@@ -108,6 +108,11 @@ select throws_ok($$ select t.agent('x', scopes => '{}') $$, '23514', null, 'scop
 select throws_ok($$ insert into tenon.agents (tenant_id, name, user_id, expires_at) values (t.tenant('a'), 'x', t.person('b', 1), now()) $$, '23503', null, 'nor a person of another tenant''s');
 
 -- Who is asking
+create function t.hash_as(claims jsonb) returns text language plpgsql as $$
+begin
+    perform set_config('request.jwt.claims', claims::text, true);
+    return tenon.caller_hash();
+end $$;
 select set_config('request.jwt.claims', jsonb_build_object('role', 'agent', 'act', jsonb_build_object('sub', helper, 'name', 'helper'))::text, true) from made \g /dev/null
 select is(tenon.agent_id(), helper, 'the agent of the claim act') from made;
 select set_config('request.jwt.claims', jsonb_build_object('role', 'authenticated', 'act', jsonb_build_object('sub', helper))::text, true) from made \g /dev/null
@@ -116,6 +121,10 @@ select set_config('request.jwt.claims', '{"role": "agent", "act": {"sub": "key:0
 select is(tenon.agent_id(), null, 'a key that exchanged a token is none');
 select set_config('request.jwt.claims', '{"role": "agent"}', true) \g /dev/null
 select is(tenon.agent_id(), null, 'nor is nobody');
+
+select is(count(distinct t.hash_as(claims)), 5::bigint, 'answers that are kept are of one agent and one scope each, and not their person''s')
+  from (values ('{"role": "authenticated", "sub": "p"}'::jsonb), ('{"role": "agent", "sub": "p", "act": {"sub": "1"}}'), ('{"role": "agent", "sub": "p", "act": {"sub": "2"}}'),
+               ('{"role": "agent", "sub": "p", "act": {"sub": "1"}, "scope": "data:*"}'), ('{"role": "agent", "sub": "p", "act": {"sub": "1"}, "scope": "data:x:read"}')) c (claims);
 
 -- Money
 create function t.as_agent(agent uuid, role text) returns void language sql as $$
