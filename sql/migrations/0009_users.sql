@@ -812,6 +812,9 @@ begin
     return query select auth.export_list(',', 'sessions', 'select jsonb_array_elements(auth.list_sessions($1, null))', person);
     return query select auth.export_list(',', 'factors', 'select jsonb_array_elements(auth.list_factors($1))', person);
     return query select auth.export_list(',', 'passkeys', 'select jsonb_array_elements(auth.passkeys_of($1))', person);
+    return query select auth.export_list(',', 'teams', 'select auth.team_object(t, m.role)
+        from auth.team_members m join auth.teams t on t.tenant_id = m.tenant_id and t.id = m.team_id
+        where m.tenant_id = tenon.tenant_id() and m.user_id = $1 order by m.created_at, t.id', person);
     return query select auth.export_list(',', 'audit', 'select auth.audit_object(e) from auth.audit_log_entries e
         where e.tenant_id = tenon.tenant_id() and (e.payload ->> ''actor_id'' = $1::text or e.payload #>> ''{traits,user_id}'' = $1::text)
         order by e.created_at, e.id', person);

@@ -268,6 +268,12 @@ test('an account that ends leaves no team without an owner', async () => {
   answers(await s.a.service.request('GET', `/auth/v1/teams/${lonely.id}`), 404, 'team_not_found');
 });
 
+test('an export of an account names its teams', async () => {
+  const kate = await s.a.person('kate');
+  const team = await create(kate, { name: 'Exported' });
+  assert.deepEqual((await kate.get('/auth/v1/user/export')).teams, [team]);
+});
+
 test('who may not ask', async () => {
   const ivan = await s.a.person('ivan');
   await s.sql(`update auth.users set banned_until = now() + interval '1 hour' where id = '${ivan.user.id}'`);
