@@ -7,6 +7,7 @@
 #include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/fetch.h"
 #include "base/text.h"
@@ -30,6 +31,14 @@ struct transfer {
     char problem[CURL_ERROR_SIZE];
 };
 
+static void
+make_handle(tn_smtp *smtp)
+{
+    smtp->easy = curl_easy_init();
+    if (smtp->easy == NULL)
+        tn_die("no memory for a transfer");
+}
+
 tn_smtp *
 tn_smtp_new(const tn_config *config, const atomic_bool *cancelled)
 {
@@ -40,10 +49,22 @@ tn_smtp_new(const tn_config *config, const atomic_bool *cancelled)
     tn_fetch_global_init();
     smtp->config = config;
     smtp->cancelled = cancelled;
-    smtp->easy = curl_easy_init();
-    if (smtp->easy == NULL)
-        tn_die("no memory for a transfer");
+    make_handle(smtp);
     return smtp;
+}
+
+/* After a failure nobody knows what the server will say next. libcurl would say QUIT and wait for
+ * the answer, two minutes when there is none. */
+static void
+drop_connection(tn_smtp *smtp)
+{
+    curl_socket_t socket = CURL_SOCKET_BAD;
+
+    if (curl_easy_getinfo(smtp->easy, CURLINFO_ACTIVESOCKET, &socket) == CURLE_OK &&
+        socket != CURL_SOCKET_BAD)
+        (void)shutdown(socket, SHUT_RDWR);
+    curl_easy_cleanup(smtp->easy);
+    make_handle(smtp);
 }
 
 void
@@ -215,10 +236,12 @@ tn_smtp_send(tn_smtp *smtp, tn_arena *arena, const tn_envelope *envelope, tn_sen
 
     if (recipients == NULL)
         tn_die("no memory for a mail");
-    curl_easy_reset(smtp->easy); /* the connection stays */
     set_server(smtp);
     set_mail(smtp, &transfer, recipients);
     code = curl_easy_perform(smtp->easy);
     judge(arena, smtp, &transfer, code, sending);
+    if (code != CURLE_OK)
+        drop_connection(smtp);
+    curl_easy_reset(smtp->easy); /* forgets our variables, keeps the connection */
     curl_slist_free_all(recipients);
 }

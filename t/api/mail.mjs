@@ -20,7 +20,7 @@ const s = await stack({
   settings: {
     'mail.url': server.url, 'mail.user': login.user, 'mail.password': login.password, 'mail.ca_file': server.certificate,
     'mail.from': 'app@mail.example', 'mail.from_name': 'Zoë’s App', 'mail.connect_timeout_s': 5, 'mail.timeout_s': 20,
-    'jobs.processes': 2, 'auth.site_url': 'https://app.example',
+    'jobs.processes': 2, 'server.drain_timeout_s': 2, 'auth.site_url': 'https://app.example',
   },
 });
 
@@ -259,12 +259,20 @@ test('without a mail server into the maildir, and with hooks to the app', async 
   await s.sql(`create table public.told (n bigint generated always as identity, payload jsonb);
     create function public.tell(event jsonb) returns jsonb language sql security definer set search_path = '' as $$ insert into public.told (payload) values (event); select '{}'::jsonb $$;
     grant execute on function public.tell(jsonb) to supabase_auth_admin`);
+  server.hold.push('stuck@b.example');
+  await post('stuck@b.example');
+  await eventually('the mail to be under way', () => server.to('stuck@b.example').length === 1);
+  const died = logged('server.worker.died').length;
   s.configure({ 'mail.url': '', 'mail.user': '', 'hooks.send_sms': 'pg-functions://postgres/public/tell' });
   assert.equal((await s.tenon('reload')).code, 0);
   const box = mailbox(s);
   await post('laid@b.example');
   const mail = await box.to('laid@b.example', { kind: 'confirmation' });
   assert.deepEqual([mail.code, mail.token, mail.from], ['123456', 'abcdef', 'Zoë’s App <app@mail.example>']);
+  await eventually('the jobs processes of before to end', () => s.workers('jobs').length === 2);
+  assert.equal(logged('server.worker.died').length, died); // although the mail server does not answer
+  await retry('stuck@b.example');
+  await box.to('stuck@b.example');
   await post('4915112345678', { channel: 'sms', kind: 'phone_change' });
   const told = (n) => eventually('the hook to be asked', async () => (await s.rows('select payload from public.told order by n'))[n - 1]?.payload);
   assert.deepEqual(await told(1), { user: { phone: '4915112345678' }, sms: { otp: '123456', phone: '4915112345678', sms_type: 'phone_change', message: '123456 is your code for https://app.example. Pass it on to nobody.\n' } });
