@@ -23,12 +23,14 @@ is 'every requirement is answered' "$missing" ''
 is 'and once' "$(grep -oE '^\| V[0-9.]+' docs/security.md | sort | uniq -d)" ''
 
 gone=''
+# shellcheck disable=SC2016 # backquotes of Markdown
 for name in $(grep -oE '`t/[a-z_]+/[a-z_-]+`' docs/security.md | tr -d '`' | sort -u); do
     compgen -G "$name.*" >/dev/null || gone+=" $name"
 done
 is 'the tests that are named are there' "$gone" ''
 
 nowhere=''
+# shellcheck disable=SC2016
 for setting in $(grep -oE '`(auth|data|limits|mail|server|log|hooks)\.[a-z_0-9]+' docs/security.md | tr -d '`' | sort -u); do
     grep -q "\"${setting%%.*}\", \"${setting#*.}\"" src/base/settings.c || nowhere+=" $setting"
 done
