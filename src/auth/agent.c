@@ -79,8 +79,7 @@ tn_agent_create(tn_ctx *c)
                   in.rate_per_minute > 0 ? number_or_null(c, in.rate_per_minute) : NULL,
                   json_or_null(c, in.budget), number_or_null(c, c->config->auth.agent_ttl_max_s),
                   number_or_null(c, c->config->auth.agents_max), tn_auth_client_address(c->request),
-                  seal_notice(c, &caller, in.name)),
-        NULL);
+                  seal_notice(c, &caller, in.name)));
 }
 
 /* `limit` and `before` of a list: the last id of the page before, or NULL. */
@@ -110,7 +109,7 @@ tn_agent_list(tn_ctx *c)
     TN_TRY(tn_agent_caller_read(c, &caller));
     TN_TRY(read_page(c, &limit, &before));
     return tn_agent_answer(c, &caller, 200, &tn_sql_agent_list,
-                           TN_PARAMS(caller.user_id, caller.session_id, limit, before), NULL);
+                           TN_PARAMS(caller.user_id, caller.session_id, limit, before));
 }
 
 /* GET /auth/v1/agents/{id} */
@@ -123,7 +122,7 @@ tn_agent_show(tn_ctx *c)
     TN_TRY(tn_agent_caller_read(c, &caller));
     TN_TRY(tn_path_uuid(c, "id", &id));
     return tn_agent_answer(c, &caller, 200, &tn_sql_agent_show,
-                           TN_PARAMS(caller.user_id, caller.session_id, id.text), NULL);
+                           TN_PARAMS(caller.user_id, caller.session_id, id.text));
 }
 
 /* PATCH /auth/v1/agents/{id} */
@@ -148,8 +147,7 @@ tn_agent_update(tn_ctx *c)
                                      number_or_null(c, in.expires_in),
                                      number_or_null(c, in.rate_per_minute), budget,
                                      number_or_null(c, c->config->auth.agent_ttl_max_s),
-                                     tn_auth_client_address(c->request)),
-                           NULL);
+                                     tn_auth_client_address(c->request)));
 }
 
 /* DELETE /auth/v1/agents/{id} */
@@ -163,8 +161,7 @@ tn_agent_revoke(tn_ctx *c)
     TN_TRY(tn_path_uuid(c, "id", &id));
     return tn_agent_answer(
         c, &caller, 200, &tn_sql_agent_revoke,
-        TN_PARAMS(caller.user_id, caller.session_id, id.text, tn_auth_client_address(c->request)),
-        NULL);
+        TN_PARAMS(caller.user_id, caller.session_id, id.text, tn_auth_client_address(c->request)));
 }
 
 /* GET /auth/v1/agents/{id}/activity?limit=&before= */
@@ -179,6 +176,5 @@ tn_agent_activity(tn_ctx *c)
     TN_TRY(tn_path_uuid(c, "id", &id));
     TN_TRY(read_page(c, &limit, &before));
     return tn_agent_answer(c, &caller, 200, &tn_sql_agent_activity,
-                           TN_PARAMS(caller.user_id, caller.session_id, id.text, limit, before),
-                           NULL);
+                           TN_PARAMS(caller.user_id, caller.session_id, id.text, limit, before));
 }

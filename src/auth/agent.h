@@ -14,16 +14,17 @@
 typedef struct tn_agent_caller {
     tn_uuid tenant_id;
     const char *user_id, *session_id; /* parameters of SQL; NULL: the secret key */
+    const char *extra;                /* members for the end of the answer, or NULL */
 } tn_agent_caller;
 
 /* 401, 403 for whoever is neither. Whether person and session still live is SQL's to say. */
 const tn_error *tn_agent_caller_read(tn_ctx *c, tn_agent_caller *caller) TN_MUST_CHECK;
 
 /* Runs one of the functions that give `outcome, result` and answers with the result, or with the
- * error that the outcome names. `extra` are members for the end of the result, or NULL. */
+ * error that the outcome names. */
 const tn_error *tn_agent_answer(tn_ctx *c, const tn_agent_caller *caller, int status,
                                 const tn_statement *statement, const char *const *parameters,
-                                size_t count, const char *extra) TN_MUST_CHECK;
+                                size_t count) TN_MUST_CHECK;
 
 /* agent.c */
 const tn_error *tn_agent_create(tn_ctx *c);

@@ -54,7 +54,7 @@ refuse_outcome(const tn_ctx *c, const tn_agent_caller *caller, const tn_rows *ro
 
 const tn_error *
 tn_agent_answer(tn_ctx *c, const tn_agent_caller *caller, int status, const tn_statement *statement,
-                const char *const *parameters, size_t count, const char *extra)
+                const char *const *parameters, size_t count)
 {
     const tn_rows *rows;
     const char *result;
@@ -64,7 +64,8 @@ tn_agent_answer(tn_ctx *c, const tn_agent_caller *caller, int status, const tn_s
     if (tn_rows_text(rows, 0, OUTCOME) != NULL)
         return refuse_outcome(c, caller, rows);
     result = tn_rows_text(rows, 0, RESULT);
-    if (extra != NULL)
-        result = tn_arena_printf(c->arena, "%.*s,%s}", (int)strlen(result) - 1, result, extra);
+    if (caller->extra != NULL)
+        result =
+            tn_arena_printf(c->arena, "%.*s,%s}", (int)strlen(result) - 1, result, caller->extra);
     return tn_respond_json(c, status, result);
 }

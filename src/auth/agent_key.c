@@ -40,6 +40,7 @@ tn_agent_key_create(tn_ctx *c)
                             "expires_in is a number of seconds");
     tn_sha256(text, strlen(text), digest);
     tn_hex(digest, sizeof(digest), hash);
+    caller.extra = tn_arena_printf(c->arena, "\"key\":\"%s\"", text);
     return tn_agent_answer(
         c, &caller, 201, &tn_sql_agent_key_create,
         TN_PARAMS(caller.user_id, caller.session_id, id.text,
@@ -47,8 +48,7 @@ tn_agent_key_create(tn_ctx *c)
                   in.scopes != NULL ? tn_json_print(c->arena, in.scopes) : NULL,
                   in.expires_in > 0 ? tn_arena_printf(c->arena, "%lld", (long long)in.expires_in)
                                     : NULL,
-                  hash, text + strlen(text) - 4, tn_auth_client_address(c->request)),
-        tn_arena_printf(c->arena, "\"key\":\"%s\"", text));
+                  hash, text + strlen(text) - 4, tn_auth_client_address(c->request)));
 }
 
 /* DELETE /auth/v1/agents/{id}/keys/{key_id} */
@@ -63,6 +63,5 @@ tn_agent_key_revoke(tn_ctx *c)
     TN_TRY(tn_path_uuid(c, "key_id", &key_id));
     return tn_agent_answer(c, &caller, 200, &tn_sql_agent_key_revoke,
                            TN_PARAMS(caller.user_id, caller.session_id, id.text, key_id.text,
-                                     tn_auth_client_address(c->request)),
-                           NULL);
+                                     tn_auth_client_address(c->request)));
 }

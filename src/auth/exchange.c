@@ -247,7 +247,7 @@ static const tn_error *
 exchange(tn_ctx *c, json_object *body)
 {
     struct exchange in = {0};
-    struct actor actor;
+    struct actor actor = {0};
     tn_claims subject;
     tn_key delegation;
     const tn_rows *rows;

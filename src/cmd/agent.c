@@ -6,21 +6,25 @@
 enum { ADDED_ID, ADDED_TENANT };
 enum { REVOKED_ROW, REVOKED_TENANT };
 
+struct terms {
+    int64_t rate, budget; /* below 0: none */
+};
+
 static tn_exit
-check_options(tn_command_line *line, int64_t *rate, int64_t *budget)
+check_options(tn_command_line *line, struct terms *terms)
 {
     const char *period = tn_command_option(line, "period");
 
-    *rate = *budget = -1;
-    TN_COMMAND_TRY(tn_command_number(line, "rate", 1, 1000000, rate));
-    TN_COMMAND_TRY(tn_command_number(line, "budget", 0, INT64_MAX / 1000, budget));
+    *terms = (struct terms){-1, -1};
+    TN_COMMAND_TRY(tn_command_number(line, "rate", 1, 1000000, &terms->rate));
+    TN_COMMAND_TRY(tn_command_number(line, "budget", 0, INT64_MAX / 1000, &terms->budget));
     if (tn_command_option(line, "name") == NULL || tn_command_option(line, "scopes") == NULL ||
         tn_command_option(line, "expires-in") == NULL)
         return tn_command_fail(line, TN_EXIT_USAGE, "usage", NULL,
                                "an agent needs --name, --scopes and --expires-in");
     if (period != NULL &&
-        (*budget < 0 || (strcmp(period, "day") != 0 && strcmp(period, "month") != 0 &&
-                         strcmp(period, "total") != 0)))
+        (terms->budget < 0 || (strcmp(period, "day") != 0 && strcmp(period, "month") != 0 &&
+                               strcmp(period, "total") != 0)))
         return tn_command_fail(line, TN_EXIT_USAGE, "usage", NULL,
                                "--period is day, month or total, of a --budget");
     return TN_EXIT_OK;
@@ -41,8 +45,8 @@ check_scopes(tn_command_line *line, tn_session *session)
 
 /* The agent, its budget and its first key, in one transaction. */
 static tn_exit
-add_agent(tn_command_line *line, tn_session *session, const char *tenant, int64_t rate,
-          int64_t budget, const tn_fresh_key *key, const char **id)
+add_agent(tn_command_line *line, tn_session *session, const char *tenant, const struct terms *terms,
+          const tn_fresh_key *key, const char **id)
 {
     const char *name = tn_command_option(line, "name"), *period = tn_command_option(line, "period");
     const tn_rows *rows;
@@ -53,18 +57,19 @@ add_agent(tn_command_line *line, tn_session *session, const char *tenant, int64_
         line, session, &tn_sql_agent_add,
         TN_PARAMS(tenant, name, tn_command_option(line, "scopes"), tn_command_option(line, "user"),
                   tn_command_option(line, "expires-in"),
-                  rate > 0 ? tn_arena_printf(line->arena, "%lld", (long long)rate) : NULL),
+                  terms->rate > 0 ? tn_arena_printf(line->arena, "%lld", (long long)terms->rate)
+                                  : NULL),
         NULL, &rows));
     *id = tn_rows_text(rows, 0, ADDED_ID);
     TN_COMMAND_TRY(tn_command_query(line, session, &tn_sql_agent_key_add,
                                     TN_PARAMS(tenant, *id, name, key->hash_hex, key->hint), NULL,
                                     NULL));
-    if (budget >= 0)
-        TN_COMMAND_TRY(
-            tn_command_query(line, session, &tn_sql_agent_budget_set,
-                             TN_PARAMS(tenant, *id, period != NULL ? period : "month",
-                                       tn_arena_printf(line->arena, "%lld", (long long)budget)),
-                             NULL, NULL));
+    if (terms->budget >= 0)
+        TN_COMMAND_TRY(tn_command_query(
+            line, session, &tn_sql_agent_budget_set,
+            TN_PARAMS(tenant, *id, period != NULL ? period : "month",
+                      tn_arena_printf(line->arena, "%lld", (long long)terms->budget)),
+            NULL, NULL));
     TN_COMMAND_TRY(tn_command_query(line, session, &tn_sql_agent_audit,
                                     TN_PARAMS(tenant, *id, "agent_created"), NULL, NULL));
     return tn_command_query(line, session, &tn_sql_transaction_commit, TN_NO_PARAMS, NULL, NULL);
@@ -77,15 +82,15 @@ run_create(tn_command_line *line)
     const tn_config *config;
     const char *tenant, *id;
     tn_session *session;
-    int64_t rate, budget;
+    struct terms terms;
     const tn_rows *rows;
 
-    TN_COMMAND_TRY(check_options(line, &rate, &budget));
+    TN_COMMAND_TRY(check_options(line, &terms));
     TN_COMMAND_TRY(tn_command_open(line, &config, &session));
     TN_COMMAND_TRY(
         tn_command_tenant(line, config, session, tn_command_option(line, "tenant"), &tenant));
     TN_COMMAND_TRY(check_scopes(line, session));
-    TN_COMMAND_TRY(add_agent(line, session, tenant, rate, budget, &key, &id));
+    TN_COMMAND_TRY(add_agent(line, session, tenant, &terms, &key, &id));
     TN_COMMAND_TRY(tn_command_query(line, session, &tn_sql_agent_get, TN_PARAMS(id), NULL, &rows));
     tn_fresh_key_print(line, tn_rows_text(rows, 0, 0), key.text);
     return TN_EXIT_OK;
