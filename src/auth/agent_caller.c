@@ -10,7 +10,7 @@ tn_agent_caller_read(tn_ctx *c, tn_agent_caller *caller)
 {
     *caller = (tn_agent_caller){0};
     if (c->who->token_error == NULL && tn_principal_is_service(c->who))
-        return tn_auth_tenant(c, &caller->tenant_id);
+        return tn_auth_require_admin(c, &caller->tenant_id);
     TN_TRY(tn_auth_require_person(c));
     caller->tenant_id = c->who->tenant_id;
     caller->user_id = c->who->user_id.text;

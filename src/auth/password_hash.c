@@ -107,6 +107,7 @@ read_firebase(const char *text, tn_password_form *form)
         !read_number(&text, "n=", ',', SCRYPT_LOG2_MAX, &form->passes) ||
         !read_number(&text, "r=", ',', SCRYPT_BLOCK_MAX, &form->block) ||
         !read_number(&text, "p=", ',', LANES_MAX, &form->lanes) ||
+        form->passes >= 16 * form->block || /* RFC 7914 section 2 */
         (UINT64_C(128) << form->passes) * form->block > SCRYPT_BYTES_MAX)
         return false;
     if (tn_text_starts(text, "ss=")) {
@@ -187,6 +188,7 @@ fits_firebase(tn_arena *arena, const tn_password_form *form, const char *passwor
     uint8_t salt[2 * FIREBASE_PART_MAX], key[FIREBASE_PART_MAX], hash[FIREBASE_PART_MAX];
     size_t salt_length, separator_length, key_length, hash_length;
     uint8_t derived[32], *sealed;
+    bool fits;
 
     if (!decode(arena, form->salt, form->salt_length, salt, &salt_length) ||
         !decode(arena, form->separator, form->separator_length, salt + salt_length,
@@ -194,11 +196,14 @@ fits_firebase(tn_arena *arena, const tn_password_form *form, const char *passwor
         !decode(arena, form->key, form->key_length, key, &key_length) ||
         !decode(arena, form->hash, form->hash_length, hash, &hash_length))
         return false;
-    tn_scrypt(&(tn_scrypt_cost){form->passes, form->block, form->lanes}, password, salt,
-              salt_length + separator_length, derived);
+    if (!tn_scrypt(&(tn_scrypt_cost){form->passes, form->block, form->lanes}, password, salt,
+                   salt_length + separator_length, derived))
+        return false;
     sealed = tn_aes256_ctr(arena, derived, key, key_length);
+    fits = key_length == hash_length && tn_same_bytes(sealed, hash, hash_length);
     explicit_bzero(derived, sizeof(derived));
-    return key_length == hash_length && tn_same_bytes(sealed, hash, hash_length);
+    explicit_bzero(sealed, key_length);
+    return fits;
 }
 
 bool

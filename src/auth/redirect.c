@@ -57,16 +57,20 @@ is_scheme(const char *text)
 }
 
 /* A host ends in a number (WHATWG URL section 3.5) when a browser would take it for an IPv4
- * address: 2130706433, 0x7f.1, 127.1. */
+ * address: 2130706433, 0x7f.1, 127.1, and each of them with a dot behind it. */
 static bool
 ends_in_number(const char *host)
 {
-    const char *last = strrchr(host, '.');
+    const size_t length = strlen(host);
+    const size_t end = length > 0 && host[length - 1] == '.' ? length - 1 : length;
+    size_t start = end;
 
-    last = last != NULL && last[1] != '\0' ? last + 1 : host;
-    return last[strspn(last, "0123456789")] == '\0' ||
-           (last[0] == '0' && last[1] == 'x' &&
-            last[2 + strspn(last + 2, "0123456789abcdef")] == '\0');
+    while (start > 0 && host[start - 1] != '.')
+        start--;
+    if (strspn(host + start, "0123456789") == end - start)
+        return true;
+    return host[start] == '0' && host[start + 1] == 'x' &&
+           2 + strspn(host + start + 2, "0123456789abcdef") == end - start;
 }
 
 static bool

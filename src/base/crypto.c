@@ -78,16 +78,15 @@ tn_sha1(const void *bytes, size_t length, uint8_t digest[TN_SHA1_SIZE])
     check(EVP_Digest(bytes, length, digest, NULL, EVP_sha1(), NULL) == 1, "SHA-1");
 }
 
-void
+bool
 tn_scrypt(const tn_scrypt_cost *cost, const char *password, const void *salt, size_t salt_length,
           uint8_t key[32])
 {
     const uint64_t rounds = UINT64_C(1) << cost->log2_rounds;
     const uint64_t bytes = 128 * cost->block * (rounds + cost->lanes) + (UINT64_C(1) << 20);
 
-    check(EVP_PBE_scrypt(password, strlen(password), salt, salt_length, rounds, cost->block,
-                         cost->lanes, bytes, key, 32) == 1,
-          "scrypt");
+    return EVP_PBE_scrypt(password, strlen(password), salt, salt_length, rounds, cost->block,
+                          cost->lanes, bytes, key, 32) == 1;
 }
 
 uint8_t *

@@ -29,12 +29,13 @@ void tn_hmac_sha256(const void *key, size_t key_length, const void *bytes, size_
  */
 #define TN_SHA1_SIZE 20
 void tn_sha1(const void *bytes, size_t length, uint8_t digest[TN_SHA1_SIZE]);
-/* scrypt (RFC 7914). The caller bounds the cost: 128 * 2^log2_rounds * block bytes. */
+/* scrypt (RFC 7914). The caller bounds the cost: 128 * 2^log2_rounds * block bytes. false: there is
+ * not so much memory, or no such scrypt (section 2: log2_rounds must be less than 16 * block). */
 typedef struct tn_scrypt_cost {
     uint32_t log2_rounds, block, lanes;
 } tn_scrypt_cost;
-void tn_scrypt(const tn_scrypt_cost *cost, const char *password, const void *salt,
-               size_t salt_length, uint8_t key[32]);
+bool tn_scrypt(const tn_scrypt_cost *cost, const char *password, const void *salt,
+               size_t salt_length, uint8_t key[32]) TN_MUST_CHECK;
 /* AES-256 in counter mode from zero on: no more than one text per key. */
 uint8_t *tn_aes256_ctr(tn_arena *arena, const uint8_t key[32], const void *bytes,
                        size_t length) TN_NEVER_NULL TN_MUST_CHECK;

@@ -13,7 +13,7 @@
 static const tn_error *
 translate(tn_arena *arena, const tn_db_problem *problem)
 {
-    if (strcmp(problem->sqlstate, "57014") == 0)
+    if (problem->sqlstate != NULL && strcmp(problem->sqlstate, "57014") == 0)
         return tn_error_new(arena, 422, "hook_timeout", NULL,
                             "Failed to reach hook within maximum time");
     tn_db_problem_log(arena, problem, 500);

@@ -295,9 +295,10 @@ test('second factors of somebody who has lost them', async () => {
 test('a person whose role is service_role is an admin while they are signed in', async () => {
   const user = await made({ password, role: 'service_role' });
   const admin = s.a.signedIn((await signIn(user.email)).json);
-  answers(await admin.request('GET', users), 200);
+  const paths = [users, '/auth/v1/agents', '/auth/v1/teams'];
+  for (const path of paths) answers(await admin.request('GET', path), 200);
   await s.sql(`delete from auth.sessions where user_id = '${user.id}'`);
-  answers(await admin.request('GET', users), 403, 'session_expired');
+  for (const path of paths) answers(await admin.request('GET', path), 403, 'session_expired');
 });
 
 test("a seed out of Supabase's guides, by the owner's login: bcrypt signs in, triggers on confirmation and deletion run", async () => {

@@ -29,7 +29,8 @@ print(tn_arena *arena, const char *text, const tn_password_form *form)
         assert(form->passes >= 4 && form->passes <= 16 && strlen(text) == 60);
         return tn_arena_printf(arena, "$2%c$%02u$%s", text[2], form->passes, text + 7);
     case TN_PASSWORD_FIREBASE:
-        assert(form->passes <= 20 && form->block <= 16 && form->lanes <= 16);
+        assert(form->passes <= 20 && form->block <= 16 && form->lanes <= 16 &&
+               form->passes < 16 * form->block);
         return tn_arena_printf(
             arena, "$fbscrypt$v=1,n=%u,r=%u,p=%u,%s%s%ssk=%s$%s$%s", form->passes, form->block,
             form->lanes, form->separator == NULL ? "" : "ss=",

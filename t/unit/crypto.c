@@ -182,12 +182,13 @@ what_others_have_chosen(void **state)
     tn_sha1("abc", 3, bytes);
     tn_hex(bytes, 20, hex);
     assert_string_equal(hex, "a9993e364706816aba3e25717850c26c9cd0d89d");
-    tn_scrypt(&(tn_scrypt_cost){4, 1, 1}, "", "", 0, bytes);
+    assert_true(tn_scrypt(&(tn_scrypt_cost){4, 1, 1}, "", "", 0, bytes));
     tn_hex(bytes, 32, hex);
     assert_string_equal(hex, "77d6576238657b203b19ca42c18a0497f16b4844e3074ae8dfdffa3fede21442");
-    tn_scrypt(&(tn_scrypt_cost){10, 8, 16}, "password", "NaCl", 4, bytes);
+    assert_true(tn_scrypt(&(tn_scrypt_cost){10, 8, 16}, "password", "NaCl", 4, bytes));
     tn_hex(bytes, 32, hex);
     assert_string_equal(hex, "fdbabe1c9d3472007856e7190d01e9fe7c6ad7cbc8237830e77376634b373162");
+    assert_false(tn_scrypt(&(tn_scrypt_cost){16, 1, 1}, "", "", 0, bytes));
     tn_hex(tn_aes256_ctr(arena, zero, zero, 16), 16, hex);
     assert_string_equal(hex, "dc95c078a2408989ad48a21492842087");
     tn_arena_free(arena);
