@@ -509,9 +509,10 @@ declare
     fits constant text := case when filter = '' then 'true'
         else '(u.email ilike $1 or u.phone like $1 or u.id::text like $1 or u.raw_user_meta_data ->> ''full_name'' ilike $1)' end;
 begin
-    execute 'select count(*) from auth.users u where ' || fits into total using wanted;
+    execute 'select count(*) from auth.users u where u.tenant_id = tenon.tenant_id() and ' || fits into total using wanted;
     execute format('select coalesce(jsonb_agg(auth.user_object(p, ''[]'') order by p.%1$I %2$s nulls last, p.id %2$s), ''[]'')
-                      from (select u.* from auth.users u where %3$s order by u.%1$I %2$s nulls last, u.id %2$s offset $2 limit $3) p',
+                      from (select u.* from auth.users u where u.tenant_id = tenon.tenant_id() and %3$s
+                             order by u.%1$I %2$s nulls last, u.id %2$s offset $2 limit $3) p',
                    by, direction, fits) into users using wanted, first, most;
 end $$;
 comment on function auth.list_users(text, name, text, bigint, bigint) is 'A page of the people of a tenant.';
@@ -823,22 +824,25 @@ begin
 end $$;
 comment on function auth.export_account(uuid) is 'What the server itself holds about a person.';
 
--- As the person, under row security: conversations, and every row that they may see and that refers to them by a key to auth.users.
+-- As the person, under row security: conversations, and every row that they may see and that refers to them by a key to auth.users. It does
+-- not share auth.export_list(), which runs whatever it is given and is not for people.
 create function auth.export_rows() returns setof text
     language plpgsql stable set search_path = ''
 as $$
 declare
     me constant uuid := auth.uid();
     mine constant text := ' k where k.conversation_id in (select c.id from ai.conversations c where c.owner_id = $1)';
-    app record;
-    comma text := '';
+    part record;
+    has_tables boolean := false;
 begin
-    return query select auth.export_list(',', 'conversations', 'select to_jsonb(c) - ''tenant_id'' from ai.conversations c where c.owner_id = $1', me);
-    return query select auth.export_list(',', 'messages', 'select to_jsonb(k) - ''tenant_id'' from ai.messages' || mine, me);
-    return query select auth.export_list(',', 'tool_calls', 'select to_jsonb(k) - ''tenant_id'' from ai.tool_calls' || mine, me);
-    return next ',"tables":{';
-    for app in
-        select n.nspname || '.' || t.relname as name, format('%I.%I', n.nspname, t.relname) as quoted, c.columns, k.keys
+    for part in
+        select p.name, p.query, false as is_table
+          from (values ('conversations', 'select to_jsonb(c) - ''tenant_id'' from ai.conversations c where c.owner_id = $1'),
+                       ('messages', 'select to_jsonb(k) - ''tenant_id'' from ai.messages' || mine),
+                       ('tool_calls', 'select to_jsonb(k) - ''tenant_id'' from ai.tool_calls' || mine)) as p (name, query)
+         union all
+        select n.nspname || '.' || t.relname,
+               format('select to_jsonb(r) from (select %s from %I.%I where %s) r', c.columns, n.nspname, t.relname, k.keys), true
           from pg_catalog.pg_class t
           join pg_catalog.pg_namespace n on n.oid = t.relnamespace and n.nspname not in ('auth', 'tenon', 'ai', 'storage')
           cross join lateral (
@@ -855,13 +859,15 @@ begin
                  and pg_catalog.has_column_privilege(t.oid, a.attnum, 'select')) k
          where t.relkind in ('r', 'p') and not t.relispartition and c.columns is not null and k.keys is not null
            and pg_catalog.has_schema_privilege(n.oid, 'usage')
-         order by 1
+         order by is_table, name
     loop
-        return query select auth.export_list(comma, app.name,
-            format('select to_jsonb(r) from (select %s from %s where %s) r', app.columns, app.quoted, app.keys), me);
-        comma := ',';
+        return next case when part.is_table and not has_tables then ',"tables":{' else ',' end || to_json(part.name) || ':[';
+        return query execute 'select case when row_number() over () > 1 then '','' else '''' end || q.item::text from (' || part.query || ') q (item)'
+            using me;
+        return next ']';
+        has_tables := part.is_table;
     end loop;
-    return next '}';
+    return next case when has_tables then '}' else ',"tables":{}' end;
 end $$;
 comment on function auth.export_rows() is 'What a person may see of what belongs to them, as JSON.';
 
@@ -886,4 +892,4 @@ end $$;
 revoke execute on function tenon.sweep_audit(integer) from public;
 grant execute on function tenon.sweep_audit(integer) to tenon_worker;
 -- Their own rows, as they may see them anyway.
-grant execute on function auth.export_rows(), auth.export_list(text, text, text, uuid) to authenticated, service_role;
+grant execute on function auth.export_rows() to authenticated, service_role;

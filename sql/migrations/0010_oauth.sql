@@ -43,6 +43,9 @@ begin
     delete from auth.sessions s where s.tenant_id = tenon.tenant_id() and s.user_id = person;
     delete from auth.one_time_tokens t where t.tenant_id = tenon.tenant_id() and t.user_id = person;
     delete from auth.mfa_factors f where f.tenant_id = tenon.tenant_id() and f.user_id = person;
+    delete from auth.webauthn_credentials k where k.tenant_id = tenon.tenant_id() and k.user_id = person;
+    update tenon.agents a set revoked_at = now(), updated_at = now()
+     where a.tenant_id = tenon.tenant_id() and a.user_id = person and a.revoked_at is null;
 end $$;
 comment on function auth.empty_account(uuid) is 'Takes away every way into an account.';
 

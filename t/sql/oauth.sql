@@ -42,10 +42,13 @@ select is(t.admit(t.visitor('4', 'four@example.com', false, autoconfirm => true)
 insert into auth.users (email, encrypted_password, raw_user_meta_data) values ('waiting@example.com', 'hash', '{"plan": "evil"}');
 insert into auth.identities (provider_id, user_id, identity_data, provider) select 'evil', id, '{"email": "waiting@example.com"}', 'github' from auth.users where email = 'waiting@example.com';
 insert into auth.sessions (user_id) select id from auth.users where email = 'waiting@example.com';
+insert into auth.webauthn_credentials (user_id, credential_id, public_key, algorithm) select id, '\x01', '\x02', -7 from auth.users where email = 'waiting@example.com';
+insert into tenon.agents (name, user_id, scopes, expires_at) select 'sleeper', id, '["data:*"]', now() + interval '1 day' from auth.users where email = 'waiting@example.com';
 select is(t.admit(t.visitor('5', 'waiting@example.com')), 'person waiting@example.com t', 'an account that nobody has confirmed is joined');
 select results_eq($$ select encrypted_password, raw_user_meta_data ? 'plan', (select array_agg(provider) from auth.identities i where i.user_id = u.id),
-                            (select count(*) from auth.sessions s where s.user_id = u.id) from auth.users u where email = 'waiting@example.com' $$,
-                  $$ values (null::text, false, array['acme'], 0::bigint) $$, 'and nothing of what was prepared is left');
+                            (select count(*) from auth.sessions s where s.user_id = u.id), (select count(*) from auth.webauthn_credentials k where k.user_id = u.id),
+                            (select count(*) from tenon.agents a where a.user_id = u.id and a.revoked_at is null) from auth.users u where email = 'waiting@example.com' $$,
+                  $$ values (null::text, false, array['acme'], 0::bigint, 0::bigint, 0::bigint) $$, 'and nothing of what was prepared is left');
 
 -- Linking
 select is(auth.link_visitor(t.person_at('four@example.com'), t.visitor('5', 'waiting@example.com')), 'identity_already_exists', 'an identity belongs to one person');

@@ -129,6 +129,10 @@ select t.act_as('tenon_worker', 'b');
 select is((auth.admin_create_user('{"email": "one@example.com"}', null)).outcome, 'user', 'only');
 rollback to asked;
 
+-- Exports
+select ok(not has_function_privilege(role, 'auth.export_list(text, text, text, uuid)', 'execute'), 'what runs any query is not for ' || role)
+  from unnest(array['anon', 'authenticated', 'agent', 'service_role']) as role;
+
 -- Devices
 select is(auth.device_of(agent), device, device) from (values
     ('Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0', 'Firefox on Linux'),
