@@ -169,6 +169,13 @@ as $$
 $$;
 comment on function auth.agent_claims(auth.users, jsonb) is 'What the token of an agent says that acts for a person.';
 
+-- Agents have what `authenticated` has. That is the person's own as long as this is their role, or the tenant's secret key's, which has it as
+-- well; whoever was given another one has less, or something else, and nobody acts for them.
+create function auth.agent_may_act_for(person auth.users) returns boolean
+    language sql immutable
+    return coalesce(nullif(person.role, ''), 'authenticated') in ('authenticated', 'service_role');
+comment on function auth.agent_may_act_for(auth.users) is 'Whether the rights of agents are within those of this person.';
+
 -- As in 0001. Of an agent's key: the agent must be in force, and `scopes`, `user_id` and `expires_at` are what both say. `person_status` is
 -- `active`, `banned`, or null without a person; who is deleted has no keys. `claims` are what request.jwt.claims shall be.
 drop function tenon.find_key(bytea);
@@ -199,7 +206,8 @@ begin
     select * into key from tenon.keys k where k.hash = key_hash and k.revoked_at is null;
     if key.kind = 'agent' then
         select * into agent from tenon.agents a where a.tenant_id = key.tenant_id and a.id = key.agent_id and a.revoked_at is null;
-        select * into person from auth.users u where u.tenant_id = key.tenant_id and u.id = agent.user_id and u.deleted_at is null;
+        select * into person from auth.users u
+         where u.tenant_id = key.tenant_id and u.id = agent.user_id and u.deleted_at is null and auth.agent_may_act_for(u);
         if agent.id is null or agent.user_id is distinct from person.id then
             return;
         end if;
@@ -239,7 +247,7 @@ declare
     allowed jsonb := to_jsonb(string_to_array(nullif(token ->> 'scope', ''), ' '));
 begin
     select * into person from auth.users u
-     where u.tenant_id = tenant and u.id = (token ->> 'sub')::uuid and u.deleted_at is null;
+     where u.tenant_id = tenant and u.id = (token ->> 'sub')::uuid and u.deleted_at is null and auth.agent_may_act_for(u);
     if not found or actor is null or allowed is null
        or token ? 'session_id' and not exists (
            select from auth.sessions s
@@ -395,6 +403,17 @@ begin
                 when person.is_anonymous then 'no_authorization' end;
 end $$;
 
+-- Agents and their keys outlive the session, so whoever has a second factor makes them in one that has seen it.
+create function auth.agent_maker_problem(caller uuid, session uuid) returns text
+    language sql stable set search_path = ''
+as $$
+    select coalesce(auth.agent_caller_problem(caller, session),
+                    case when caller is not null and auth.has_second_factor(caller)
+                              and not exists (select from auth.sessions s
+                                               where s.tenant_id = tenon.tenant_id() and s.id = session and s.user_id = caller
+                                                 and s.aal <> 'aal1') then 'insufficient_aal' end)
+$$;
+
 create function auth.agent_key_object(k tenon.keys) returns jsonb
     language sql stable
     return jsonb_build_object('id', k.id, 'name', k.name, 'hint', k.hint, 'scopes', k.scopes, 'created_at', auth.rfc3339(k.created_at),
@@ -451,8 +470,17 @@ begin
     end if;
 end $$;
 
--- A new agent: of the person who asks, or with the secret key of whoever is named, or of nobody. The person is told by `letter`. The lock on the person makes those who
--- count their agents at the same time wait for each other.
+-- Whether this person has so many agents in force. The lock on the person makes those who count at the same time wait for each other.
+create function auth.has_agents(person uuid, so_many bigint) returns boolean
+    language plpgsql volatile set search_path = ''
+as $$
+begin
+    perform from auth.users u where u.tenant_id = tenon.tenant_id() and u.id = person for no key update;
+    return so_many <= (select count(*) from tenon.agents a
+                        where a.tenant_id = tenon.tenant_id() and a.user_id = person and a.revoked_at is null and a.expires_at > now());
+end $$;
+
+-- A new agent: of the person who asks, or with the secret key of whoever is named, or of nobody. The person is told by `letter`.
 create function auth.create_agent(caller uuid, session uuid, for_person uuid, agent_name text, wanted jsonb, lifetime_s bigint, rate integer,
                                   budget jsonb, longest_s bigint, at_most bigint, address inet, letter bytea,
                                   out outcome text, out result jsonb)
@@ -464,7 +492,7 @@ declare
     problem constant text := coalesce(auth.agent_problem(wanted, lifetime_s, longest_s, budget),
                                       case when wanted is null then 'scopes is missing' when agent_name is null then 'name is missing' end);
 begin
-    outcome := auth.agent_caller_problem(caller, session);
+    outcome := auth.agent_maker_problem(caller, session);
     if outcome is not null then
         return;
     elsif problem is not null then
@@ -475,13 +503,11 @@ begin
         outcome := 'not_admin';
         return;
     elsif owner is not null then
-        perform from auth.users u where u.tenant_id = tenon.tenant_id() and u.id = owner and u.deleted_at is null for no key update;
+        perform from auth.users u where u.tenant_id = tenon.tenant_id() and u.id = owner and u.deleted_at is null;
         if not found then
             outcome := 'user_not_found';
             return;
-        elsif caller is not null and at_most <= (select count(*) from tenon.agents a
-                                                  where a.tenant_id = tenon.tenant_id() and a.user_id = owner
-                                                    and a.revoked_at is null and a.expires_at > now()) then
+        elsif caller is not null and auth.has_agents(owner, at_most) then
             outcome := 'too_many_agents';
             return;
         end if;
@@ -544,9 +570,9 @@ begin
     end if;
 end $$;
 
--- What is null stays as it is; a budget of JSON's null takes the budget away, a rate of 0 the rate.
+-- What is null stays as it is; a budget of JSON's null takes the budget away, a rate of 0 the rate. One that had expired counts as a new one.
 create function auth.update_agent(caller uuid, session uuid, wanted uuid, new_name text, new_scopes jsonb, lifetime_s bigint, rate integer,
-                                  budget jsonb, longest_s bigint, address inet, out outcome text, out result jsonb)
+                                  budget jsonb, longest_s bigint, at_most bigint, address inet, out outcome text, out result jsonb)
     language plpgsql volatile set search_path = ''
 as $$
 declare
@@ -556,9 +582,12 @@ declare
 begin
     one := auth.find_agent(caller, session, wanted);
     changed := one.agent;
-    outcome := coalesce(one.outcome, case when problem is not null then 'validation_failed'
+    outcome := coalesce(one.outcome, auth.agent_maker_problem(caller, session), case when problem is not null then 'validation_failed'
                                             when changed.revoked_at is not null then 'agent_revoked' end);
     result := to_jsonb(problem);
+    if outcome is null and changed.expires_at <= now() and caller is not null then
+        outcome := case when auth.has_agents(caller, at_most) then 'too_many_agents' end;
+    end if;
     if outcome is null then
         update tenon.agents a
            set name = coalesce(new_name, a.name), scopes = coalesce(new_scopes, a.scopes),
@@ -609,7 +638,7 @@ declare
 begin
     one := auth.find_agent(caller, session, wanted);
     owner := one.agent;
-    outcome := coalesce(one.outcome,
+    outcome := coalesce(one.outcome, auth.agent_maker_problem(caller, session),
         case when owner.revoked_at is not null then 'agent_revoked'
              when key_scopes is not null and (tenon.malformed_scope(key_scopes) is not null
                                               or not tenon.scopes_within(key_scopes, tenon.expand_scopes(owner.scopes))) then 'agent_scopes_too_wide'
@@ -705,6 +734,7 @@ begin
     problem := case
         when person.id is null then 'the person of the subject_token does not exist any more'
         when person.banned_until > now() then 'the person of the subject_token is banned'
+        when not auth.agent_may_act_for(person) then 'nobody acts for a person of this role'
         when subject ->> 'session_id' is not null and not exists (
             select from auth.sessions s
              where s.tenant_id = tenon.tenant_id() and s.id = (subject ->> 'session_id')::uuid and s.user_id = person.id
@@ -738,11 +768,12 @@ comment on function auth.exchange_token(jsonb, uuid, jsonb, text, jsonb, inet) i
 revoke execute on function
     tenon.scope_covers(text, text), tenon.expand_scopes(jsonb), tenon.intersect_scopes(jsonb, jsonb), tenon.scopes_within(jsonb, jsonb),
     tenon.malformed_scope(jsonb), tenon.complete_agent_key(), tenon.find_key(bytea), tenon.find_delegation(uuid, jsonb),
+    auth.agent_may_act_for(auth.users), auth.agent_maker_problem(uuid, uuid), auth.has_agents(uuid, bigint),
     auth.agent_claims(auth.users, jsonb), auth.agent_caller_problem(uuid, uuid), auth.agent_key_object(tenon.keys),
     auth.agent_object(tenon.agents), auth.agent_problem(jsonb, bigint, bigint, jsonb), auth.set_agent_budget(uuid, jsonb),
     auth.create_agent(uuid, uuid, uuid, text, jsonb, bigint, integer, jsonb, bigint, bigint, inet, bytea), auth.find_agent(uuid, uuid, uuid),
     auth.list_agents(uuid, uuid, bigint, uuid), auth.show_agent(uuid, uuid, uuid),
-    auth.update_agent(uuid, uuid, uuid, text, jsonb, bigint, integer, jsonb, bigint, inet), auth.revoke_agent(uuid, uuid, uuid, inet),
+    auth.update_agent(uuid, uuid, uuid, text, jsonb, bigint, integer, jsonb, bigint, bigint, inet), auth.revoke_agent(uuid, uuid, uuid, inet),
     auth.create_agent_key(uuid, uuid, uuid, text, jsonb, bigint, text, text, inet), auth.revoke_agent_key(uuid, uuid, uuid, uuid, inet),
     auth.agent_activity(uuid, uuid, uuid, bigint, uuid), auth.record_agent_request(uuid, jsonb, inet),
     auth.exchange_token(jsonb, uuid, jsonb, text, jsonb, inet) from public;
@@ -752,11 +783,12 @@ grant execute on function tenon.find_key(bytea), tenon.find_delegation(uuid, jso
 grant execute on function
     tenon.intersect_scopes(jsonb, jsonb), tenon.scopes_within(jsonb, jsonb), tenon.malformed_scope(jsonb), tenon.complete_agent_key(),
     tenon.set_budget(uuid, text, uuid, text, bigint),
+    auth.agent_may_act_for(auth.users), auth.agent_maker_problem(uuid, uuid), auth.has_agents(uuid, bigint),
     auth.agent_claims(auth.users, jsonb), auth.agent_caller_problem(uuid, uuid), auth.agent_key_object(tenon.keys),
     auth.agent_object(tenon.agents), auth.agent_problem(jsonb, bigint, bigint, jsonb), auth.set_agent_budget(uuid, jsonb),
     auth.create_agent(uuid, uuid, uuid, text, jsonb, bigint, integer, jsonb, bigint, bigint, inet, bytea), auth.find_agent(uuid, uuid, uuid),
     auth.list_agents(uuid, uuid, bigint, uuid), auth.show_agent(uuid, uuid, uuid),
-    auth.update_agent(uuid, uuid, uuid, text, jsonb, bigint, integer, jsonb, bigint, inet), auth.revoke_agent(uuid, uuid, uuid, inet),
+    auth.update_agent(uuid, uuid, uuid, text, jsonb, bigint, integer, jsonb, bigint, bigint, inet), auth.revoke_agent(uuid, uuid, uuid, inet),
     auth.create_agent_key(uuid, uuid, uuid, text, jsonb, bigint, text, text, inet), auth.revoke_agent_key(uuid, uuid, uuid, uuid, inet),
     auth.agent_activity(uuid, uuid, uuid, bigint, uuid), auth.record_agent_request(uuid, jsonb, inet),
     auth.exchange_token(jsonb, uuid, jsonb, text, jsonb, inet) to tenon_worker;

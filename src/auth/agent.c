@@ -147,6 +147,7 @@ tn_agent_update(tn_ctx *c)
                                      number_or_null(c, in.expires_in),
                                      number_or_null(c, in.rate_per_minute), budget,
                                      number_or_null(c, c->config->auth.agent_ttl_max_s),
+                                     number_or_null(c, c->config->auth.agents_max),
                                      tn_auth_client_address(c->request)));
 }
 

@@ -27,6 +27,7 @@ static const struct {
     {"user_banned", 403, "User is banned"},
     {"session_not_found", 403, "Session from session_id claim in JWT does not exist"},
     {"no_authorization", 403, "Anonymous user not allowed to perform these actions"},
+    {"insufficient_aal", 403, "AAL2 session is required to make or change agents"},
     {"not_admin", 403, "Only a secret key makes agents for others"},
     {"too_many_agents", 422, "You have as many agents as one person may"},
     {"agent_not_found", 404, "There is no such agent"},

@@ -264,8 +264,8 @@ select r.outcome, r.result from auth.list_agents($1, $2, $3, $4) as r;
 -- name: agent_show   $3 agent
 select r.outcome, r.result from auth.show_agent($1, $2, $3) as r;
 
--- name: agent_update   $3 agent, $4 name, $5 scopes, $6 lifetime in seconds from now, $7 requests per minute (0: any), $8 budget, $9 longest lifetime, $10 address; null keeps
-select r.outcome, r.result, r.result #>> '{}' from auth.update_agent($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) as r;
+-- name: agent_update   $3 agent, $4 name, $5 scopes, $6 lifetime in seconds from now, $7 requests per minute (0: any), $8 budget, $9 longest lifetime, $10 how many in force at most, $11 address; null keeps
+select r.outcome, r.result, r.result #>> '{}' from auth.update_agent($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) as r;
 
 -- name: agent_revoke   $3 agent, $4 address
 select r.outcome, r.result from auth.revoke_agent($1, $2, $3, $4) as r;

@@ -143,6 +143,48 @@ test('revoked, expired, banned, deleted, suspended: it is over from the next req
   assert.deepEqual(await everywhere(other, '/rest/v1/notes'), ['401 invalid_key']);
 });
 
+test('nobody acts for who has another role than authenticated, since agents have what that has', async () => {
+  const who = await a.person('dora');
+  const agent = await create(who), helper = await keyOf(who, agent);
+  const role = (name) => a.service.put(`/auth/v1/admin/users/${who.user.id}`, { role: name });
+  const exchange = () => a.anon.request('POST', '/auth/v1/token', {
+    grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange', subject_token: who.session.access_token,
+    subject_token_type: 'urn:ietf:params:oauth:token-type:access_token', scope: 'data:board:read' });
+  const narrow = a.anon.with({ authorization: `Bearer ${(await exchange()).json.access_token}` });
+  for (const client of [helper, narrow]) assert.deepEqual(await everywhere(client, '/rest/v1/board'), ['200']);
+  await role('anon');
+  assert.deepEqual(await everywhere(helper, '/rest/v1/board'), ['401 invalid_key']);
+  assert.deepEqual(await everywhere(narrow, '/rest/v1/board'), ['401 PGRST301']);
+  assert.deepEqual((await exchange()).json.error, 'invalid_request');
+  await role('authenticated');
+  assert.deepEqual(await everywhere(helper, '/rest/v1/board'), ['200']);
+});
+
+test('whoever has a second factor makes and changes agents in a session that has seen it, and revokes them in any', async () => {
+  const who = await a.person('erin');
+  const agent = await create(who), made = await who.post(`/auth/v1/agents/${agent.id}/keys`, {});
+  await inTenant(`insert into auth.mfa_factors (user_id, friendly_name, factor_type, status, secret) values ('${who.user.id}', 'key', 'totp', 'verified', 'x')`);
+  const ask = () => Promise.all([['POST', ''], ['PATCH', `/${agent.id}`], ['POST', `/${agent.id}/keys`]]
+    .map(([method, path]) => who.request(method, `/auth/v1/agents${path}`, { name: 'x', ...(path.includes('keys') ? {} : { scopes: ['data:*'] }) })));
+  for (const answer of await ask()) assert.deepEqual([answer.status, answer.json.error_code], [403, 'insufficient_aal'], answer.text);
+  await who.get(`/auth/v1/agents/${agent.id}`);
+  await who.delete(`/auth/v1/agents/${agent.id}/keys/${made.id}`);
+  await inTenant(`update auth.sessions set aal = 'aal2' where user_id = '${who.user.id}'`);
+  assert.deepEqual((await ask()).map((answer) => answer.status), [201, 200, 201]);
+  await inTenant(`update auth.sessions set aal = 'aal1' where user_id = '${who.user.id}'`);
+  assert.equal((await drop(who, agent)).state, 'revoked');
+});
+
+test('a person of the role service_role manages agents only as long as they are signed in', async () => {
+  const who = await a.person('fred');
+  await a.service.put(`/auth/v1/admin/users/${who.user.id}`, { role: 'service_role' });
+  const chief = a.signedIn(await a.anon.post('/auth/v1/token?grant_type=password', { email: who.email, password: who.password }));
+  await drop(chief, await create(chief, { user_id: bob.user.id }));
+  await chief.post('/auth/v1/logout?scope=global');
+  const refused = await chief.request('POST', '/auth/v1/agents', { name: 'x', scopes: ['data:*'], user_id: bob.user.id });
+  assert.deepEqual([refused.status, refused.json.error_code], [403, 'session_expired'], refused.text);
+});
+
 test('a team that its person leaves is left by it, with the next request', async () => {
   await s.sql("set role tenon_owner; create table public.docs (id bigint generated always as identity primary key, team_id uuid, body text); select tenon.protect_team('docs')");
   const team = await alice.post('/auth/v1/teams', { name: 'garden' });
@@ -214,6 +256,11 @@ test('so many and no more, also when they are asked for at once; and none for wh
   const answers = await Promise.all(Array.from({ length: 8 }, () => bob.request('POST', '/auth/v1/agents', { name: 'many', scopes: ['data:*'] })));
   assert.equal(answers.filter((answer) => answer.status === 201).length, 3);
   assert.ok(answers.filter((answer) => answer.status !== 201).every((answer) => answer.json.error_code === 'too_many_agents'));
+  const past = answers.find((answer) => answer.status === 201).json;
+  await inTenant(`update tenon.agents set expires_at = now() where id = '${past.id}'`);
+  await create(bob);
+  const revived = await bob.request('PATCH', `/auth/v1/agents/${past.id}`, { expires_in: 60 });
+  assert.deepEqual([revived.status, revived.json.error_code], [422, 'too_many_agents'], 'an end that has been is not taken back beyond that');
   const page = await bob.get('/auth/v1/agents?limit=2');
   const rest = await bob.get(`/auth/v1/agents?limit=200&before=${page.agents[1].id}`);
   assert.equal(page.agents.length, 2);
