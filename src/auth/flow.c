@@ -12,7 +12,6 @@
 
 #define CHALLENGE_MIN 43 /* RFC 7636 section 4.2 */
 #define CHALLENGE_MAX 128
-#define SECRET_BYTES 32
 
 static bool
 is_given(const char *text)
@@ -82,45 +81,29 @@ tn_flow_code_hash(tn_arena *arena, const char *code)
 static void
 derive_key(const tn_ctx *c, uint8_t key[32])
 {
-    uint8_t secret[SECRET_BYTES] = {0};
-
-    if (!tn_hex_decode(c->config->server.secret, secret, sizeof(secret)))
-        tn_die("server.secret is not 64 hexadecimal digits");
-    tn_derive_key(secret, sizeof(secret), "tenon flows", key);
+    tn_derive_server_key(c->config->server.secret, "tenon flows", key);
 }
 
 const char *
 tn_flow_seal(const tn_ctx *c, const tn_uuid *tenant, const char *text)
 {
     uint8_t key[32];
-    size_t length;
-    void *sealed;
-    char *hex;
 
     if (text == NULL)
         return NULL;
     derive_key(c, key);
-    sealed = tn_seal(c->arena, key, tenant->text, text, strlen(text), &length);
-    hex = tn_arena_alloc(c->arena, length * 2 + 3, 1);
-    memcpy(hex, "\\x", 2);
-    tn_hex(sealed, length, hex + 2);
-    return hex;
+    return tn_seal_text(c->arena, key, tenant->text, text);
 }
 
 const char *
 tn_flow_open(const tn_ctx *c, const tn_uuid *tenant, const char *sealed)
 {
-    const size_t length = sealed == NULL || strlen(sealed) < 2 ? 0 : (strlen(sealed) - 2) / 2;
-    uint8_t key[32], *bytes = tn_arena_alloc(c->arena, length + 1, 1);
-    size_t text_length;
-    void *text;
+    uint8_t key[32];
 
-    derive_key(c, key);
-    if (sealed == NULL || !tn_text_starts(sealed, "\\x") ||
-        !tn_hex_decode(sealed + 2, bytes, length) ||
-        !tn_open(c->arena, key, tenant->text, bytes, length, &text, &text_length))
+    if (sealed == NULL)
         return NULL;
-    return tn_arena_bytes(c->arena, text, text_length);
+    derive_key(c, key);
+    return tn_open_text(c->arena, key, tenant->text, sealed);
 }
 
 /* --- whose it is ------------------------------------------------------------------------------ */

@@ -5,16 +5,6 @@
 
 #include "base/crypto.h"
 
-const char *
-tn_bytea(tn_arena *arena, tn_bytes bytes)
-{
-    char *text = tn_arena_alloc(arena, 2 * bytes.length + 3, 1);
-
-    memcpy(text, "\\x", 2);
-    tn_hex(bytes.bytes, bytes.length, text + 2);
-    return text;
-}
-
 static const char *
 word(bool value)
 {
@@ -25,14 +15,14 @@ tn_key_parameters
 tn_key_parameters_of(tn_arena *arena, const tn_key_answer *answer)
 {
     tn_key_parameters p = {
-        .credential_id = tn_bytea(arena, answer->credential_id),
+        .credential_id = tn_bytea(arena, answer->credential_id.bytes, answer->credential_id.length),
         .sign_count = tn_arena_printf(arena, "%lu", (unsigned long)answer->sign_count),
         .backup_eligible = word(answer->is_backup_eligible),
         .backed_up = word(answer->is_backed_up),
     };
 
     if (answer->key.length > 0) {
-        p.public_key = tn_bytea(arena, (tn_bytes){answer->key.bytes, answer->key.length});
+        p.public_key = tn_bytea(arena, answer->key.bytes, answer->key.length);
         p.algorithm = tn_arena_printf(arena, "%d", answer->key.algorithm);
         p.aaguid = answer->aaguid;
         p.transports = answer->transports;

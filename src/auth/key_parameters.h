@@ -16,9 +16,6 @@ typedef struct tn_key_parameters {
 
 tn_key_parameters tn_key_parameters_of(tn_arena *arena, const tn_key_answer *answer);
 
-/* Bytes as PostgreSQL reads bytea. */
-const char *tn_bytea(tn_arena *arena, tn_bytes bytes) TN_NEVER_NULL;
-
 /* A key out of its hexadecimal text; false when there is none. */
 bool tn_key_read(tn_arena *arena, const char *hex, int algorithm, tn_public_key *key) TN_MUST_CHECK;
 

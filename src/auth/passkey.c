@@ -9,6 +9,7 @@
 #include "auth/key_parameters.h"
 #include "auth/queries.h"
 #include "auth/webauthn.h"
+#include "base/crypto.h"
 #include "base/log.h"
 
 #define PASSKEYS_MAX "10"
@@ -93,7 +94,7 @@ take_challenge(tn_ctx *c, const tn_uuid *tenant, const char *person, const struc
     TN_TRY(tn_auth_query(c, tenant, TN_READ_WRITE, &tn_sql_auth_passkey_take,
                          TN_PARAMS(in->challenge.text, person,
                                    tn_webauthn_credential_id(c->arena, in->credential, &id)
-                                       ? tn_bytea(c->arena, id)
+                                       ? tn_bytea(c->arena, id.bytes, id.length)
                                        : NULL),
                          rows));
     TN_TRY(tn_factor_outcome(c, *rows, "taken"));

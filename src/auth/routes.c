@@ -226,15 +226,15 @@ static const tn_route routes[] = {
 static void *
 start(const tn_process *process)
 {
-    uint8_t secret[32];
+    const char *secret = process->config->server.secret;
     tn_auth *auth = calloc(1, sizeof(*auth));
 
-    if (auth == NULL || !tn_hex_decode(process->config->server.secret, secret, sizeof(secret)))
-        tn_die("server.secret is not 64 hexadecimal digits");
-    tn_derive_key(secret, sizeof(secret), "tenon refresh tokens", auth->refresh_key);
-    tn_derive_key(secret, sizeof(secret), "tenon confirmations", auth->confirmation_key);
-    tn_derive_key(secret, sizeof(secret), "tenon second factors", auth->factor_key);
-    tn_derive_key(secret, sizeof(secret), "tenon recovery codes", auth->recovery_key);
+    if (auth == NULL)
+        tn_die("out of memory");
+    tn_derive_server_key(secret, "tenon refresh tokens", auth->refresh_key);
+    tn_derive_server_key(secret, "tenon confirmations", auth->confirmation_key);
+    tn_derive_server_key(secret, "tenon second factors", auth->factor_key);
+    tn_derive_server_key(secret, "tenon recovery codes", auth->recovery_key);
     tn_totp_start();
     auth->arena = tn_arena_new();
     auth->issuer = tn_tokens_issuer(process->config, auth->arena);

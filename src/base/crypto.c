@@ -156,6 +156,17 @@ tn_derive_key(const void *secret, size_t length, const char *purpose, uint8_t ke
     tn_arena_free(arena);
 }
 
+void
+tn_derive_server_key(const char *secret_hex, const char *purpose, uint8_t key[32])
+{
+    uint8_t secret[32];
+
+    if (!tn_hex_decode(secret_hex, secret, sizeof(secret)))
+        tn_die("server.secret is not 64 hexadecimal digits");
+    tn_derive_key(secret, sizeof(secret), purpose, key);
+    OPENSSL_cleanse(secret, sizeof(secret));
+}
+
 bool
 tn_same_bytes(const void *a, const void *b, size_t length)
 {
@@ -173,6 +184,16 @@ tn_hex(const void *bytes, size_t length, char *text)
         *text++ = digits[byte[i] & 15];
     }
     *text = '\0';
+}
+
+const char *
+tn_bytea(tn_arena *arena, const void *bytes, size_t length)
+{
+    char *text = tn_arena_alloc(arena, 2 * length + 3, 1);
+
+    memcpy(text, "\\x", 2);
+    tn_hex(bytes, length, text + 2);
+    return text;
 }
 
 bool
@@ -336,4 +357,27 @@ tn_open(tn_arena *arena, const uint8_t key[32], const char *purpose, const void 
     *bytes = text;
     *length = text_length;
     return true;
+}
+
+const char *
+tn_seal_text(tn_arena *arena, const uint8_t key[32], const char *purpose, const char *text)
+{
+    size_t length;
+    const void *sealed = tn_seal(arena, key, purpose, text, strlen(text), &length);
+
+    return tn_bytea(arena, sealed, length);
+}
+
+const char *
+tn_open_text(tn_arena *arena, const uint8_t key[32], const char *purpose, const char *sealed)
+{
+    const size_t length = strlen(sealed) < 2 ? 0 : (strlen(sealed) - 2) / 2;
+    uint8_t *bytes = tn_arena_alloc(arena, length + 1, 1);
+    size_t text_length;
+    void *text;
+
+    if (strncmp(sealed, "\\x", 2) != 0 || !tn_hex_decode(sealed + 2, bytes, length) ||
+        !tn_open(arena, key, purpose, bytes, length, &text, &text_length))
+        return NULL;
+    return text; /* tn_open() leaves room for the NUL */
 }

@@ -42,6 +42,9 @@ uint8_t *tn_aes256_ctr(tn_arena *arena, const uint8_t key[32], const void *bytes
 
 /* A key for one purpose out of a master secret (HKDF-SHA256, RFC 5869, `purpose` as info). */
 void tn_derive_key(const void *secret, size_t length, const char *purpose, uint8_t key[32]);
+/* The same out of server.secret, whose 64 hexadecimal digits the configuration has checked: ends
+ * the process when they are something else. */
+void tn_derive_server_key(const char *secret_hex, const char *purpose, uint8_t key[32]);
 
 /* Compares in a time that depends on `length` alone. */
 bool tn_same_bytes(const void *a, const void *b, size_t length) TN_MUST_CHECK;
@@ -49,6 +52,8 @@ bool tn_same_bytes(const void *a, const void *b, size_t length) TN_MUST_CHECK;
 /* Lower-case hexadecimal; `text` holds 2 * length + 1. Decoding wants exactly `length` bytes. */
 void tn_hex(const void *bytes, size_t length, char *text);
 bool tn_hex_decode(const char *text, void *bytes, size_t length) TN_MUST_CHECK;
+/* "\x…", as PostgreSQL reads and prints bytea. */
+const char *tn_bytea(tn_arena *arena, const void *bytes, size_t length) TN_NEVER_NULL TN_MUST_CHECK;
 
 /* base64url without padding (RFC 4648 section 5). Decoding refuses padding, other characters and
  * non-zero spare bits; it gives at most `size` bytes and tells how many. */
@@ -67,5 +72,11 @@ void *tn_seal(tn_arena *arena, const uint8_t key[32], const char *purpose, const
               size_t length, size_t *sealed_length) TN_NEVER_NULL TN_MUST_CHECK;
 bool tn_open(tn_arena *arena, const uint8_t key[32], const char *purpose, const void *sealed,
              size_t sealed_length, void **bytes, size_t *length) TN_MUST_CHECK;
+
+/* A text sealed like that for a column of type bytea, and back; NULL: it is not ours. */
+const char *tn_seal_text(tn_arena *arena, const uint8_t key[32], const char *purpose,
+                         const char *text) TN_NEVER_NULL TN_MUST_CHECK;
+const char *tn_open_text(tn_arena *arena, const uint8_t key[32], const char *purpose,
+                         const char *sealed) TN_MUST_CHECK;
 
 #endif

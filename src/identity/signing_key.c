@@ -10,20 +10,9 @@
 #include "identity/queries.h"
 #include "identity/token.h"
 
-#define SECRET_BYTES 32
 #define PURPOSE "tenon signing keys"
 
 enum { COLUMN_KID, COLUMN_STATUS, COLUMN_PUBLIC, COLUMN_SEALED };
-
-static void
-derive_sealing_key(const char *secret_hex, uint8_t key[32])
-{
-    uint8_t secret[SECRET_BYTES];
-
-    if (!tn_hex_decode(secret_hex, secret, sizeof(secret)))
-        tn_die("server.secret is not 64 hexadecimal digits");
-    tn_derive_key(secret, sizeof(secret), PURPOSE, key);
-}
 
 static void *
 copy_text(const char *text)
@@ -88,7 +77,7 @@ tn_signing_key_new(tn_arena *arena, const char *secret_hex, const char **kid,
                                   "\"sig\",\"key_ops\":[\"verify\"],\"ext\":true,\"kid\":\"%s\","
                                   "\"x\":\"%s\",\"y\":\"%s\"}",
                                   *kid, x, y);
-    derive_sealing_key(secret_hex, sealing_key);
+    tn_derive_server_key(secret_hex, PURPOSE, sealing_key);
     *sealed = tn_seal(arena, sealing_key, *kid, text, strlen(text), sealed_length);
     (void)cjose_jwk_release(jwk);
 }
@@ -104,7 +93,7 @@ open_private_half(tn_arena *arena, const char *secret_hex, const char *kid, cons
     size_t length;
     cjose_err problem;
 
-    derive_sealing_key(secret_hex, sealing_key);
+    tn_derive_server_key(secret_hex, PURPOSE, sealing_key);
     if (!tn_hex_decode(sealed_hex, sealed, sealed_length) ||
         !tn_open(arena, sealing_key, kid, sealed, sealed_length, &text, &length))
         return NULL;
