@@ -25,7 +25,7 @@ const tn_error *
 tn_account_find(tn_ctx *c, const char *email, const char *phone, tn_account *out)
 {
     const tn_principal *who = c->who;
-    const char *session = who->session_id.text[0] != '\0' ? who->session_id.text : NULL;
+    const char *session = tn_principal_session(who);
     const tn_rows *rows;
 
     TN_TRY(tn_auth_require_person(c));

@@ -121,7 +121,8 @@ tn_admin_users_create(tn_ctx *c)
     TN_TRY(add_hash(c, &in));
     TN_TRY(tn_auth_change(
         c, &tenant, &tn_sql_auth_admin_create,
-        TN_PARAMS(tn_json_print(c->arena, in.object), tn_auth_client_address(c->request)), &rows));
+        TN_PARAMS(tn_json_print(c->arena, in.object), tn_request_client_address(c->request)),
+        &rows));
     return respond_user(c, rows);
 }
 
@@ -155,7 +156,7 @@ tn_admin_users_update(tn_ctx *c)
     TN_TRY(add_hash(c, &in));
     TN_TRY(tn_auth_change(c, &tenant, &tn_sql_auth_admin_update,
                           TN_PARAMS(person.text, tn_json_print(c->arena, in.object),
-                                    tn_auth_client_address(c->request)),
+                                    tn_request_client_address(c->request)),
                           &rows));
     return respond_user(c, rows);
 }
@@ -173,7 +174,7 @@ tn_admin_users_delete(tn_ctx *c)
     TN_TRY(tn_auth_change(
         c, &tenant, &tn_sql_auth_admin_delete,
         TN_PARAMS(person.text, tn_json_bool(body, "should_soft_delete", false) ? "true" : "false",
-                  tn_auth_client_address(c->request)),
+                  tn_request_client_address(c->request)),
         &rows));
     if (!tn_rows_bool(rows, 0, 0))
         return tn_auth_refuse(c, "user_not_found");
@@ -227,10 +228,10 @@ tn_admin_factors_update(tn_ctx *c)
     TN_TRY(tn_object_known_fields(c, body, factor_fields, &in));
     if (in.phone != NULL)
         TN_TRY(tn_phone_normalise(c->arena, in.phone, &in.phone));
-    TN_TRY(tn_auth_query(
-        c, &tenant, TN_READ_WRITE, &tn_sql_auth_admin_factor_update,
-        TN_PARAMS(person.text, factor.text, in.name, in.phone, tn_auth_client_address(c->request)),
-        &rows));
+    TN_TRY(tn_auth_query(c, &tenant, TN_READ_WRITE, &tn_sql_auth_admin_factor_update,
+                         TN_PARAMS(person.text, factor.text, in.name, in.phone,
+                                   tn_request_client_address(c->request)),
+                         &rows));
     return respond_factor(c, rows);
 }
 
@@ -244,7 +245,7 @@ tn_admin_factors_delete(tn_ctx *c)
     TN_TRY(begin(c, &tenant, &person));
     TN_TRY(tn_auth_path_uuid(c, "factor_id", &factor));
     TN_TRY(tn_auth_query(c, &tenant, TN_READ_WRITE, &tn_sql_auth_admin_factor_delete,
-                         TN_PARAMS(person.text, factor.text, tn_auth_client_address(c->request)),
+                         TN_PARAMS(person.text, factor.text, tn_request_client_address(c->request)),
                          &rows));
     return respond_factor(c, rows);
 }

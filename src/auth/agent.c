@@ -78,8 +78,8 @@ tn_agent_create(tn_ctx *c)
                   number_or_null(c, in.expires_in),
                   in.rate_per_minute > 0 ? number_or_null(c, in.rate_per_minute) : NULL,
                   json_or_null(c, in.budget), number_or_null(c, c->config->auth.agent_ttl_max_s),
-                  number_or_null(c, c->config->auth.agents_max), tn_auth_client_address(c->request),
-                  seal_notice(c, &caller, in.name)));
+                  number_or_null(c, c->config->auth.agents_max),
+                  tn_request_client_address(c->request), seal_notice(c, &caller, in.name)));
 }
 
 /* `limit` and `before` of a list: the last id of the page before, or NULL. */
@@ -148,7 +148,7 @@ tn_agent_update(tn_ctx *c)
                                      number_or_null(c, in.rate_per_minute), budget,
                                      number_or_null(c, c->config->auth.agent_ttl_max_s),
                                      number_or_null(c, c->config->auth.agents_max),
-                                     tn_auth_client_address(c->request)));
+                                     tn_request_client_address(c->request)));
 }
 
 /* DELETE /auth/v1/agents/{id} */
@@ -160,9 +160,9 @@ tn_agent_revoke(tn_ctx *c)
 
     TN_TRY(tn_agent_caller_read(c, &caller));
     TN_TRY(tn_path_uuid(c, "id", &id));
-    return tn_agent_answer(
-        c, &caller, 200, &tn_sql_agent_revoke,
-        TN_PARAMS(caller.user_id, caller.session_id, id.text, tn_auth_client_address(c->request)));
+    return tn_agent_answer(c, &caller, 200, &tn_sql_agent_revoke,
+                           TN_PARAMS(caller.user_id, caller.session_id, id.text,
+                                     tn_request_client_address(c->request)));
 }
 
 /* GET /auth/v1/agents/{id}/activity?limit=&before= */

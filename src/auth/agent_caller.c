@@ -14,7 +14,7 @@ tn_agent_caller_read(tn_ctx *c, tn_agent_caller *caller)
     TN_TRY(tn_auth_require_person(c));
     caller->tenant_id = c->who->tenant_id;
     caller->user_id = c->who->user_id.text;
-    caller->session_id = c->who->session_id.text[0] != '\0' ? c->who->session_id.text : NULL;
+    caller->session_id = tn_principal_session(c->who);
     return NULL;
 }
 

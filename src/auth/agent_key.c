@@ -27,8 +27,6 @@ tn_agent_key_create(tn_ctx *c)
 {
     const char *text = tn_key_new(c->arena, "agent");
     struct key in = {.expires_in = -1};
-    uint8_t digest[TN_SHA256_SIZE];
-    char hash[TN_SHA256_HEX];
     tn_agent_caller caller;
     tn_uuid id;
 
@@ -38,8 +36,6 @@ tn_agent_key_create(tn_ctx *c)
     if (in.expires_in == 0)
         return tn_error_new(c->arena, 400, "validation_failed", NULL,
                             "expires_in is a number of seconds");
-    tn_sha256(text, strlen(text), digest);
-    tn_hex(digest, sizeof(digest), hash);
     caller.extra = tn_arena_printf(c->arena, "\"key\":\"%s\"", text);
     return tn_agent_answer(
         c, &caller, 201, &tn_sql_agent_key_create,
@@ -48,7 +44,8 @@ tn_agent_key_create(tn_ctx *c)
                   in.scopes != NULL ? tn_json_print(c->arena, in.scopes) : NULL,
                   in.expires_in > 0 ? tn_arena_printf(c->arena, "%lld", (long long)in.expires_in)
                                     : NULL,
-                  hash, text + strlen(text) - 4, tn_auth_client_address(c->request)));
+                  tn_sha256_hex(c->arena, text), text + strlen(text) - 4,
+                  tn_request_client_address(c->request)));
 }
 
 /* DELETE /auth/v1/agents/{id}/keys/{key_id} */
@@ -63,5 +60,5 @@ tn_agent_key_revoke(tn_ctx *c)
     TN_TRY(tn_path_uuid(c, "key_id", &key_id));
     return tn_agent_answer(c, &caller, 200, &tn_sql_agent_key_revoke,
                            TN_PARAMS(caller.user_id, caller.session_id, id.text, key_id.text,
-                                     tn_auth_client_address(c->request)));
+                                     tn_request_client_address(c->request)));
 }

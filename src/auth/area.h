@@ -55,9 +55,6 @@ const tn_error *tn_auth_body(tn_ctx *c, json_object **body) TN_MUST_CHECK;
  * `no_authorization`, 403 `not_admin` (auth-api.md section 4). Gives the tenant. */
 const tn_error *tn_auth_require_admin(tn_ctx *c, tn_uuid *tenant) TN_MUST_CHECK;
 
-/* The address that a request came from, as inet takes it, or NULL. */
-const char *tn_auth_client_address(const tn_request *request);
-
 /* One statement as tenon_worker in this tenant. */
 const tn_error *tn_auth_query(tn_ctx *c, const tn_uuid *tenant, tn_access access,
                               const tn_statement *statement, const char *const *parameters,

@@ -37,9 +37,9 @@ tn_ask_read(tn_ctx *c, tn_ask *in)
     TN_TRY(tn_auth_body(c, &body));
     TN_TRY(tn_object_known_fields(c, body, ask_fields, in));
     TN_TRY(tn_auth_check_captcha(c, body));
-    if (!tn_ask_is_given(in->email))
+    if (!tn_text_is_given(in->email))
         in->email = NULL;
-    if (!tn_ask_is_given(in->phone))
+    if (!tn_text_is_given(in->phone))
         in->phone = NULL;
     if (in->data != NULL && !json_object_is_type(in->data, json_type_object))
         return tn_ask_refuse(c, "data must be an object");

@@ -56,10 +56,4 @@ const tn_error *tn_ask_respond_failure(tn_ctx *c, const tn_rows *rows);
 /* The same; `{}` when it has been sent, with the id of a text message. */
 const tn_error *tn_ask_respond(tn_ctx *c, const tn_rows *rows, bool by_phone);
 
-static inline bool
-tn_ask_is_given(const char *text)
-{
-    return text != NULL && *text != '\0';
-}
-
 #endif

@@ -17,14 +17,8 @@
 static void
 add_field(PQExpBuffer form, const char *name, const char *value)
 {
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._";
-
     appendPQExpBuffer(form, "%s%s=", form->len == 0 ? "" : "&", name);
-    for (; *value != '\0'; value++)
-        if (strchr(plain, *value) != NULL)
-            appendPQExpBufferChar(form, *value);
-        else
-            appendPQExpBuffer(form, "%%%02X", (unsigned int)(unsigned char)*value);
+    tn_buffer_url_value(form, value);
 }
 
 static const tn_error *
@@ -80,7 +74,7 @@ fetch(tn_ctx *c, const PQExpBuffer form, tn_fetch_result *result)
 static const tn_error *
 ask(tn_ctx *c, const char *token)
 {
-    const char *address = tn_auth_client_address(c->request);
+    const char *address = tn_request_client_address(c->request);
     PQExpBuffer form = tn_arena_buffer(c->arena);
     tn_fetch_result result = {0};
     json_object *answer = NULL;

@@ -261,10 +261,11 @@ exchange(tn_ctx *c, json_object *body)
     else
         actor = calling_actor(c);
 
-    TN_TRY(tn_auth_query(c, &subject.tenant_id, TN_READ_WRITE, &tn_sql_token_exchange,
-                         TN_PARAMS(subject.json, actor.agent_id, actor.scopes, actor.client,
-                                   wanted_scopes(c, in.scope), tn_auth_client_address(c->request)),
-                         &rows));
+    TN_TRY(
+        tn_auth_query(c, &subject.tenant_id, TN_READ_WRITE, &tn_sql_token_exchange,
+                      TN_PARAMS(subject.json, actor.agent_id, actor.scopes, actor.client,
+                                wanted_scopes(c, in.scope), tn_request_client_address(c->request)),
+                      &rows));
     if (tn_rows_text(rows, 0, OUTCOME) != NULL)
         return refuse(c, tn_rows_text(rows, 0, OUTCOME), tn_rows_text(rows, 0, PROBLEM));
     expires_at = earlier(tn_clock_unix() + c->config->auth.exchange_ttl_s, subject.expires_at);

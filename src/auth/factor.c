@@ -176,9 +176,9 @@ tn_factor_begin(tn_ctx *c, tn_factor_call *call)
     TN_TRY(tn_auth_require_person(c));
     *call = (tn_factor_call){
         .person = who->user_id.text,
-        .session = who->session_id.text[0] != '\0' ? who->session_id.text : NULL,
+        .session = tn_principal_session(who),
         .tenant = &who->tenant_id,
-        .address = tn_auth_client_address(c->request),
+        .address = tn_request_client_address(c->request),
     };
     return NULL;
 }

@@ -13,12 +13,6 @@
 #define CHALLENGE_MIN 43 /* RFC 7636 section 4.2 */
 #define CHALLENGE_MAX 128
 
-static bool
-is_given(const char *text)
-{
-    return text != NULL && *text != '\0';
-}
-
 static const tn_error *
 refuse(const tn_ctx *c, const char *message)
 {
@@ -33,9 +27,9 @@ tn_flow_challenge(const tn_ctx *c, const char *challenge, const char *method, tn
     size_t length;
 
     *out = (tn_challenge){0};
-    if (!is_given(challenge) && !is_given(method))
+    if (!tn_text_is_given(challenge) && !tn_text_is_given(method))
         return NULL;
-    if (!is_given(challenge) || !is_given(method))
+    if (!tn_text_is_given(challenge) || !tn_text_is_given(method))
         return refuse(c, "PKCE flow requires code_challenge_method and code_challenge");
     if (strcasecmp(method, "s256") != 0 && strcasecmp(method, "plain") != 0)
         return refuse(c, "code_challenge_method is neither s256 nor plain");
@@ -54,28 +48,18 @@ tn_flow_challenge(const tn_ctx *c, const char *challenge, const char *method, tn
 tn_flow_code
 tn_flow_code_new(tn_arena *arena)
 {
-    uint8_t bytes[16];
-    char hex[2 * sizeof(bytes) + 1];
+    uint8_t random[16];
     const char *code;
 
-    tn_random(bytes, sizeof(bytes));
-    bytes[6] = (uint8_t)((bytes[6] & 0x0F) | 0x40); /* RFC 9562 section 5.4: version 4 */
-    bytes[8] = (uint8_t)((bytes[8] & 0x3F) | 0x80);
-    tn_hex(bytes, sizeof(bytes), hex);
-    code = tn_arena_printf(arena, "%.8s-%.4s-%.4s-%.4s-%s", hex, hex + 8, hex + 12, hex + 16,
-                           hex + 20);
+    tn_random(random, sizeof(random));
+    code = tn_arena_text(arena, tn_uuid_of_random(random).text);
     return (tn_flow_code){code, tn_flow_code_hash(arena, code)};
 }
 
 const char *
 tn_flow_code_hash(tn_arena *arena, const char *code)
 {
-    char *hex = tn_arena_alloc(arena, TN_SHA256_HEX, 1);
-    uint8_t digest[TN_SHA256_SIZE];
-
-    tn_sha256(code, strlen(code), digest);
-    tn_hex(digest, sizeof(digest), hex);
-    return hex;
+    return tn_sha256_hex(arena, code);
 }
 
 static void

@@ -8,6 +8,7 @@
 #include "auth/one_time.h"
 #include "auth/queries.h"
 #include "auth/users.h"
+#include "base/text.h"
 
 enum { LINK_OUTCOME, LINK_USER, LINK_TYPE };
 
@@ -68,7 +69,7 @@ tn_admin_invite(tn_ctx *c)
     TN_TRY(tn_auth_change(c, &tenant, &tn_sql_auth_invite,
                           TN_PARAMS(tn_json_print(c->arena, attributes_of(c, &in)), message.hash,
                                     message.sealed, message.lifetime_s,
-                                    tn_auth_client_address(c->request)),
+                                    tn_request_client_address(c->request)),
                           &rows));
     if (strcmp(tn_rows_text(rows, 0, LINK_OUTCOME), "user") != 0)
         return tn_auth_refuse(c, tn_rows_text(rows, 0, LINK_OUTCOME));
@@ -89,7 +90,7 @@ check_link(tn_ctx *c, struct guest *in)
     if (!is_known)
         return tn_ask_refuse(c, "Invalid email action link type requested");
     if (strcmp(in->type, "signup") == 0) {
-        if (!tn_ask_is_given(in->password))
+        if (!tn_text_is_given(in->password))
             return tn_ask_refuse(c, "Signup requires a valid password");
         return tn_password_check(c->config, c->arena, in->password);
     }
@@ -159,7 +160,7 @@ tn_admin_generate_link(tn_ctx *c)
     TN_TRY(tn_auth_require_admin(c, &tenant));
     TN_TRY(read_guest(c, &in));
     TN_TRY(check_link(c, &in));
-    redirect_to = tn_ask_is_given(in.redirect_to)
+    redirect_to = tn_text_is_given(in.redirect_to)
                       ? tn_auth_redirect(c->config, c->arena, in.redirect_to)
                       : tn_auth_request_redirect(c);
     attributes = attributes_of(c, &in);
@@ -176,7 +177,7 @@ tn_admin_generate_link(tn_ctx *c)
                   tn_arena_printf(c->arena, "%lld", (long long)c->config->auth.otp_ttl_s),
                   in.new_email != NULL ? tn_account_email_notice(c, &tenant, in.email, in.new_email)
                                        : NULL,
-                  tn_auth_client_address(c->request)),
+                  tn_request_client_address(c->request)),
         &rows));
     if (strcmp(tn_rows_text(rows, 0, LINK_OUTCOME), "user") != 0)
         return tn_auth_refuse(c, tn_rows_text(rows, 0, LINK_OUTCOME));

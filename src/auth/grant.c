@@ -95,7 +95,7 @@ grant_by_password(tn_ctx *c, json_object *body)
 
     TN_TRY(tn_object_known_fields(c, body, credential_fields, &in));
     TN_TRY(check_credentials(c, &in, &address));
-    by_phone = tn_ask_is_given(in.phone);
+    by_phone = tn_text_is_given(in.phone);
     TN_TRY(tn_auth_tenant(c, &tenant));
     TN_TRY(tn_auth_check_captcha(c, body));
     if (in.password == NULL)
@@ -251,7 +251,7 @@ provider_tokens(const tn_ctx *c, const tn_uuid *tenant, const tn_rows *rows)
     for (size_t i = 0; i < TN_COUNT(tokens); i++) {
         const char *text = tn_flow_open(c, tenant, tn_rows_text(rows, 0, tokens[i].column));
 
-        if (!tn_ask_is_given(text))
+        if (!tn_text_is_given(text))
             continue;
         appendPQExpBuffer(members, "%s\"%s\":", members->len == 0 ? "" : ",", tokens[i].name);
         tn_buffer_json_string(members, text);
@@ -279,7 +279,7 @@ grant_by_code(tn_ctx *c, json_object *body)
     tn_uuid tenant;
 
     TN_TRY(tn_object_known_fields(c, body, exchange_fields, &in));
-    if (!tn_ask_is_given(in.code) || !tn_ask_is_given(in.verifier))
+    if (!tn_text_is_given(in.code) || !tn_text_is_given(in.verifier))
         return tn_error_new(c->arena, 400, "validation_failed", NULL,
                             "invalid request: both auth code and code verifier should be "
                             "non-empty");

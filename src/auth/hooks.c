@@ -189,7 +189,7 @@ tn_auth_before_user(tn_ctx *c, const tn_uuid *tenant, const char *user)
                       "{\"metadata\":{\"uuid\":\"%s\",\"time\":\"%s\","
                       "\"name\":\"before-user-created\",",
                       tn_uuid_new().text, now_text(c->arena));
-    add_text(payload, "ip_address", tn_auth_client_address(c->request));
+    add_text(payload, "ip_address", tn_request_client_address(c->request));
     appendPQExpBuffer(payload, "},\"user\":%s}", user);
     return tn_auth_run_hook(c, TN_HOOK_BEFORE_USER_CREATED, tenant, tn_buffer_text(payload),
                             &reply);
@@ -229,14 +229,9 @@ id_of_nobody(const tn_ctx *c, const tn_uuid *tenant, const char *address)
     const uint8_t *key = tn_auth_of(c)->confirmation_key;
     const char *text = tn_arena_printf(c->arena, "nobody %s %s", tenant->text, address);
     uint8_t digest[TN_SHA256_SIZE];
-    char hex[TN_SHA256_HEX];
 
     tn_hmac_sha256(key, sizeof(tn_auth_of(c)->confirmation_key), text, strlen(text), digest);
-    digest[6] = (uint8_t)((digest[6] & 0x0F) | 0x40); /* version 4 */
-    digest[8] = (uint8_t)((digest[8] & 0x3F) | 0x80);
-    tn_hex(digest, 16, hex);
-    return tn_arena_printf(c->arena, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16,
-                           hex + 20);
+    return tn_arena_text(c->arena, tn_uuid_of_random(digest).text);
 }
 
 const tn_error *

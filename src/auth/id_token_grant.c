@@ -7,6 +7,7 @@
 
 #include "auth/visitor.h"
 #include "base/crypto.h"
+#include "base/text.h"
 
 struct brought {
     const char *provider, *id_token, *access_token, *nonce, *client_id, *issuer;
@@ -26,12 +27,6 @@ static const tn_field brought_fields[] = {
     {.name = NULL},
 };
 
-static bool
-is_given(const char *text)
-{
-    return text != NULL && *text != '\0';
-}
-
 static const tn_error *
 respond_oauth_error(tn_ctx *c, const char *word, const char *description)
 {
@@ -49,7 +44,7 @@ respond_oauth_error(tn_ctx *c, const char *word, const char *description)
 static const char *
 find_provider(const tn_ctx *c, const struct brought *in)
 {
-    if (is_given(in->provider))
+    if (tn_text_is_given(in->provider))
         return tn_oauth_is_set_up(c->config, in->provider) ? in->provider : NULL;
     for (size_t i = 0; i < c->config->oauth_count; i++)
         if (strcmp(c->config->oauths[i].issuer, in->issuer) == 0 &&
@@ -60,23 +55,21 @@ find_provider(const tn_ctx *c, const struct brought *in)
 
 /* The token has the hash of what the app knows; either has none without the other. */
 static const char *
-judge_nonce(const tn_oauth_config *config, json_object *claims, const char *nonce,
+judge_nonce(const tn_oauth_config *config, tn_arena *arena, json_object *claims, const char *nonce,
             const char **word)
 {
     const char *wanted = tn_json_text(claims, "nonce", NULL);
-    uint8_t digest[TN_SHA256_SIZE];
-    char hex[TN_SHA256_HEX];
+    const char *hex;
 
     if (config->skip_nonce)
         return NULL;
     *word = "invalid request";
-    if (is_given(nonce) != json_object_object_get_ex(claims, "nonce", NULL))
+    if (tn_text_is_given(nonce) != json_object_object_get_ex(claims, "nonce", NULL))
         return "Passed nonce and nonce in id_token should either both exist or not.";
-    if (!is_given(nonce))
+    if (!tn_text_is_given(nonce))
         return NULL;
     *word = "invalid nonce";
-    tn_sha256(nonce, strlen(nonce), digest);
-    tn_hex(digest, sizeof(digest), hex);
+    hex = tn_sha256_hex(arena, nonce);
     if (wanted == NULL || strlen(wanted) != strlen(hex) || !tn_same_bytes(wanted, hex, strlen(hex)))
         return "Nonces mismatch";
     return NULL;
@@ -85,9 +78,10 @@ judge_nonce(const tn_oauth_config *config, json_object *claims, const char *nonc
 static const tn_error *
 check_input(const tn_ctx *c, const struct brought *in, const char **name)
 {
-    if (!is_given(in->id_token))
+    if (!tn_text_is_given(in->id_token))
         return tn_error_new(c->arena, 400, "validation_failed", NULL, "id_token required");
-    if (!is_given(in->provider) && (!is_given(in->client_id) || !is_given(in->issuer)))
+    if (!tn_text_is_given(in->provider) &&
+        (!tn_text_is_given(in->client_id) || !tn_text_is_given(in->issuer)))
         return tn_error_new(c->arena, 400, "validation_failed", NULL,
                             "provider or client_id and issuer required");
     *name = find_provider(c, in);
@@ -133,13 +127,13 @@ tn_auth_grant_by_id_token(tn_ctx *c, json_object *body)
     if (!provider.is_oidc)
         return tn_error_new(c->arena, 400, "validation_failed", NULL,
                             "Provider %s does not issue id tokens", name);
-    if (is_given(in.access_token))
+    if (tn_text_is_given(in.access_token))
         expectation.access_token = in.access_token;
     error = tn_oauth_id_token_check(&provider, c->arena, in.id_token, &expectation, &claims);
     if (error != NULL)
         return error->status == 400 ? respond_oauth_error(c, "invalid request", error->message)
                                     : error;
-    problem = judge_nonce(provider.config, claims, in.nonce, &word);
+    problem = judge_nonce(provider.config, c->arena, claims, in.nonce, &word);
     if (problem != NULL)
         return respond_oauth_error(c, word, problem);
     TN_TRY(tn_oauth_profile_of_claims(&provider, c->arena, claims, &profile));

@@ -54,7 +54,7 @@ tn_auth_identity_delete(tn_ctx *c)
     TN_TRY(tn_auth_query(c, &who->tenant_id, TN_READ_WRITE, &tn_sql_identity_unlink,
                          TN_PARAMS(who->user_id.text, identity.text,
                                    tn_letter_seal(c->config, c->arena, &who->tenant_id, &letter),
-                                   tn_auth_client_address(c->request)),
+                                   tn_request_client_address(c->request)),
                          &rows));
     outcome = tn_rows_text(rows, 0, 0);
     if (strcmp(outcome, "done") != 0)

@@ -48,14 +48,9 @@ token_of(const tn_ctx *c, const tn_uuid *tenant, const char *address, const char
 const char *
 tn_one_time_hash_of_token(tn_arena *arena, const char *token)
 {
-    char *hex = tn_arena_alloc(arena, TN_SHA256_HEX, 1);
-    uint8_t digest[TN_SHA256_SIZE];
-
     if (tn_text_starts(token, "pkce_"))
         token += strlen("pkce_");
-    tn_sha256(token, strlen(token), digest);
-    tn_hex(digest, sizeof(digest), hex);
-    return hex;
+    return tn_sha256_hex(arena, token);
 }
 
 const char *

@@ -1,10 +1,11 @@
 /* auth/one_time.h: codes and links that are sent to people once
  *
  *     code    six digits (auth.otp_length), random, what people type
- *     token   what a link carries: hexadecimal HMAC-SHA256 of tenant, address and code under a key
- * that is not in the database hash    SHA-256 of the token: what auth.one_time_tokens has
+ *     token   what a link carries: hexadecimal HMAC-SHA256 of tenant, address and code
+ *     hash    SHA-256 of the token: what auth.one_time_tokens has
  *
- * So a copy of the database gives neither links nor codes, although codes are few. With `pkce_` in
+ * The key of the HMAC is not in the database, so a copy of it gives neither links nor codes,
+ * although codes are few. With `pkce_` in
  * front a token is the same token whose flow ends with a code (auth-api.md section 5).
  *
  * Threads: any.

@@ -7,6 +7,7 @@
 #include "auth/area.h"
 #include "auth/ask.h"
 #include "auth/queries.h"
+#include "base/text.h"
 
 enum { CHANGE_USER, CHANGE_EMAIL, CHANGE_PHONE };
 
@@ -16,9 +17,9 @@ check_one_address(const tn_ctx *c, const tn_ask *in)
 {
     if ((in->email != NULL) == (in->phone != NULL))
         return tn_ask_refuse(c, "Only an email address or phone number should be provided");
-    if (in->email != NULL && tn_ask_is_given(in->channel))
+    if (in->email != NULL && tn_text_is_given(in->channel))
         return tn_ask_refuse(c, "Channel should only be specified with Phone OTP");
-    if (tn_ask_is_given(in->channel) && strcmp(in->channel, "sms") != 0 &&
+    if (tn_text_is_given(in->channel) && strcmp(in->channel, "sms") != 0 &&
         strcmp(in->channel, "whatsapp") != 0)
         return tn_ask_refuse(c, "Invalid channel, supported values are 'sms' or 'whatsapp'");
     return NULL;
@@ -78,7 +79,7 @@ send_code(tn_ctx *c, const tn_ask *in)
         TN_PARAMS(TN_MESSAGE(asked.message),
                   in->data != NULL ? tn_json_print(c->arena, in->data) : "{}",
                   creates ? "true" : "false", c->config->auth.signup ? "true" : "false",
-                  autoconfirm ? "true" : "false", tn_auth_client_address(c->request)),
+                  autoconfirm ? "true" : "false", tn_request_client_address(c->request)),
         &rows));
     return tn_ask_respond(c, rows, asked.by_phone);
 }
@@ -122,9 +123,9 @@ tn_auth_recover(tn_ctx *c)
         return tn_ask_refuse(c, "Password recovery requires an email");
     TN_TRY(take(c, &in, &asked));
     prepare(c, &asked);
-    TN_TRY(tn_auth_query(c, &asked.tenant, TN_READ_WRITE, &tn_sql_auth_ask_recovery,
-                         TN_PARAMS(TN_MESSAGE(asked.message), tn_auth_client_address(c->request)),
-                         &rows));
+    TN_TRY(tn_auth_query(
+        c, &asked.tenant, TN_READ_WRITE, &tn_sql_auth_ask_recovery,
+        TN_PARAMS(TN_MESSAGE(asked.message), tn_request_client_address(c->request)), &rows));
     return tn_ask_respond(c, rows, false);
 }
 
@@ -144,7 +145,7 @@ static const tn_error *
 find_kind(const tn_ctx *c, const tn_ask *in, bool *is_change)
 {
     for (size_t i = 0; i < TN_COUNT(kinds); i++)
-        if (tn_ask_is_given(in->type) && strcmp(kinds[i].type, in->type) == 0) {
+        if (tn_text_is_given(in->type) && strcmp(kinds[i].type, in->type) == 0) {
             *is_change = kinds[i].is_change;
             if ((in->email != NULL) == (in->phone != NULL) ||
                 (in->phone != NULL) != kinds[i].by_phone)
@@ -180,7 +181,7 @@ send_change_again(tn_ctx *c, struct asked *asked)
     TN_TRY(tn_auth_query(c, &asked->tenant, TN_READ_WRITE, &tn_sql_auth_change_again,
                          TN_PARAMS(TN_MESSAGE(asked->message), person,
                                    c->config->auth.secure_email_change ? "true" : "false", old.hash,
-                                   old.sealed, tn_auth_client_address(c->request)),
+                                   old.sealed, tn_request_client_address(c->request)),
                          &rows));
     return tn_ask_respond(c, rows, asked->by_phone);
 }
@@ -200,8 +201,8 @@ tn_auth_resend(tn_ctx *c)
     if (is_change)
         return send_change_again(c, &asked);
     prepare(c, &asked);
-    TN_TRY(tn_auth_query(c, &asked.tenant, TN_READ_WRITE, &tn_sql_auth_ask_again,
-                         TN_PARAMS(TN_MESSAGE(asked.message), tn_auth_client_address(c->request)),
-                         &rows));
+    TN_TRY(tn_auth_query(
+        c, &asked.tenant, TN_READ_WRITE, &tn_sql_auth_ask_again,
+        TN_PARAMS(TN_MESSAGE(asked.message), tn_request_client_address(c->request)), &rows));
     return tn_ask_respond(c, rows, asked.by_phone);
 }

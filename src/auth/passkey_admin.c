@@ -37,9 +37,9 @@ tn_admin_passkeys_delete(tn_ctx *c)
     TN_TRY(tn_auth_require_admin(c, &tenant));
     TN_TRY(read_id(c, "id", &person));
     TN_TRY(read_id(c, "passkey_id", &passkey));
-    TN_TRY(tn_auth_query(c, &tenant, TN_READ_WRITE, &tn_sql_auth_admin_passkey_delete,
-                         TN_PARAMS(person.text, passkey.text, tn_auth_client_address(c->request)),
-                         &rows));
+    TN_TRY(tn_auth_query(
+        c, &tenant, TN_READ_WRITE, &tn_sql_auth_admin_passkey_delete,
+        TN_PARAMS(person.text, passkey.text, tn_request_client_address(c->request)), &rows));
     if (!tn_rows_bool(rows, 0, 0))
         return tn_error_new(c->arena, 404, "validation_failed", NULL, "Passkey not found");
     return tn_respond_empty(c, 204);

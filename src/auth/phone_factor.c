@@ -7,25 +7,6 @@
 #include "base/crypto.h"
 #include "mail/mail.h"
 
-#define NUMBER_MAX 15 /* digits (ITU-T E.164) */
-
-/* Without the plus sign and blanks; NULL when it is no number. */
-static const char *
-normalise_number(tn_arena *arena, const char *text)
-{
-    char *digits = tn_arena_alloc(arena, NUMBER_MAX + 1, 1);
-    size_t length = 0;
-
-    for (; *text != '\0'; text++) {
-        if (*text == '+' || *text == ' ')
-            continue;
-        if (*text < '0' || *text > '9' || length == NUMBER_MAX)
-            return NULL;
-        digits[length++] = *text;
-    }
-    return length >= 2 && digits[0] != '0' ? digits : NULL;
-}
-
 const tn_error *
 tn_phone_factor_enroll(tn_ctx *c, tn_factor_call *call, const tn_enrolment *in)
 {
@@ -36,10 +17,7 @@ tn_phone_factor_enroll(tn_ctx *c, tn_factor_call *call, const tn_enrolment *in)
     if (in->phone == NULL || *in->phone == '\0')
         return tn_error_new(c->arena, 400, "validation_failed", NULL,
                             "Phone number required to enroll Phone factor");
-    enrolment.phone = normalise_number(c->arena, in->phone);
-    if (enrolment.phone == NULL)
-        return tn_error_new(c->arena, 400, "validation_failed", NULL,
-                            "Invalid phone number format (E.164 required)");
+    TN_TRY(tn_phone_normalise(c->arena, in->phone, &enrolment.phone));
     TN_TRY(tn_factor_post_enrolment(c, call, &enrolment, NULL, &account));
 
     appendPQExpBuffer(body,

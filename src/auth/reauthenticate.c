@@ -30,7 +30,7 @@ tn_auth_reauthenticate(tn_ctx *c)
     TN_TRY(tn_auth_query(c, &who->tenant_id, TN_READ_WRITE, &tn_sql_auth_reauthenticate,
                          TN_PARAMS(who->user_id.text, address, message.hash, message.sealed,
                                    message.lifetime_s, message.interval_s,
-                                   tn_auth_client_address(c->request)),
+                                   tn_request_client_address(c->request)),
                          &rows));
     outcome = tn_rows_text(rows, 0, 0);
     if (strcmp(outcome, "sent") != 0)

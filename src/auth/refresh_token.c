@@ -110,10 +110,5 @@ tn_refresh_token_read(const uint8_t key[32], const char *text, tn_refresh_token 
 const char *
 tn_refresh_token_hash(tn_arena *arena, const char *text)
 {
-    char *hex = tn_arena_alloc(arena, TN_SHA256_HEX, 1);
-    uint8_t digest[TN_SHA256_SIZE];
-
-    tn_sha256(text, strlen(text), digest);
-    tn_hex(digest, sizeof(digest), hex);
-    return hex;
+    return tn_sha256_hex(arena, text);
 }

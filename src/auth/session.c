@@ -1,24 +1,10 @@
 /* auth/session.c: sessions opened, shown and ended */
-#include <arpa/inet.h>
 #include <string.h>
 
 #include "auth/area.h"
 #include "auth/queries.h"
 #include "base/clock.h"
 #include "identity/token.h"
-
-/* nginx says "unix:" for a client on a socket. */
-const char *
-tn_auth_client_address(const tn_request *request)
-{
-    uint8_t bytes[16];
-    const char *text = request->remote_address;
-
-    return text != NULL &&
-                   (inet_pton(AF_INET, text, bytes) == 1 || inet_pton(AF_INET6, text, bytes) == 1)
-               ? text
-               : NULL;
-}
 
 tn_auth_opening
 tn_auth_open(const tn_ctx *c)
@@ -31,7 +17,7 @@ tn_auth_open(const tn_ctx *c)
         .token = token,
         .token_hash = tn_refresh_token_hash(c->arena, token),
         .user_agent = tn_request_header(c->request, "user-agent"),
-        .address = tn_auth_client_address(c->request),
+        .address = tn_request_client_address(c->request),
         .lifetime_s = tn_arena_printf(c->arena, "%lld", (long long)c->config->auth.session_ttl_s),
     };
 }
@@ -90,7 +76,7 @@ tn_auth_logout(tn_ctx *c)
 {
     const tn_principal *who = c->who;
     const char *scope = tn_request_query(c->request, "scope");
-    const char *session = who->session_id.text[0] != '\0' ? who->session_id.text : NULL;
+    const char *session = tn_principal_session(who);
     const tn_rows *rows;
 
     TN_TRY(tn_auth_require_person(c));
@@ -101,7 +87,8 @@ tn_auth_logout(tn_ctx *c)
                             "Unsupported logout scope: expected global, local or others");
     TN_TRY(tn_auth_query(
         c, &who->tenant_id, TN_READ_WRITE, &tn_sql_auth_logout,
-        TN_PARAMS(who->user_id.text, session, scope, tn_auth_client_address(c->request)), &rows));
+        TN_PARAMS(who->user_id.text, session, scope, tn_request_client_address(c->request)),
+        &rows));
     TN_TRY(tn_auth_check_person(c, rows));
     return tn_respond_empty(c, 204);
 }

@@ -3,12 +3,6 @@
 #include "auth/queries.h"
 #include "auth/users.h"
 
-static const char *
-session_or_null(const tn_ctx *c)
-{
-    return c->who->session_id.text[0] != '\0' ? c->who->session_id.text : NULL;
-}
-
 static const tn_error *
 respond_sessions(tn_ctx *c, const char *list)
 {
@@ -29,7 +23,7 @@ find_person(tn_ctx *c)
 
     TN_TRY(tn_auth_require_person(c));
     TN_TRY(tn_auth_query(c, &c->who->tenant_id, TN_READ_ONLY, &tn_sql_auth_person_check,
-                         TN_PARAMS(c->who->user_id.text, session_or_null(c)), &rows));
+                         TN_PARAMS(c->who->user_id.text, tn_principal_session(c->who)), &rows));
     return tn_auth_check_person(c, rows);
 }
 
@@ -41,7 +35,7 @@ tn_auth_sessions_list(tn_ctx *c)
 
     TN_TRY(find_person(c));
     TN_TRY(tn_auth_query(c, &c->who->tenant_id, TN_READ_ONLY, &tn_sql_auth_sessions_list,
-                         TN_PARAMS(c->who->user_id.text, session_or_null(c)), &rows));
+                         TN_PARAMS(c->who->user_id.text, tn_principal_session(c->who)), &rows));
     return respond_sessions(c, tn_rows_text(rows, 0, 0));
 }
 
@@ -57,7 +51,7 @@ tn_auth_sessions_delete(tn_ctx *c)
     TN_TRY(tn_auth_path_uuid(c, "id", &session));
     TN_TRY(tn_auth_query(
         c, &c->who->tenant_id, TN_READ_WRITE, &tn_sql_auth_session_end,
-        TN_PARAMS(person, session.text, person, tn_auth_client_address(c->request)), &rows));
+        TN_PARAMS(person, session.text, person, tn_request_client_address(c->request)), &rows));
     return respond_end(c, tn_rows_bool(rows, 0, 0));
 }
 
@@ -89,7 +83,7 @@ tn_admin_sessions_delete(tn_ctx *c)
     TN_TRY(tn_auth_path_uuid(c, "session_id", &session));
     TN_TRY(tn_auth_query(
         c, &tenant, TN_READ_WRITE, &tn_sql_auth_session_end,
-        TN_PARAMS(person.text, session.text, NULL, tn_auth_client_address(c->request)), &rows));
+        TN_PARAMS(person.text, session.text, NULL, tn_request_client_address(c->request)), &rows));
     return respond_end(c, tn_rows_bool(rows, 0, 0));
 }
 

@@ -4,6 +4,7 @@
 #include "auth/area.h"
 #include "auth/ask.h"
 #include "auth/queries.h"
+#include "base/text.h"
 
 enum { SIGN_UP_USER = TN_ASK_MESSAGE + 1, SIGN_UP_CLAIMS };
 
@@ -21,14 +22,16 @@ check_newcomer(const tn_ctx *c, const tn_ask *in, tn_challenge *challenge, const
                    ? NULL
                    : tn_error_new(c->arena, 422, "anonymous_provider_disabled", NULL,
                                   "Anonymous sign-ins are disabled");
-    if (!tn_ask_is_given(in->password))
+    if (!tn_text_is_given(in->password))
         return tn_ask_refuse(c, "Signup requires a valid password");
     TN_TRY(tn_password_check(c->config, c->arena, in->password));
     if (in->email != NULL && in->phone != NULL)
         return tn_ask_refuse(c,
                              "Only an email address or phone number should be provided on signup.");
-    if (in->phone != NULL && (tn_ask_is_given(in->challenge) || tn_ask_is_given(in->method)))
+    if (in->phone != NULL && (tn_text_is_given(in->challenge) || tn_text_is_given(in->method)))
         return tn_ask_refuse(c, "PKCE not supported for phone signups");
+    if (in->phone != NULL)
+        TN_TRY(tn_ask_check_channel(c, in));
     TN_TRY(tn_flow_challenge(c, in->challenge, in->method, challenge));
     TN_TRY(tn_ask_check_provider(c, in->phone != NULL, "signups"));
     return tn_ask_address(c, in, address);

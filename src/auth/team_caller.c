@@ -65,13 +65,13 @@ tn_team_caller_read(tn_ctx *c, tn_team_caller *caller)
 {
     const tn_principal *who = c->who;
 
-    *caller = (tn_team_caller){.address = tn_auth_client_address(c->request)};
+    *caller = (tn_team_caller){.address = tn_request_client_address(c->request)};
     if (who->token_error == NULL && tn_principal_is_service(who))
         return tn_auth_require_admin(c, &caller->tenant);
     TN_TRY(tn_auth_require_person(c));
     caller->tenant = who->tenant_id;
     caller->person = who->user_id.text;
-    caller->session = who->session_id.text[0] != '\0' ? who->session_id.text : NULL;
+    caller->session = tn_principal_session(who);
     return NULL;
 }
 

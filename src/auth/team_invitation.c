@@ -183,7 +183,7 @@ tn_team_invitation_accept(tn_ctx *c)
 const tn_error *
 tn_team_invitation_decline(tn_ctx *c)
 {
-    tn_team_caller caller = {.address = tn_auth_client_address(c->request)};
+    tn_team_caller caller = {.address = tn_request_client_address(c->request)};
     const char *hash;
 
     TN_TRY(tn_auth_tenant(c, &caller.tenant));

@@ -32,31 +32,17 @@ tn_totp_secret_text(tn_arena *arena, const uint8_t secret[TN_TOTP_SECRET_SIZE])
     return text; /* 160 bits are 32 characters: there is no padding */
 }
 
-/* Percent-encoded (RFC 3986 section 2.1), but for the unreserved characters. */
-static void
-add_encoded(PQExpBuffer buffer, const char *text)
-{
-    static const char unreserved[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                                     "0123456789-._~";
-
-    for (; *text != '\0'; text++)
-        if (strchr(unreserved, *text) != NULL)
-            appendPQExpBufferChar(buffer, *text);
-        else
-            appendPQExpBuffer(buffer, "%%%02X", (unsigned char)*text);
-}
-
 const char *
 tn_totp_uri(tn_arena *arena, const char *issuer, const char *account, const char *secret)
 {
     PQExpBuffer uri = tn_arena_buffer(arena);
 
     appendPQExpBufferStr(uri, "otpauth://totp/");
-    add_encoded(uri, issuer);
+    tn_buffer_url_value(uri, issuer);
     appendPQExpBufferChar(uri, ':');
-    add_encoded(uri, account);
+    tn_buffer_url_value(uri, account);
     appendPQExpBuffer(uri, "?algorithm=SHA1&digits=%d&issuer=", DIGITS);
-    add_encoded(uri, issuer);
+    tn_buffer_url_value(uri, issuer);
     appendPQExpBuffer(uri, "&period=%d&secret=%s", TN_TOTP_STEP_S, secret);
     return tn_buffer_text(uri);
 }

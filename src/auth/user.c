@@ -8,7 +8,7 @@ const tn_error *
 tn_auth_user_get(tn_ctx *c)
 {
     const tn_principal *who = c->who;
-    const char *session = who->session_id.text[0] != '\0' ? who->session_id.text : NULL;
+    const char *session = tn_principal_session(who);
     const char *const parameters[] = {who->user_id.text, session};
     const tn_query query = {
         .statement = &tn_sql_auth_user_get, .parameters = parameters, .parameter_count = 2};

@@ -6,6 +6,7 @@
 #include "auth/ask.h"
 #include "auth/queries.h"
 #include "auth/users.h"
+#include "base/text.h"
 
 struct proof {
     const char *password, *nonce;
@@ -26,13 +27,13 @@ check_proof(tn_ctx *c, const struct proof *in, const tn_account *account)
 
     if (account->needs_second_factor)
         return tn_auth_refuse(c, "insufficient_aal");
-    if (tn_ask_is_given(in->password)) {
+    if (tn_text_is_given(in->password)) {
         TN_TRY(tn_account_try_password(c, account, in->password, &is_right));
         return is_right ? NULL
                         : tn_error_new(c->arena, 400, "current_password_invalid", NULL,
                                        "This is not the password of the account");
     }
-    if (tn_ask_is_given(in->nonce) || account->is_fresh || account->is_anonymous)
+    if (tn_text_is_given(in->nonce) || account->is_fresh || account->is_anonymous)
         return NULL;
     return tn_error_new(c->arena, 400, "reauthentication_needed",
                         "Sign in again, or send password, or nonce from GET /reauthenticate.",
@@ -56,11 +57,11 @@ tn_auth_user_delete(tn_ctx *c)
     TN_TRY(check_proof(c, &in, &account));
     TN_TRY(tn_auth_change(c, &c->who->tenant_id, &tn_sql_auth_user_delete,
                           TN_PARAMS(c->who->user_id.text,
-                                    tn_ask_is_given(in.password) ? account.hash : NULL,
-                                    tn_ask_is_given(in.nonce) && !tn_ask_is_given(in.password)
+                                    tn_text_is_given(in.password) ? account.hash : NULL,
+                                    tn_text_is_given(in.nonce) && !tn_text_is_given(in.password)
                                         ? tn_account_nonce_hash(c, &account, in.nonce)
                                         : NULL,
-                                    tn_auth_client_address(c->request)),
+                                    tn_request_client_address(c->request)),
                           &rows));
     outcome = tn_rows_text(rows, 0, 0);
     if (strcmp(outcome, "deleted") != 0)

@@ -50,7 +50,7 @@ stream(tn_ctx *c, const tn_db_context *context, const tn_query *query, struct ex
 const tn_error *
 tn_auth_user_export(tn_ctx *c)
 {
-    const char *const parameters[] = {c->who->user_id.text, tn_auth_client_address(c->request)};
+    const char *const parameters[] = {c->who->user_id.text, tn_request_client_address(c->request)};
     const tn_query held = {
         .statement = &tn_sql_auth_export_account, .parameters = parameters, .parameter_count = 1};
     const tn_query rows = {.statement = &tn_sql_auth_export_rows};

@@ -6,6 +6,7 @@
 #include "auth/ask.h"
 #include "auth/queries.h"
 #include "auth/users.h"
+#include "base/text.h"
 #include "mail/mail.h"
 
 enum { UPDATE_OUTCOME, UPDATE_USER };
@@ -46,11 +47,11 @@ read_change(tn_ctx *c, struct change *in, tn_challenge *challenge)
     if (in->app_metadata != NULL)
         return tn_error_new(c->arena, 403, "not_admin", NULL,
                             "Updating app_metadata requires admin privileges");
-    if (tn_ask_is_given(in->email))
+    if (tn_text_is_given(in->email))
         TN_TRY(tn_email_normalise(c->arena, in->email, &in->email));
     else
         in->email = NULL;
-    if (tn_ask_is_given(in->phone))
+    if (tn_text_is_given(in->phone))
         TN_TRY(tn_phone_normalise(c->arena, in->phone, &in->phone));
     else
         in->phone = NULL;
@@ -95,11 +96,11 @@ check_right_to_password(tn_ctx *c, const struct change *in, const tn_account *ac
 {
     bool is_right;
 
-    if (c->config->auth.secure_password_change && account->is_old && !tn_ask_is_given(in->nonce))
+    if (c->config->auth.secure_password_change && account->is_old && !tn_text_is_given(in->nonce))
         return tn_auth_refuse(c, "reauthentication_needed");
     if (!c->config->auth.require_current_password || account->is_recovery || account->hash == NULL)
         return NULL;
-    if (!tn_ask_is_given(in->current_password))
+    if (!tn_text_is_given(in->current_password))
         return tn_auth_refuse(c, "current_password_required");
     TN_TRY(tn_account_try_password(c, account, in->current_password, &is_right));
     return is_right ? NULL : tn_auth_refuse(c, "current_password_invalid");
@@ -221,7 +222,7 @@ const tn_error *
 tn_auth_user_update(tn_ctx *c)
 {
     const tn_principal *who = c->who;
-    const char *session = who->session_id.text[0] != '\0' ? who->session_id.text : NULL;
+    const char *session = tn_principal_session(who);
     json_object *change = tn_auth_object(c);
     struct change in = {0};
     tn_challenge challenge;
@@ -250,7 +251,7 @@ tn_auth_user_update(tn_ctx *c)
         TN_TRY(add_phone(c, in.phone, &account, change));
     TN_TRY(tn_auth_change(c, &who->tenant_id, &tn_sql_auth_user_update,
                           TN_PARAMS(who->user_id.text, session, tn_json_print(c->arena, change),
-                                    tn_auth_client_address(c->request)),
+                                    tn_request_client_address(c->request)),
                           &rows));
 
     /* respond */

@@ -79,15 +79,15 @@ is_type(const char *type, bool by_phone)
 static const tn_error *
 check_attempt(const tn_ctx *c, const struct attempt *in)
 {
-    const bool has_email = tn_ask_is_given(in->email), has_phone = tn_ask_is_given(in->phone);
+    const bool has_email = tn_text_is_given(in->email), has_phone = tn_text_is_given(in->phone);
 
-    if (!tn_ask_is_given(in->type))
+    if (!tn_text_is_given(in->type))
         return tn_ask_refuse(c, "Verify requires a verification type");
-    if (tn_ask_is_given(in->token) == tn_ask_is_given(in->token_hash))
+    if (tn_text_is_given(in->token) == tn_text_is_given(in->token_hash))
         return tn_ask_refuse(c, "Verify requires either a token or a token hash");
     if (!is_type(in->type, false) && !is_type(in->type, true))
         return tn_ask_refuse(c, "Invalid verification type");
-    if (tn_ask_is_given(in->token_hash))
+    if (tn_text_is_given(in->token_hash))
         return has_email || has_phone
                    ? tn_ask_refuse(c, "Only the token_hash and type should be provided")
                    : NULL;
@@ -126,9 +126,9 @@ tn_auth_verify(tn_ctx *c)
     TN_TRY(tn_auth_body(c, &body));
     TN_TRY(tn_object_known_fields(c, body, attempt_fields, &in));
     TN_TRY(check_attempt(c, &in));
-    if (tn_ask_is_given(in.phone))
+    if (tn_text_is_given(in.phone))
         TN_TRY(tn_phone_normalise(c->arena, in.phone, &address));
-    else if (tn_ask_is_given(in.email))
+    else if (tn_text_is_given(in.email))
         TN_TRY(tn_email_normalise(c->arena, in.email, &address));
     TN_TRY(tn_auth_tenant(c, &tenant));
     hash = address != NULL ? tn_one_time_hash_of_code(c, &tenant, address, in.token)
@@ -205,11 +205,11 @@ tn_auth_verify_link(tn_ctx *c)
                         .token = tn_request_query(c->request, "token")};
     const tn_error *error;
 
-    if (!tn_ask_is_given(link.token))
+    if (!tn_text_is_given(link.token))
         link.token = tn_request_query(c->request, "token_hash");
-    if (!tn_ask_is_given(link.type))
+    if (!tn_text_is_given(link.type))
         return tn_ask_refuse(c, "Verify requires a verification type");
-    if (!tn_ask_is_given(link.token))
+    if (!tn_text_is_given(link.token))
         return tn_ask_refuse(c, "Verify requires a token or a token hash");
     if (only_looks(c->request))
         return tn_respond_empty(c, 204);

@@ -125,7 +125,7 @@ const tn_error *
 tn_visit_person(tn_ctx *c)
 {
     const tn_principal *who = c->who;
-    const char *session = who->session_id.text[0] != '\0' ? who->session_id.text : NULL;
+    const char *session = tn_principal_session(who);
     const tn_rows *rows;
 
     TN_TRY(tn_auth_require_person(c));

@@ -10,6 +10,7 @@
 #include "auth/area.h"
 #include "base/crypto.h"
 #include "base/text.h"
+#include "base/uuid.h"
 
 #define CHALLENGE_SIZE 32
 #define TIMEOUT_MS 300000
@@ -290,16 +291,6 @@ read_transports(tn_arena *arena, json_object *response)
     return tn_buffer_text(text);
 }
 
-static const char *
-print_aaguid(tn_arena *arena, const uint8_t aaguid[16])
-{
-    char hex[33];
-
-    tn_hex(aaguid, 16, hex);
-    return tn_arena_printf(arena, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16,
-                           hex + 20);
-}
-
 const char *
 tn_webauthn_check_creation(tn_arena *arena, const tn_ceremony *ceremony, json_object *credential,
                            tn_key_answer *answer)
@@ -338,7 +329,7 @@ tn_webauthn_check_creation(tn_arena *arena, const tn_ceremony *ceremony, json_ob
     answer->credential_id = data.credential_id;
     answer->key = (tn_public_key){fido_cred_pubkey_ptr(made), fido_cred_pubkey_len(made),
                                   (int)data.algorithm};
-    answer->aaguid = print_aaguid(arena, data.aaguid);
+    answer->aaguid = tn_arena_text(arena, tn_uuid_of(data.aaguid).text);
     answer->transports = read_transports(arena, response);
     return NULL;
 }

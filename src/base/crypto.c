@@ -72,6 +72,17 @@ tn_sha256(const void *bytes, size_t length, uint8_t digest[TN_SHA256_SIZE])
     check(EVP_Digest(bytes, length, digest, NULL, algorithms.sha256, NULL) == 1, "SHA-256");
 }
 
+const char *
+tn_sha256_hex(tn_arena *arena, const char *text)
+{
+    char *hex = tn_arena_alloc(arena, TN_SHA256_HEX, 1);
+    uint8_t digest[TN_SHA256_SIZE];
+
+    tn_sha256(text, strlen(text), digest);
+    tn_hex(digest, sizeof(digest), hex);
+    return hex;
+}
+
 void
 tn_sha1(const void *bytes, size_t length, uint8_t digest[TN_SHA1_SIZE])
 {

@@ -22,6 +22,8 @@ void tn_random(void *bytes, size_t length);
 void tn_crypto_thread_end(void);
 
 void tn_sha256(const void *bytes, size_t length, uint8_t digest[TN_SHA256_SIZE]);
+/* Of a text, in hexadecimal. */
+const char *tn_sha256_hex(tn_arena *arena, const char *text) TN_NEVER_NULL TN_MUST_CHECK;
 void tn_hmac_sha256(const void *key, size_t key_length, const void *bytes, size_t length,
                     uint8_t digest[TN_SHA256_SIZE]);
 

@@ -17,6 +17,13 @@ bool tn_text_is_utf8(const char *text, size_t length); /* RFC 3629: shortest for
 size_t tn_text_utf8_size(const char *text, size_t length);
 
 bool tn_text_starts(const char *text, const char *prefix);
+
+/* Absent and empty are alike in most of what clients send. */
+static inline bool
+tn_text_is_given(const char *text)
+{
+    return text != NULL && *text != '\0';
+}
 bool tn_text_same_case(const char *a, const char *b); /* ASCII letters compare alike */
 
 /* A whole decimal number within [min, max], no sign tricks, no blanks; false otherwise. */

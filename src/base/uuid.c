@@ -1,7 +1,6 @@
 /* base/uuid.c: version 7 from the clock and OpenSSL's randomness */
 #include "base/uuid.h"
 
-#include <stdint.h>
 #include <string.h>
 #include <time.h>
 
@@ -15,8 +14,8 @@ is_dash(size_t at)
     return at == 8 || at == 13 || at == 18 || at == 23;
 }
 
-static tn_uuid
-print(const uint8_t bytes[16])
+tn_uuid
+tn_uuid_of(const uint8_t bytes[16])
 {
     char digits[33];
     tn_uuid uuid = {.text = ""};
@@ -31,6 +30,14 @@ print(const uint8_t bytes[16])
     return uuid;
 }
 
+/* RFC 9562 sections 4.1 and 4.2: variant and version. */
+static void
+stamp(uint8_t bytes[16], unsigned version)
+{
+    bytes[6] = (uint8_t)(version << 4 | (bytes[6] & 0x0Fu));
+    bytes[8] = (uint8_t)(0x80u | (bytes[8] & 0x3Fu));
+}
+
 tn_uuid
 tn_uuid_new(void)
 {
@@ -43,10 +50,18 @@ tn_uuid_new(void)
     tn_random(bytes + 6, sizeof(bytes) - 6);
     for (size_t i = 0; i < 6; i++)
         bytes[i] = (uint8_t)(ms >> (8 * (5 - i)));
-    bytes[6] =
-        (uint8_t)(0x70 | (bytes[6] & 0x0F)); /* RFC 9562 section 5.7: version, then variant */
-    bytes[8] = (uint8_t)(0x80 | (bytes[8] & 0x3F));
-    return print(bytes);
+    stamp(bytes, 7);
+    return tn_uuid_of(bytes);
+}
+
+tn_uuid
+tn_uuid_of_random(const uint8_t bytes[16])
+{
+    uint8_t stamped[16];
+
+    memcpy(stamped, bytes, sizeof(stamped));
+    stamp(stamped, 4);
+    return tn_uuid_of(stamped);
 }
 
 static char

@@ -9,14 +9,10 @@ tn_fresh_key
 tn_fresh_key_new(tn_arena *arena, const char *kind)
 {
     tn_fresh_key key = {.text = tn_key_new(arena, kind)};
-    uint8_t digest[TN_SHA256_SIZE];
-    char *hex = tn_arena_alloc(arena, TN_SHA256_HEX, 1);
 
     if (key.text == NULL)
         return key;
-    tn_sha256(key.text, strlen(key.text), digest);
-    tn_hex(digest, sizeof digest, hex);
-    key.hash_hex = hex;
+    key.hash_hex = tn_sha256_hex(arena, key.text);
     key.hint = key.text + strlen(key.text) - 4;
     return key;
 }

@@ -1,6 +1,7 @@
 /* http/request.c: FastCGI parameters → a checked request */
 #include "http/request.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 
 #include "base/text.h"
@@ -250,6 +251,18 @@ tn_request_read_body(tn_request *request, tn_arena *arena, size_t max)
     request->body = bytes;
     request->body_length = length;
     return NULL;
+}
+
+const char *
+tn_request_client_address(const tn_request *request)
+{
+    const char *text = request->remote_address;
+    uint8_t bytes[16];
+
+    return text != NULL &&
+                   (inet_pton(AF_INET, text, bytes) == 1 || inet_pton(AF_INET6, text, bytes) == 1)
+               ? text
+               : NULL;
 }
 
 void

@@ -43,6 +43,10 @@ typedef struct tn_request {
 const char *tn_request_header(const tn_request *request, const char *name);
 const char *tn_request_query(const tn_request *request, const char *name);
 
+/* Where the request came from, as inet takes it, or NULL: nginx says "unix:" for a client on a
+ * socket. */
+const char *tn_request_client_address(const tn_request *request);
+
 /* Reads the body into memory, at most `max` bytes: 413 `body_too_large` beyond, 400
  * `body_incomplete` when the connection ends early. Done by the dispatcher before the handler. */
 const tn_error *tn_request_read_body(tn_request *request, tn_arena *arena,

@@ -1,8 +1,6 @@
 /* identity/activity.c: one row per request of an agent */
 #include "identity/activity.h"
 
-#include <arpa/inet.h>
-
 #include "identity/queries.h"
 
 /* What the request was about: what stands in the places of the route's {names}. */
@@ -40,18 +38,6 @@ describe_request(const tn_ctx *c, const tn_error *error)
     return tn_buffer_text(text);
 }
 
-/* As inet takes it; nginx says "unix:" for a client on a socket. */
-static const char *
-address_or_null(const char *text)
-{
-    uint8_t bytes[16];
-
-    return text != NULL &&
-                   (inet_pton(AF_INET, text, bytes) == 1 || inet_pton(AF_INET6, text, bytes) == 1)
-               ? text
-               : NULL;
-}
-
 void
 tn_activity_record(tn_ctx *c, const tn_error *error)
 {
@@ -64,7 +50,7 @@ tn_activity_record(tn_ctx *c, const tn_error *error)
         return;
     problem = tn_tx_worker(
         c, TN_READ_WRITE_ASYNC, &tn_sql_agent_request_record,
-        TN_PARAMS(person, describe_request(c, error), address_or_null(c->request->remote_address)),
+        TN_PARAMS(person, describe_request(c, error), tn_request_client_address(c->request)),
         &rows);
     if (problem != NULL)
         tn_log(TN_LOG_ERROR, "identity.activity.lost", TN_STR("request_id", c->request->id),

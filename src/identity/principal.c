@@ -155,9 +155,17 @@ role_of_token(const struct caller *caller, const tn_claims *claims, const char *
         return claims->by_secret ? 0 : TN_ROLE_AGENT;
     if (role != NULL)
         return role->in_tokens ? role->role : 0;
-    return caller->area->any_role && claims->by_secret && may_be_the_apps(claims->role)
-               ? TN_ROLE_CUSTOM
-               : 0;
+    if (!may_be_the_apps(claims->role))
+        return 0;
+    if (caller->area->any_role)
+        return TN_ROLE_CUSTOM;
+    if (!caller->area->any_person)
+        return 0;
+    if (claims->by_secret && strcmp(claims->role, "supabase_admin") == 0) {
+        *name = "service_role";
+        return TN_ROLE_SERVICE;
+    }
+    return TN_ROLE_AUTHENTICATED;
 }
 
 /* What a token of ours for an agent allows, which others decide about until it ends. */
@@ -308,6 +316,12 @@ bool
 tn_principal_is_service(const tn_principal *who)
 {
     return who->role == TN_ROLE_SERVICE;
+}
+
+const char *
+tn_principal_session(const tn_principal *who)
+{
+    return who->session_id.text[0] != '\0' ? who->session_id.text : NULL;
 }
 
 static bool

@@ -13,8 +13,8 @@
  * us platform key       tenon_platform, no tenant older API key      a JWT signed with
  * auth.jwt_secret whose role is anon or service_role
  *
- * In areas with any_role (the data API) a token that is signed with auth.jwt_secret may also have a
- * role of the app's own; whether it can be taken is PostgreSQL's to say.
+ * In areas with any_role (the data API) a token may also have a role of the app's own; whether it
+ * can be taken is PostgreSQL's to say. In those with any_person (accounts) it is a person's.
  *
  * A key in Authorization equals one in `apikey`; where both are given and differ, the one in
  * Authorization decides within the tenant of the other, as clients of Supabase expect.
@@ -71,6 +71,9 @@ const tn_error *tn_principal_default_tenant(const tn_process *process, tn_arena 
                                             tn_uuid *tenant) TN_MUST_CHECK;
 
 bool tn_principal_is_service(const tn_principal *who);
+
+/* The session of a person's token as a parameter of SQL; NULL when it names none. */
+const char *tn_principal_session(const tn_principal *who);
 
 /* Has the principal this scope ("chat:write")? Everyone but an agent has all. A scope of the key
  * that ends in ":*" covers every scope that begins with what is before the star. */

@@ -115,18 +115,6 @@ tn_mail_site_url(const tn_config *config)
     return config->auth.site_url[0] != '\0' ? config->auth.site_url : config->server.public_url;
 }
 
-static void
-append_query_value(PQExpBuffer url, const char *text)
-{
-    for (const char *c = text; *c != '\0'; c++) {
-        if ((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ||
-            strchr("-._~", *c) != NULL)
-            appendPQExpBufferChar(url, *c);
-        else
-            appendPQExpBuffer(url, "%%%02X", (unsigned char)*c);
-    }
-}
-
 /* The page's own query and fragment stay as they are. */
 static const char *
 add_to_query(tn_arena *arena, const char *page, const char *name, const char *value)
@@ -136,7 +124,7 @@ add_to_query(tn_arena *arena, const char *page, const char *name, const char *va
 
     appendBinaryPQExpBuffer(url, page, length);
     appendPQExpBuffer(url, "%c%s=", memchr(page, '?', length) == NULL ? '?' : '&', name);
-    append_query_value(url, value);
+    tn_buffer_url_value(url, value);
     appendPQExpBufferStr(url, page + length);
     return tn_buffer_text(url);
 }
@@ -156,9 +144,9 @@ build_link(const tn_config *config, tn_arena *arena, const tn_mail_kind *kind,
         return NULL;
     url = tn_arena_buffer(arena);
     appendPQExpBuffer(url, "%s/auth/v1/verify?token=", config->server.public_url);
-    append_query_value(url, letter->token);
+    tn_buffer_url_value(url, letter->token);
     appendPQExpBuffer(url, "&type=%s&redirect_to=", kind->type);
-    append_query_value(url, redirect_to);
+    tn_buffer_url_value(url, redirect_to);
     return tn_buffer_text(url);
 }
 

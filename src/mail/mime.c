@@ -37,23 +37,6 @@ is_printable_ascii(const char *text)
     return true;
 }
 
-static void
-append_base64(PQExpBuffer out, const char *bytes, size_t length)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-    for (size_t i = 0; i < length; i += 3) {
-        const size_t left = length - i;
-        const uint32_t a = (uint8_t)bytes[i], b = left > 1 ? (uint8_t)bytes[i + 1] : 0,
-                       c = left > 2 ? (uint8_t)bytes[i + 2] : 0, all = a << 16 | b << 8 | c;
-
-        appendPQExpBufferChar(out, digits[all >> 18]);
-        appendPQExpBufferChar(out, digits[all >> 12 & 63]);
-        appendPQExpBufferChar(out, left > 1 ? digits[all >> 6 & 63] : '=');
-        appendPQExpBufferChar(out, left > 2 ? digits[all & 63] : '=');
-    }
-}
-
 /* Encoded words (RFC 2047), each of whole characters and on a line of its own. A control character
  * is a blank: none gets out of its field. */
 static void
@@ -76,7 +59,7 @@ append_encoded_words(tn_arena *arena, PQExpBuffer out, const char *text)
             length += size;
         }
         appendPQExpBufferStr(out, at == clean ? "=?UTF-8?B?" : "\r\n =?UTF-8?B?");
-        append_base64(out, at, length);
+        appendPQExpBufferStr(out, tn_base64(arena, at, length));
         appendPQExpBufferStr(out, "?=");
         at += length;
         left -= length;
