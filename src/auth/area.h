@@ -21,9 +21,7 @@ typedef struct tn_auth {
     const char *issuer;
     struct tn_oauth *oauth; /* oauth/provider.h */
     tn_arena *arena;        /* of issuer */
-    atomic_int hashing;     /* threads of this process that hash a password or wait for it */
     atomic_int asking;      /* threads that wait for a hook or a captcha's provider */
-    _Atomic int64_t crowd_began_ms, crowd_seen_ms; /* when they were too many; see password.c */
 } tn_auth;
 
 static inline tn_auth *
@@ -59,6 +57,27 @@ const tn_error *tn_auth_require_admin(tn_ctx *c, tn_uuid *tenant) TN_MUST_CHECK;
 const tn_error *tn_auth_query(tn_ctx *c, const tn_uuid *tenant, tn_access access,
                               const tn_statement *statement, const char *const *parameters,
                               size_t count, const tn_rows **rows) TN_MUST_CHECK;
+
+/* --- outcomes (outcome.c) --------------------------------------------------------------------- */
+
+/* A word that SQL answers with, and the error that it stands for. Tables of them end with .word ==
+ * NULL. */
+typedef struct tn_auth_outcome {
+    const char *word;
+    int status;
+    const char *message;
+    const char *code; /* NULL: the word */
+    int retry_after_s;
+} tn_auth_outcome;
+
+#define TN_OUTCOME(word, status, message) \
+    {                                     \
+        word, status, message, NULL, 0    \
+    }
+
+/* 500 for a word that is not in the table: SQL and C are of different minds. */
+const tn_error *tn_auth_refuse_by(const tn_ctx *c, const tn_auth_outcome *table,
+                                  const char *word) TN_NEVER_NULL TN_MUST_CHECK;
 
 /* --- sessions (session.c) ----------------------------------------------------------------------
  */

@@ -1,9 +1,7 @@
 /* auth/password.c: argon2id (RFC 9106), at the configured cost and not too many at a time
  *
  * A hash takes tens of milliseconds of a core and tens of megabytes. The gate bounds how many run
- * on the machine. Waiting for it holds a thread, so only half of a process's threads may wait for
- * long, a quarter for a moment, and the rest not at all: also in its first second a flood of logins
- * leaves room for everybody else.
+ * on the machine; the others wait for their turn, aside of the threads that serve.
  */
 #include <argon2.h>
 #include <string.h>
@@ -18,7 +16,6 @@
 #define SALT_BYTES 16
 #define HASH_BYTES 32
 #define WAIT_MS 5000
-#define BURST_MS 1000 /* a crowd that lasts longer is a flood */
 
 struct cost {
     uint32_t memory_kib, passes, lanes;
@@ -78,34 +75,31 @@ waste_time(const tn_config *config, const char *password)
 
 /* --- one's turn ------------------------------------------------------------------------------- */
 
-/* Called by each thread too many. A crowd is over when none has been seen for as long as a burst.
- */
-static bool
-is_flood(tn_auth *auth)
+/* Without waiting, or else in the queue for as long as somebody who signs in has patience. Who
+ * waits there has stepped aside, so a flood of logins takes no thread from others; and the queue is
+ * only so long, so that who is in it mostly gets their turn. */
+static int
+take_place(const tn_process *process)
 {
-    const int64_t now_ms = tn_clock_ms();
+    int place = tn_gate_enter(process->hash_gate, 0);
 
-    if (now_ms - atomic_exchange(&auth->crowd_seen_ms, now_ms) > BURST_MS)
-        atomic_store(&auth->crowd_began_ms, now_ms);
-    return now_ms - atomic_load(&auth->crowd_began_ms) > BURST_MS;
+    if (place < 0 && process->step_aside != NULL && process->step_aside()) {
+        place = tn_gate_enter(process->hash_gate, WAIT_MS);
+        process->step_back();
+    }
+    return place;
 }
 
 static const tn_error *
 enter_gate(tn_ctx *c, int *place)
 {
-    const int64_t threads = c->config->api.threads;
-    const int64_t before = atomic_fetch_add(&tn_auth_of(c)->hashing, 1);
-    int64_t wait_ms = WAIT_MS;
     tn_error *error;
 
-    if (before >= (threads + 1) / 2)
-        wait_ms = is_flood(tn_auth_of(c)) || before >= (3 * threads + 3) / 4 ? 0 : BURST_MS;
-    *place = tn_gate_enter(c->process->hash_gate, wait_ms);
+    *place = take_place(c->process);
     if (*place >= 0) {
         atomic_fetch_add_explicit(&c->process->metrics->password_hashes, 1, memory_order_relaxed);
         return NULL;
     }
-    atomic_fetch_sub(&tn_auth_of(c)->hashing, 1);
     atomic_fetch_add_explicit(&c->process->metrics->password_hash_refused, 1, memory_order_relaxed);
     error = tn_error_new(c->arena, 503, "overloaded", "Try again in a moment.",
                          "too many people are signing in right now");
@@ -117,7 +111,6 @@ static void
 leave_gate(tn_ctx *c, int place)
 {
     tn_gate_leave(c->process->hash_gate, place);
-    atomic_fetch_sub(&tn_auth_of(c)->hashing, 1);
 }
 
 const tn_error *

@@ -24,14 +24,18 @@ typedef struct tn_process tn_process;
 struct tn_process {
     const tn_config *config; /* the snapshot of this generation */
     tn_db *db;
-    struct tn_catalog *catalog;  /* db/catalog.h */
-    struct tn_keys *keys;        /* identity/key.h */
-    struct tn_tokens *tokens;    /* identity/token.h */
-    struct tn_limits *limits;    /* identity/limit.h, in shared memory */
-    struct tn_gate *hash_gate;   /* identity/gate.h, in shared memory: parallel password hashing */
-    struct tn_metrics *metrics;  /* base/metrics.h, in shared memory */
-    tn_uuid worker_id;           /* row of tenon.workers */
-    const char *pool;            /* "api", "stream", "jobs" */
+    struct tn_catalog *catalog; /* db/catalog.h */
+    struct tn_keys *keys;       /* identity/key.h */
+    struct tn_tokens *tokens;   /* identity/token.h */
+    struct tn_limits *limits;   /* identity/limit.h, in shared memory */
+    struct tn_gate *hash_gate;  /* identity/gate.h, in shared memory: parallel password hashing */
+    struct tn_metrics *metrics; /* base/metrics.h, in shared memory */
+    tn_uuid worker_id;          /* row of tenon.workers */
+    const char *pool;           /* "api", "stream", "jobs" */
+    /* What a handler calls around waiting in a queue, so that others are served meanwhile: see
+     * server/loop.h. Both may be NULL: it holds its thread then. */
+    bool (*step_aside)(void);
+    void (*step_back)(void);
     const atomic_bool *draining; /* true once this process shall finish what it has */
 };
 

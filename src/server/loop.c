@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "server/records.h"
 
+#define ASIDE_PER_THREAD 4
 #define THREADS_KEPT 4 /* idle threads that never end */
 #define IDLE_MS 10000  /* after which a further one does */
 #define ACCEPT_AT_ONCE 16
@@ -34,9 +35,12 @@ struct tn_loop {
     pthread_cond_t ended;           /* a thread has ended */
     struct connection *connections; /* guarded by lock, like all below */
     int clients, threads, waiting, ending;
+    int aside; /* of the threads that do not wait here: those that wait in a queue elsewhere */
     uint64_t requests;
     bool draining, stopping;
 };
+
+static _Thread_local tn_loop *this_loop; /* whose thread this is */
 
 static void
 lock(tn_loop *loop)
@@ -103,7 +107,7 @@ is_full(tn_loop *loop, int more)
     bool is;
 
     lock(loop);
-    is = loop->threads - loop->waiting + more >= loop->options.threads - 1;
+    is = loop->threads - loop->waiting - loop->aside + more >= loop->options.threads - 1;
     unlock(loop);
     return is;
 }
@@ -225,6 +229,12 @@ start_thread(tn_loop *loop) TN_REQUIRES(loop->lock)
     return started;
 }
 
+static bool
+is_at_most(const tn_loop *loop)
+{
+    return loop->threads - loop->aside >= loop->options.threads;
+}
+
 /* This thread stops waiting and serves `connection`; sees to it that another one waits. Returns
  * whether none does, so that whoever serves now must not take long. */
 static bool
@@ -237,9 +247,36 @@ leave_waiting(tn_loop *loop, struct connection *connection)
     loop->requests++;
     loop->waiting--;
     if (loop->waiting == 0 && !loop->stopping)
-        overloaded = loop->threads >= loop->options.threads || !start_thread(loop);
+        overloaded = is_at_most(loop) || !start_thread(loop);
     unlock(loop);
     return overloaded;
+}
+
+bool
+tn_loop_step_aside(void)
+{
+    tn_loop *loop = this_loop;
+    bool may;
+
+    if (loop == NULL)
+        return false;
+    lock(loop);
+    may = loop->aside < ASIDE_PER_THREAD * loop->options.threads;
+    if (may) {
+        loop->aside++;
+        if (loop->waiting == 0 && !loop->stopping) /* without one nobody is served meanwhile */
+            (void)start_thread(loop);
+    }
+    unlock(loop);
+    return may;
+}
+
+void
+tn_loop_step_back(void)
+{
+    lock(this_loop);
+    this_loop->aside--;
+    unlock(this_loop);
 }
 
 static void
@@ -303,6 +340,7 @@ run_thread(void *argument)
                       : NULL;
     struct epoll_event event;
 
+    this_loop = loop;
     lock(loop);
     loop->waiting++;
     unlock(loop);

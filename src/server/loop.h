@@ -49,6 +49,13 @@ void tn_loop_close_idle(tn_loop *loop);
 
 void tn_loop_figures_read(tn_loop *loop, tn_loop_figures *figures);
 
+/* A thread that serves a request and is about to wait in a queue, with neither processor nor
+ * connection, steps aside: as long as it does, another one may be started in its place. false: it
+ * is no thread of a loop, or so many have stepped aside as may, four times `threads`. Who has
+ * stepped aside steps back when the waiting is over. */
+bool tn_loop_step_aside(void);
+void tn_loop_step_back(void);
+
 /* Ends the threads that are idle; call it when no clients are left or their time is up. Threads
  * that are still serving are left to the end of the process: false then, and the loop lives on. */
 bool tn_loop_free(tn_loop *loop);

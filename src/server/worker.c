@@ -144,6 +144,8 @@ start_process(struct state *state)
                              .statements_max = (size_t)config->database.statements_max}),
         .limits = tn_shared_limits(worker->shared),
         .hash_gate = tn_shared_gate(worker->shared),
+        .step_aside = tn_loop_step_aside,
+        .step_back = tn_loop_step_back,
         .metrics = &worker->shared->metrics,
         .worker_id = worker->slot->worker_id,
         .pool = tn_pools[worker->pool].name,

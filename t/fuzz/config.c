@@ -46,12 +46,15 @@ check_config(const tn_config *config)
     assert(config->provider_count > 0);
     assert(tn_config_provider(config, config->chat.provider) != NULL);
     for (const tn_setting *setting = tn_settings; setting->key != NULL; setting++) {
-        if (strcmp(setting->section, TN_PROVIDER_SECTION) != 0) {
+        const bool is_provider = strcmp(setting->section, TN_PROVIDER_SECTION) == 0;
+        const bool is_oauth = strcmp(setting->section, TN_OAUTH_SECTION) == 0;
+
+        if (!is_provider && !is_oauth)
             check_setting(setting, config);
-            continue;
-        }
-        for (size_t i = 0; i < config->provider_count; i++)
+        for (size_t i = 0; is_provider && i < config->provider_count; i++)
             check_setting(setting, &config->providers[i]);
+        for (size_t i = 0; is_oauth && i < config->oauth_count; i++)
+            check_setting(setting, &config->oauths[i]);
     }
     for (size_t i = 0; i < config->provider_count; i++)
         for (size_t j = 0; j < config->providers[i].model_count; j++)

@@ -20,22 +20,38 @@ struct fixture {
     int listener;
     tn_loop *loop;
     atomic_int served, overloaded;
-    atomic_bool hold; /* requests wait while it is set */
+    atomic_bool hold;  /* requests wait while it is set */
+    atomic_bool queue; /* those of the word "queue" wait aside while it is set */
+    atomic_int queued, turned_away;
 };
+
+static void
+wait_aside(struct fixture *fixture)
+{
+    if (!tn_loop_step_aside()) {
+        atomic_fetch_add(&fixture->turned_away, 1);
+        return;
+    }
+    atomic_fetch_add(&fixture->queued, 1);
+    while (atomic_load(&fixture->queue))
+        (void)poll(NULL, 0, 1);
+    tn_loop_step_back();
+}
 
 static void
 serve(void *context, void *thread_state, FCGX_Request *fcgx, bool overloaded)
 {
     struct fixture *fixture = context;
+    const char *word = FCGX_GetParam("WORD", fcgx->envp);
 
     (void)thread_state;
+    if (word != NULL && strcmp(word, "queue") == 0)
+        wait_aside(fixture);
     if (overloaded)
         atomic_fetch_add(&fixture->overloaded, 1);
     while (atomic_load(&fixture->hold) && !overloaded)
         (void)poll(NULL, 0, 1);
-    (void)FCGX_FPrintF(fcgx->out, "Status: 200 OK\r\n\r\n%s",
-                       FCGX_GetParam("WORD", fcgx->envp) != NULL ? FCGX_GetParam("WORD", fcgx->envp)
-                                                                 : "none");
+    (void)FCGX_FPrintF(fcgx->out, "Status: 200 OK\r\n\r\n%s", word != NULL ? word : "none");
     atomic_fetch_add(&fixture->served, 1);
 }
 
@@ -195,6 +211,45 @@ the_last_thread_is_told(void **state)
     (void)close(last);
 }
 
+/* Eight who wait in a queue, four for each thread, leave both threads to others; the ninth may not
+ * wait. */
+static void
+who_steps_aside_takes_no_thread(void **state)
+{
+    struct fixture *fixture = *state;
+    int queue[9], other = dial(fixture);
+    tn_loop_figures figures;
+    char text[64];
+
+    assert_false(tn_loop_step_aside()); /* this is no thread of a loop */
+    atomic_store(&fixture->queue, true);
+    for (int i = 0; i < 9; i++) {
+        queue[i] = dial(fixture);
+        send_request(queue[i], "queue");
+        for (int64_t until = tn_clock_ms() + 5000;
+             atomic_load(&fixture->queued) + atomic_load(&fixture->turned_away) <= i &&
+             tn_clock_ms() < until;)
+            (void)poll(NULL, 0, 1);
+    }
+    assert_int_equal(atomic_load(&fixture->queued), 8);
+    assert_int_equal(atomic_load(&fixture->turned_away), 1);
+    read_answer(queue[8], text, sizeof(text));
+    for (int i = 0; i < 20; i++) {
+        send_request(other, "other");
+        read_answer(other, text, sizeof(text));
+        assert_string_equal(text, "other");
+    }
+    assert_int_equal(atomic_load(&fixture->overloaded), 0);
+    atomic_store(&fixture->queue, false);
+    for (int i = 0; i < 8; i++)
+        read_answer(queue[i], text, sizeof(text));
+    tn_loop_figures_read(fixture->loop, &figures);
+    assert_in_range(figures.threads, 2, 10);
+    for (int i = 0; i < 9; i++)
+        (void)close(queue[i]);
+    (void)close(other);
+}
+
 static void
 expect_closed(int fd)
 {
@@ -280,6 +335,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(kept_connections_do_not_own_threads, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_last_thread_is_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_steps_aside_takes_no_thread, set_up, tear_down),
         cmocka_unit_test_setup_teardown(survives_what_is_not_fastcgi, set_up, tear_down),
         cmocka_unit_test_setup_teardown(draining_serves_kept_connections_and_no_new_ones, set_up,
                                         tear_down),
