@@ -115,6 +115,9 @@ begin
     return exists (select from auth.mfa_factors f where f.tenant_id = tenon.tenant_id() and f.user_id = person and f.status = 'verified');
 end $$;
 
+-- Whatever way an identity comes to be, clients find when it was last used; at first that is when it was made.
+alter table auth.identities alter column last_sign_in_at set default now();
+
 -- Mail addresses and numbers change when the new one has answered, and with `secure` the old one too. What will be said to the old address
 -- then is written when both are known, and waits beside the token.
 alter table auth.one_time_tokens add column notice bytea;

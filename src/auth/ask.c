@@ -59,6 +59,15 @@ tn_ask_check_provider(const tn_ctx *c, bool by_phone, const char *what)
 }
 
 const tn_error *
+tn_ask_check_channel(const tn_ctx *c, const tn_ask *in)
+{
+    if (tn_text_is_given(in->channel) && strcmp(in->channel, "sms") != 0 &&
+        strcmp(in->channel, "whatsapp") != 0)
+        return tn_ask_refuse(c, "Invalid channel, supported values are 'sms' or 'whatsapp'");
+    return NULL;
+}
+
+const tn_error *
 tn_ask_address(const tn_ctx *c, const tn_ask *in, const char **address)
 {
     if (in->phone != NULL)

@@ -28,6 +28,9 @@ const tn_error *tn_ask_refuse(const tn_ctx *c, const char *message) TN_NEVER_NUL
 const tn_error *tn_ask_check_provider(const tn_ctx *c, bool by_phone,
                                       const char *what) TN_MUST_CHECK;
 
+/* How a text message is to go: null, empty, sms or whatsapp, else 400. */
+const tn_error *tn_ask_check_channel(const tn_ctx *c, const tn_ask *in) TN_MUST_CHECK;
+
 /* The one address that was given, normalised. */
 const tn_error *tn_ask_address(const tn_ctx *c, const tn_ask *in,
                                const char **address) TN_MUST_CHECK;

@@ -107,7 +107,8 @@ tn_auth_require_admin(tn_ctx *c, tn_uuid *tenant)
 {
     if (c->who->token_error != NULL)
         return tn_auth_require_person(c);
-    if (c->who->role == TN_ROLE_NONE || c->who->role == TN_ROLE_ANON)
+    if (c->who->role == TN_ROLE_NONE ||
+        (c->who->role == TN_ROLE_ANON && tn_principal_bearer(c->request, c->arena) == NULL))
         return tn_error_new(c->arena, 401, "no_authorization",
                             "Send the tenant's secret key as bearer token.",
                             "This endpoint requires a valid Bearer token");

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "auth/area.h"
+#include "auth/auth.h"
 #include "base/text.h"
 
 #define VERSION_HEADER "X-Supabase-Api-Version"
@@ -41,10 +42,9 @@ static const char *
 code_of(const tn_error *error)
 {
     static const char *const words[][2] = {
-        {"internal_error", "unexpected_failure"},
-        {"body_too_large", "request_entity_too_large"},
-        {"statement_timeout", "request_timeout"},
-        {"no_api_key", "no_authorization"},
+        {"internal_error", "unexpected_failure"}, {"body_too_large", "request_entity_too_large"},
+        {"statement_timeout", "request_timeout"}, {"no_api_key", "no_authorization"},
+        {"bad_request", "validation_failed"},
     };
 
     for (size_t i = 0; i < TN_COUNT(words); i++)
@@ -118,6 +118,40 @@ render_database_error(const tn_error *error, tn_arena *arena, tn_response *respo
     tn_response_json(response, error->status, tn_buffer_text(body));
 }
 
+/* --- what the dialect has and Tenon has not -----------------------------------------------------
+ */
+
+static const struct absence {
+    const char *prefix, *code, *message;
+} absences[] = {
+    {"/sso", "saml_provider_disabled", "SAML 2.0 is disabled"},
+    {"/admin/sso", "saml_provider_disabled", "SAML 2.0 is disabled"},
+    {"/oauth", "feature_disabled", "OAuth server is disabled"},
+    {"/admin/oauth", "feature_disabled", "OAuth server is disabled"},
+    {"/user/oauth", "feature_disabled", "OAuth server is disabled"},
+    {"/admin/custom-providers", "feature_disabled", "Custom providers are disabled"},
+};
+
+/* Clients know such an answer, and nothing of our routes. */
+static const tn_error *
+name_absence(const tn_request *request, const tn_error *error, tn_arena *arena)
+{
+    const char *path;
+
+    if (strcmp(error->code, "route_not_found") != 0 ||
+        !tn_text_starts(request->path, tn_auth_area.prefix))
+        return error;
+    path = request->path + strlen(tn_auth_area.prefix);
+    for (size_t i = 0; i < TN_COUNT(absences); i++) {
+        const size_t length = strlen(absences[i].prefix);
+
+        if (tn_text_starts(path, absences[i].prefix) &&
+            (path[length] == '\0' || path[length] == '/'))
+            return tn_error_new(arena, 404, absences[i].code, NULL, "%s", absences[i].message);
+    }
+    return error;
+}
+
 /* --- rendering ---------------------------------------------------------------------------------
  */
 
@@ -128,6 +162,7 @@ tn_auth_render_error(const tn_request *request, const tn_error *error, tn_arena 
     PQExpBuffer body = tn_arena_buffer(arena);
     const bool is_new = tn_auth_wants_new_form(request);
 
+    error = name_absence(request, error, arena);
     if (is_sqlstate(error->code)) {
         if (!is_new) {
             render_database_error(error, arena, response);

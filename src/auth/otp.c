@@ -19,10 +19,7 @@ check_one_address(const tn_ctx *c, const tn_ask *in)
         return tn_ask_refuse(c, "Only an email address or phone number should be provided");
     if (in->email != NULL && tn_text_is_given(in->channel))
         return tn_ask_refuse(c, "Channel should only be specified with Phone OTP");
-    if (tn_text_is_given(in->channel) && strcmp(in->channel, "sms") != 0 &&
-        strcmp(in->channel, "whatsapp") != 0)
-        return tn_ask_refuse(c, "Invalid channel, supported values are 'sms' or 'whatsapp'");
-    return NULL;
+    return tn_ask_check_channel(c, in);
 }
 
 /* A request whose address and challenge are good. */

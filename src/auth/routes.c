@@ -258,6 +258,7 @@ const tn_area tn_auth_area = {
     .name = "auth",
     .prefix = "/auth/v1",
     .routes = routes,
+    .any_person = true,
     .cache_control = "no-store", /* accounts and tokens (RFC 6749 section 5.1) */
     .render_error = tn_auth_render_error,
     .start = start,

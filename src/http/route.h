@@ -79,6 +79,9 @@ typedef struct tn_area {
     /* Tokens as PostgREST takes them: with any database role, and this long after they expired. */
     bool any_role;
     int64_t token_leeway_s;
+    /* A token with a role of the app's own is a person's like any other, as auth.users.role has it;
+     * supabase_admin is another name of service_role. */
+    bool any_person;
     /* Cache-Control of answers whose handler gave none; NULL: no such header. */
     const char *cache_control;
     /* Bytes of a body where the route says nothing; NULL: server.body_max. */

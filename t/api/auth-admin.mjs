@@ -6,6 +6,7 @@ import { mailbox } from '../lib/mailbox.mjs';
 import { password, stack } from '../lib/stack.mjs';
 import { psql } from '../lib/postgres.mjs';
 import { answers, timestamp, uuid } from '../lib/expect.mjs';
+import { hs256 } from '../lib/jwt.mjs';
 
 const s = await stack({ settings: { 'auth.anonymous': 'on', 'auth.redirect_urls': 'https://app.example/**' } });
 const box = mailbox(s);
@@ -31,8 +32,28 @@ for (const [method, path, body] of [
   test(`${method} ${path} is for the tenant's secret key`, async () => {
     answers(await s.alice.request(method, path, body), 403, 'not_admin');
     answers(await anon.request(method, path, body), 401, 'no_authorization');
+    answers(await anon.request(method, path, body, { headers: { authorization: `Bearer ${s.a.publishable}` } }), 403, 'not_admin');
     answers(await s.client({ apikey: s.a.publishable, authorization: 'Bearer x.y.z' }).request(method, path, body), 403, 'bad_jwt');
   });
+
+test('a token that says supabase_admin is a secret key here, if auth.jwt_secret has signed it', async () => {
+  const list = (token) => s.client({ apikey: s.a.publishable, authorization: `Bearer ${token}` }).request('GET', `${users}?per_page=1`);
+  answers(await list(hs256({ role: 'supabase_admin', sub: '1234567890' }, s.settings['auth.jwt_secret'])), 200);
+  answers(await list(hs256({ role: 'supabase_admin' }, 'another secret of at least thirty-two characters')), 403, 'bad_jwt');
+  const { email } = await made({ password, role: 'supabase_admin' });
+  answers(await list((await signIn(email)).json.access_token), 403, 'not_admin');
+});
+
+test("a person of the app's own role uses their account like any other", async () => {
+  const { email } = await made({ password, role: 'editor' });
+  const session = (await signIn(email)).json;
+  const editor = s.client({ apikey: s.a.publishable, authorization: `Bearer ${session.access_token}` });
+  assert.equal((await editor.get('/auth/v1/user')).role, 'editor');
+  answers(await editor.request('PUT', '/auth/v1/user', { data: { a: 1 } }), 200);
+  answers(await editor.request('GET', users), 403, 'not_admin');
+  answers(await editor.request('POST', '/auth/v1/logout'), 204);
+  answers(await editor.request('GET', '/auth/v1/user'), 403, 'session_not_found');
+});
 
 test('a person is made, with a password, and signs in', async () => {
   const answer = await create({ email: 'Maker@Example.com', password, email_confirm: true, user_metadata: { a: 1, b: null }, app_metadata: { plan: 'pro' } });
@@ -43,6 +64,7 @@ test('a person is made, with a password, and signs in', async () => {
   assert.deepEqual(user.app_metadata, { provider: 'email', providers: ['email'], plan: 'pro' });
   assert.deepEqual(user.user_metadata, { a: 1, email_verified: true });
   assert.match(user.email_confirmed_at, timestamp);
+  assert.match(user.identities[0].last_sign_in_at, timestamp);
   assert.deepEqual(user.identities.map((i) => [i.provider, i.id, i.identity_data]), [['email', user.id, { sub: user.id, email: user.email, email_verified: true, phone_verified: false }]]);
   answers(await signIn(user.email), 200);
   assert.deepEqual(await actions(user.id), ['user_signedup']);

@@ -87,6 +87,19 @@ test('grants that are not offered', async () => {
   answers(await grant('web3', { chain: 'ethereum' }), 422, 'web3_provider_disabled');
 });
 
+test('what Supabase Auth has and Tenon has not is said in its words (auth-api.md section 22)', async () => {
+  for (const [method, path, code, message] of [
+    ['POST', '/sso', 'saml_provider_disabled', 'SAML 2.0 is disabled'], ['GET', '/admin/sso/providers', 'saml_provider_disabled', 'SAML 2.0 is disabled'],
+    ['GET', '/oauth/authorize', 'feature_disabled'], ['POST', '/oauth/token', 'feature_disabled'], ['GET', '/admin/oauth/clients', 'feature_disabled'],
+    ['GET', '/user/oauth/grants', 'feature_disabled'], ['GET', '/admin/custom-providers', 'feature_disabled'],
+    ['GET', '/ssoo', 'route_not_found'], ['GET', '/scim/v2/Users', 'route_not_found'],
+  ]) {
+    const answer = await anon.request(method, `/auth/v1${path}`, method === 'POST' ? {} : undefined, recent);
+    answers(answer, 404, code);
+    if (message !== undefined) assert.equal(answer.json.message, message);
+  }
+});
+
 test('an audience that is not ours', async () => {
   const person = await s.a.person('audience', { data: { name: 'audience' } });
   const user = (value) => person.request('GET', '/auth/v1/user', undefined, { headers: { 'x-jwt-aud': value } });

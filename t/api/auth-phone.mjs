@@ -53,6 +53,11 @@ test('a sign-up with a number awaits its code', async () => {
   assert.notEqual(again.json.id, user.id);
 });
 
+test('a sign-up names a channel that there is', async () => {
+  answers(await auth('signup', { phone: '49151777', password, channel: 'pigeon' }), 400, 'validation_failed');
+  answers(await auth('signup', { phone: '49151777', password, channel: 'whatsapp' }), 200);
+});
+
 test('a code to sign in by, for numbers known and unknown', async () => {
   answers(await auth('otp', { phone: '4930111', create_user: false }), 422, 'otp_disabled');
   const first = await auth('otp', { phone: '4930111', channel: 'sms' });

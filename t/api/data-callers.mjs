@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { hs256, now, tamper } from '../lib/jwt.mjs';
 import { garden } from '../lib/garden.mjs';
+import { password } from '../lib/stack.mjs';
 
 const s = await garden({ ownCluster: true });
 const alice = await s.a.person('alice');
@@ -14,6 +15,9 @@ await s.sql(`create role gardener nologin; create role stranger_to_us nologin; g
 const whoami = async (client, headers = {}) => client.request('POST', '/rest/v1/rpc/whoami', {}, { headers });
 const token = (claims, key = secret, header = {}) => ({ authorization: `Bearer ${hs256(claims, key, header)}` });
 
+const dora = await s.a.service.post('/auth/v1/admin/users', { email: 'dora@a.example', password, email_confirm: true, role: 'gardener' });
+const dorasSession = await s.a.anon.post('/auth/v1/token?grant_type=password', { email: dora.email, password });
+
 const callers = [
   { name: 'nobody is anon of the default tenant', client: s.client(), role: 'anon', tenant: s.a.id },
   { name: 'a publishable key', client: s.b.anon, role: 'anon', tenant: s.b.id },
@@ -22,6 +26,7 @@ const callers = [
   { name: 'a person', client: alice, role: 'authenticated', tenant: s.a.id, sub: alice.user.id },
   { name: "a token of the app's own, without a role", client: s.client(token({ app: 'x' })), role: 'anon', tenant: s.a.id },
   { name: "a role of the app's own", client: s.client(token({ role: 'gardener' })), role: 'gardener', tenant: s.a.id },
+  { name: "a person of such a role", client: s.a.signedIn(dorasSession), role: 'gardener', tenant: s.a.id, sub: dora.id },
   { name: "the same token as key and as bearer", client: s.client({ apikey: hs256({ role: 'gardener' }, secret), ...token({ role: 'gardener' }) }), role: 'gardener', tenant: s.a.id },
   { name: 'a token of another tenant', client: s.client(token({ role: 'authenticated', tenant_id: s.b.id })), role: 'authenticated', tenant: s.b.id },
   { name: 'a scheme that is not Bearer', client: s.client({ authorization: 'Basic YTpi' }), role: 'anon', tenant: s.a.id },

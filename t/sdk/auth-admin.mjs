@@ -56,7 +56,7 @@ test('only a secret key is an admin', async () => {
   const { session } = await signUp();
   const asPerson = client({ global: { headers: { Authorization: `Bearer ${session.access_token}` } } });
   fails(await asPerson.auth.admin.listUsers(), 403, 'not_admin');
-  fails(await client().auth.admin.createUser({ email: fresh() }), 401, 'no_authorization');
+  fails(await client().auth.admin.createUser({ email: fresh() }), 403, 'not_admin');
 });
 
 test('generateLink with verifyOtp: every type', async () => {
