@@ -1,10 +1,13 @@
 /* auth/password.c: argon2id (RFC 9106), at the configured cost and not too many at a time
  *
  * A hash takes tens of milliseconds of a core and tens of megabytes. The gate bounds how many run
- * on the machine; the others wait for their turn, aside of the threads that serve.
+ * on the machine; the others wait for their turn, aside of the threads that serve. It runs at a
+ * lower priority than these.
  */
 #include <argon2.h>
+#include <pthread.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "auth/area.h"
 #include "auth/password_hash.h"
@@ -16,6 +19,7 @@
 #define SALT_BYTES 16
 #define HASH_BYTES 32
 #define WAIT_MS 5000
+#define NICE 10 /* of a thread that hashes */
 
 struct cost {
     uint32_t memory_kib, passes, lanes;
@@ -107,20 +111,67 @@ enter_gate(tn_ctx *c, int *place)
     return error;
 }
 
+/* --- calmly ------------------------------------------------------------------------------------
+ */
+
+struct work {
+    const tn_config *config;
+    tn_arena *arena;
+    const char *password;
+    const char *phc; /* to compare it with; NULL with `verifies`: nobody's */
+    bool verifies;
+    bool is_right;
+    const char *made; /* a new hash, or NULL */
+};
+
 static void
-leave_gate(tn_ctx *c, int place)
+do_work(struct work *work)
 {
+    tn_password_form form;
+
+    if (work->verifies && !tn_password_form_read(work->phc, &form)) {
+        waste_time(work->config, work->password);
+        return;
+    }
+    if (work->verifies)
+        work->is_right = tn_password_form_fits(work->arena, work->phc, &form, work->password);
+    if (!work->verifies || (work->is_right && !is_current(work->config, &form)))
+        work->made = tn_password_hash_now(work->config, work->arena, work->password);
+}
+
+/* In a thread of its own, because a thread can lower its priority and not raise it again. */
+static void *
+work_calmly(void *argument)
+{
+    (void)setpriority(PRIO_PROCESS, 0, NICE); /* 0: this thread */
+    do_work(argument);
+    tn_crypto_thread_end();
+    return NULL;
+}
+
+/* Tens of milliseconds of a core matter less to whoever waits for them than to all others. */
+static const tn_error *
+take_turn(tn_ctx *c, struct work *work)
+{
+    pthread_t thread;
+    int place;
+
+    TN_TRY(enter_gate(c, &place));
+    if (pthread_create(&thread, NULL, work_calmly, work) == 0)
+        (void)pthread_join(thread, NULL);
+    else
+        do_work(work);
     tn_gate_leave(c->process->hash_gate, place);
+    return NULL;
 }
 
 const tn_error *
 tn_password_hash(tn_ctx *c, const char *password, const char **phc)
 {
-    int place;
+    struct work work = {.config = c->config, .arena = c->arena, .password = password};
 
-    TN_TRY(enter_gate(c, &place));
-    *phc = tn_password_hash_now(c->config, c->arena, password);
-    leave_gate(c, place);
+    TN_TRY(take_turn(c, &work));
+    *phc = work.made;
     return NULL;
 }
 
@@ -128,18 +179,13 @@ const tn_error *
 tn_password_verify(tn_ctx *c, const char *password, const char *phc, bool *is_right,
                    const char **better)
 {
-    tn_password_form form;
-    int place;
+    struct work work = {
+        .config = c->config, .arena = c->arena, .password = password, .phc = phc, .verifies = true};
 
     *better = NULL;
     *is_right = false;
-    TN_TRY(enter_gate(c, &place));
-    if (tn_password_form_read(phc, &form))
-        *is_right = tn_password_form_fits(c->arena, phc, &form, password);
-    else
-        waste_time(c->config, password);
-    if (*is_right && !is_current(c->config, &form))
-        *better = tn_password_hash_now(c->config, c->arena, password);
-    leave_gate(c, place);
+    TN_TRY(take_turn(c, &work));
+    *is_right = work.is_right;
+    *better = work.made;
     return NULL;
 }
