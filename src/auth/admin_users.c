@@ -206,18 +206,21 @@ respond_factor(tn_ctx *c, const tn_rows *rows)
     return tn_respond_json(c, 200, tn_rows_text(rows, 0, 0));
 }
 
+struct factor_change {
+    const char *name, *phone;
+};
+
+static const tn_field factor_fields[] = {
+    {.name = "friendly_name", .offset = offsetof(struct factor_change, name), .max = 255},
+    {.name = "phone", .offset = offsetof(struct factor_change, phone)},
+    {.name = NULL},
+};
+
 /* PUT /auth/v1/admin/users/{id}/factors/{factor_id} */
 const tn_error *
 tn_admin_factors_update(tn_ctx *c)
 {
-    struct {
-        const char *name, *phone;
-    } in = {0};
-    static const tn_field factor_fields[] = {
-        {.name = "friendly_name", .offset = 0, .max = 255},
-        {.name = "phone", .offset = sizeof(const char *)},
-        {.name = NULL},
-    };
+    struct factor_change in = {0};
     tn_uuid tenant, person, factor;
     json_object *body;
     const tn_rows *rows;

@@ -18,23 +18,20 @@ tn_agent_caller_read(tn_ctx *c, tn_agent_caller *caller)
     return NULL;
 }
 
-static const struct {
-    const char *code;
-    int status;
-    const char *message;
-} outcomes[] = {
-    {"user_not_found", 403, "User from sub claim in JWT does not exist"},
-    {"user_banned", 403, "User is banned"},
-    {"session_not_found", 403, "Session from session_id claim in JWT does not exist"},
-    {"no_authorization", 403, "Anonymous user not allowed to perform these actions"},
-    {"insufficient_aal", 403, "AAL2 session is required to make or change agents"},
-    {"not_admin", 403, "Only a secret key makes agents for others"},
-    {"too_many_agents", 422, "You have as many agents as one person may"},
-    {"agent_not_found", 404, "There is no such agent"},
-    {"agent_revoked", 409, "This agent has been revoked"},
-    {"agent_scopes_too_wide", 422, "A key has no scopes that its agent does not have"},
-    {"too_many_agent_keys", 422, "This agent has as many keys as one may"},
-    {"agent_key_not_found", 404, "This agent has no such key in force"},
+static const tn_auth_outcome outcomes[] = {
+    TN_OUTCOME("user_not_found", 403, "User from sub claim in JWT does not exist"),
+    TN_OUTCOME("user_banned", 403, "User is banned"),
+    TN_OUTCOME("session_not_found", 403, "Session from session_id claim in JWT does not exist"),
+    TN_OUTCOME("no_authorization", 403, "Anonymous user not allowed to perform these actions"),
+    TN_OUTCOME("insufficient_aal", 403, "AAL2 session is required to make or change agents"),
+    TN_OUTCOME("not_admin", 403, "Only a secret key makes agents for others"),
+    TN_OUTCOME("too_many_agents", 422, "You have as many agents as one person may"),
+    TN_OUTCOME("agent_not_found", 404, "There is no such agent"),
+    TN_OUTCOME("agent_revoked", 409, "This agent has been revoked"),
+    TN_OUTCOME("agent_scopes_too_wide", 422, "A key has no scopes that its agent does not have"),
+    TN_OUTCOME("too_many_agent_keys", 422, "This agent has as many keys as one may"),
+    TN_OUTCOME("agent_key_not_found", 404, "This agent has no such key in force"),
+    {.word = NULL},
 };
 
 static const tn_error *
@@ -46,11 +43,7 @@ refuse_outcome(const tn_ctx *c, const tn_agent_caller *caller, const tn_rows *ro
         return tn_error_new(c->arena, 400, word, NULL, "%s", tn_rows_text(rows, 0, MESSAGE));
     if (strcmp(word, "user_not_found") == 0 && caller->user_id == NULL)
         return tn_error_new(c->arena, 404, word, NULL, "User not found");
-    for (size_t i = 0; i < TN_COUNT(outcomes); i++)
-        if (strcmp(outcomes[i].code, word) == 0)
-            return tn_error_new(c->arena, outcomes[i].status, word, NULL, "%s",
-                                outcomes[i].message);
-    return tn_error_internal(c->arena, "auth.agent.outcome_unknown", "%s", word);
+    return tn_auth_refuse_by(c, outcomes, word);
 }
 
 const tn_error *

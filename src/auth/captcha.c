@@ -50,7 +50,7 @@ first_problem(json_object *answer)
 }
 
 static void
-fetch(tn_ctx *c, const PQExpBuffer form, tn_fetch_result *result)
+fetch(tn_ctx *c, PQExpBuffer form, tn_fetch_result *result)
 {
     static const char *const urls[] = {
         [TN_CAPTCHA_HCAPTCHA] = "https://api.hcaptcha.com/siteverify",

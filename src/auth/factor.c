@@ -34,55 +34,47 @@ enum { SESSION_USER = TN_FACTOR_FIRST, SESSION_CLAIMS };
 
 /* --- outcomes --------------------------------------------------------------------------------- */
 
-static const struct outcome {
-    const char *word;
-    int status;
-    const char *code, *message; /* auth-api.md sections 2.6, 4, 14 */
-} outcomes[] = {
-    {"user_not_found", 403, "user_not_found", "User from sub claim in JWT does not exist"},
-    {"user_banned", 403, "user_banned", "User is banned"},
-    {"session_not_found", 403, "session_not_found",
-     "Session from session_id claim in JWT does not exist"},
-    {"no_authorization", 403, "no_authorization",
-     "Anonymous user not allowed to perform these actions"},
-    {"mfa_factor_not_found", 404, "mfa_factor_not_found", "Factor not found"},
-    {"mfa_factor_name_conflict", 422, "mfa_factor_name_conflict",
-     "A factor with this friendly name exists already"},
-    {"too_many_enrolled_mfa_factors", 422, "too_many_enrolled_mfa_factors",
-     "Maximum number of factors reached, unenroll one to continue"},
-    {"mfa_verified_factor_exists", 422, "mfa_verified_factor_exists",
-     "A verified factor of this kind exists already, unenroll it to continue"},
-    {"insufficient_aal", 403, "insufficient_aal", "AAL2 session is required"},
-    {"insufficient_aal_for_factor", 422, "insufficient_aal",
-     "AAL2 required to unenroll verified factor"},
-    {"mfa_challenge_not_found", 422, "mfa_factor_not_found",
-     "MFA factor with the provided challenge ID not found"},
-    {"mfa_ip_address_mismatch", 422, "mfa_ip_address_mismatch",
-     "The challenge was used already, or asked for from another address"},
-    {"mfa_challenge_expired", 422, "mfa_challenge_expired",
-     "MFA challenge has expired, create a new challenge"},
-    {"mfa_verification_failed", 422, "mfa_verification_failed",
-     "Invalid TOTP code entered, or one that was used before"},
-    {"mfa_recovery_codes_sole_factor", 422, "mfa_recovery_codes_sole_factor",
-     "Recovery codes cannot be the only verified factor"},
-    {"webauthn_credential_exists", 422, "webauthn_credential_exists",
-     "This credential is already registered"},
-    {"webauthn_challenge_not_found", 400, "webauthn_challenge_not_found",
-     "Challenge not found or already used"},
-    {"webauthn_challenge_expired", 400, "webauthn_challenge_expired", "Challenge has expired"},
-    {"webauthn_verification_failed", 400, "webauthn_verification_failed",
-     "Credential verification failed"},
-    {"too_many_passkeys", 422, "too_many_passkeys", "Maximum number of passkeys reached"},
-    {"passkey_not_found", 404, "validation_failed", "Passkey not found"},
-    {"email_not_confirmed", 403, "email_not_confirmed", "Email not confirmed"},
-    {"phone_not_confirmed", 403, "phone_not_confirmed", "Phone not confirmed"},
-    {"conflict", 409, "conflict", "The session was refreshed meanwhile, try again"},
+/* auth-api.md sections 2.6, 4, 14 */
+static const tn_auth_outcome outcomes[] = {
+    TN_OUTCOME("user_not_found", 403, "User from sub claim in JWT does not exist"),
+    TN_OUTCOME("user_banned", 403, "User is banned"),
+    TN_OUTCOME("session_not_found", 403, "Session from session_id claim in JWT does not exist"),
+    TN_OUTCOME("no_authorization", 403, "Anonymous user not allowed to perform these actions"),
+    TN_OUTCOME("mfa_factor_not_found", 404, "Factor not found"),
+    TN_OUTCOME("mfa_factor_name_conflict", 422, "A factor with this friendly name exists already"),
+    TN_OUTCOME("too_many_enrolled_mfa_factors", 422,
+               "Maximum number of factors reached, unenroll one to continue"),
+    TN_OUTCOME("mfa_verified_factor_exists", 422,
+               "A verified factor of this kind exists already, unenroll it to continue"),
+    TN_OUTCOME("insufficient_aal", 403, "AAL2 session is required"),
+    {"insufficient_aal_for_factor", 422, "AAL2 required to unenroll verified factor",
+     .code = "insufficient_aal"},
+    {"mfa_challenge_not_found", 422, "MFA factor with the provided challenge ID not found",
+     .code = "mfa_factor_not_found"},
+    TN_OUTCOME("mfa_ip_address_mismatch", 422,
+               "The challenge was used already, or asked for from another address"),
+    TN_OUTCOME("mfa_challenge_expired", 422, "MFA challenge has expired, create a new challenge"),
+    TN_OUTCOME("mfa_verification_failed", 422,
+               "Invalid TOTP code entered, or one that was used before"),
+    TN_OUTCOME("mfa_recovery_codes_sole_factor", 422,
+               "Recovery codes cannot be the only verified factor"),
+    TN_OUTCOME("webauthn_credential_exists", 422, "This credential is already registered"),
+    TN_OUTCOME("webauthn_challenge_not_found", 400, "Challenge not found or already used"),
+    TN_OUTCOME("webauthn_challenge_expired", 400, "Challenge has expired"),
+    TN_OUTCOME("webauthn_verification_failed", 400, "Credential verification failed"),
+    TN_OUTCOME("too_many_passkeys", 422, "Maximum number of passkeys reached"),
+    {"passkey_not_found", 404, "Passkey not found", .code = "validation_failed"},
+    TN_OUTCOME("email_not_confirmed", 403, "Email not confirmed"),
+    TN_OUTCOME("phone_not_confirmed", 403, "Phone not confirmed"),
+    TN_OUTCOME("conflict", 409, "The session was refreshed meanwhile, try again"),
     {.word = NULL},
 };
 
+/* The rows of those statements that may say so tell the seconds as well. */
 static const tn_error *
-refuse_haste(const tn_ctx *c, const char *code, const char *message, int64_t seconds)
+refuse_haste(const tn_ctx *c, const char *code, const char *message, const tn_rows *rows)
 {
+    const int64_t seconds = tn_rows_int(rows, 0, TN_FACTOR_SECONDS, 60);
     tn_error *error =
         tn_error_new(c->arena, 429, code, NULL, "%s %lld seconds.", message, (long long)seconds);
 
@@ -94,26 +86,19 @@ const tn_error *
 tn_factor_outcome(const tn_ctx *c, const tn_rows *rows, const char *expected)
 {
     const char *word = tn_rows_text(rows, 0, TN_FACTOR_OUTCOME);
-    const struct outcome *outcome = outcomes;
-    int64_t seconds;
 
     if (strcmp(word, expected) == 0)
         return NULL;
-    for (; outcome->word != NULL; outcome++)
-        if (strcmp(outcome->word, word) == 0)
-            return tn_error_new(c->arena, outcome->status, outcome->code, NULL, "%s",
-                                outcome->message);
-    seconds = tn_rows_int(rows, 0, TN_FACTOR_SECONDS, 60);
     if (strcmp(word, "over_sms_send_rate_limit") == 0)
         return refuse_haste(c, "over_sms_send_rate_limit",
-                            "For security purposes, you can only request this after", seconds);
+                            "For security purposes, you can only request this after", rows);
     if (strcmp(word, "mfa_recovery_codes_locked") == 0)
         return refuse_haste(c, "mfa_recovery_codes_locked",
-                            "Too many wrong recovery codes, try again after", seconds);
+                            "Too many wrong recovery codes, try again after", rows);
     if (strcmp(word, "blocked") == 0)
         return refuse_haste(c, "over_request_rate_limit", "Too many wrong codes, try again after",
-                            seconds);
-    return tn_error_internal(c->arena, "auth.factor.outcome_unknown", "%s", word);
+                            rows);
+    return tn_auth_refuse_by(c, outcomes, word);
 }
 
 const tn_error *

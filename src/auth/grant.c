@@ -13,21 +13,6 @@
 enum { GRANT_OUTCOME, GRANT_USER, GRANT_CLAIMS, GRANT_COUNTER };
 enum { PASSWORD_USER, PASSWORD_HASH };
 
-struct outcome {
-    const char *word, *message; /* auth-api.md sections 6.1, 6.2, 23 */
-};
-
-/* Everything but a session is a 400. */
-static const tn_error *
-refuse_outcome(const tn_ctx *c, const struct outcome *outcomes, const char *word)
-{
-    while (outcomes->word != NULL && strcmp(outcomes->word, word) != 0)
-        outcomes++;
-    if (outcomes->word == NULL)
-        return tn_error_internal(c->arena, "auth.grant.outcome_unknown", "%s", word);
-    return tn_error_new(c->arena, 400, outcomes->word, NULL, "%s", outcomes->message);
-}
-
 /* --- password --------------------------------------------------------------------------------- */
 
 struct credentials {
@@ -41,11 +26,11 @@ static const tn_field credential_fields[] = {
     {.name = NULL},
 };
 
-static const struct outcome password_outcomes[] = {
-    {"invalid_credentials", "Invalid login credentials"},
-    {"user_banned", "User is banned"},
-    {"email_not_confirmed", "Email not confirmed"},
-    {"phone_not_confirmed", "Phone not confirmed"},
+static const tn_auth_outcome password_outcomes[] = {
+    TN_OUTCOME("invalid_credentials", 400, "Invalid login credentials"),
+    TN_OUTCOME("user_banned", 400, "User is banned"),
+    TN_OUTCOME("email_not_confirmed", 400, "Email not confirmed"),
+    TN_OUTCOME("phone_not_confirmed", 400, "Phone not confirmed"),
     {.word = NULL},
 };
 
@@ -113,7 +98,7 @@ grant_by_password(tn_ctx *c, json_object *body)
         c, &tenant, tn_rows_count(person) > 0 ? tn_rows_text(person, 0, PASSWORD_USER) : NULL,
         address, is_right));
     if (!is_right)
-        return refuse_outcome(c, password_outcomes, "invalid_credentials");
+        return tn_auth_refuse_by(c, password_outcomes, "invalid_credentials");
     /* again: of guesses that came at the same time only as many may be right as come one by one */
     TN_TRY(tn_auth_look_for_password(c, &tenant, address));
 
@@ -124,7 +109,7 @@ grant_by_password(tn_ctx *c, json_object *body)
                          &grant));
     outcome = tn_rows_text(grant, 0, GRANT_OUTCOME);
     if (strcmp(outcome, "session") != 0)
-        return refuse_outcome(c, password_outcomes, outcome);
+        return tn_auth_refuse_by(c, password_outcomes, outcome);
     return tn_auth_respond_session(c, tn_rows_text(grant, 0, GRANT_CLAIMS),
                                    tn_rows_text(grant, 0, GRANT_USER), opening.token,
                                    weakness(c, in.password));
@@ -141,11 +126,11 @@ static const tn_field refresh_fields[] = {
     {.name = NULL},
 };
 
-static const struct outcome refresh_outcomes[] = {
-    {"refresh_token_not_found", "Invalid Refresh Token: Refresh Token Not Found"},
-    {"refresh_token_already_used", "Invalid Refresh Token: Already Used"},
-    {"session_expired", "Invalid Refresh Token: Session Expired"},
-    {"user_banned", "Invalid Refresh Token: User Banned"},
+static const tn_auth_outcome refresh_outcomes[] = {
+    TN_OUTCOME("refresh_token_not_found", 400, "Invalid Refresh Token: Refresh Token Not Found"),
+    TN_OUTCOME("refresh_token_already_used", 400, "Invalid Refresh Token: Already Used"),
+    TN_OUTCOME("session_expired", 400, "Invalid Refresh Token: Session Expired"),
+    TN_OUTCOME("user_banned", 400, "Invalid Refresh Token: User Banned"),
     {.word = NULL},
 };
 
@@ -158,7 +143,7 @@ read_refresh_token(const tn_ctx *c, const char *text, tn_refresh_token *token)
     case TN_REFRESH_MALFORMED:
         return tn_error_new(c->arena, 400, "validation_failed", NULL, "Refresh token is not valid");
     case TN_REFRESH_FOREIGN:
-        return refuse_outcome(c, refresh_outcomes, "refresh_token_not_found");
+        return tn_auth_refuse_by(c, refresh_outcomes, "refresh_token_not_found");
     case TN_REFRESH_OURS:
         break;
     }
@@ -194,7 +179,7 @@ grant_by_refresh_token(tn_ctx *c, json_object *body)
         &grant));
     outcome = tn_rows_text(grant, 0, GRANT_OUTCOME);
     if (strcmp(outcome, "session") != 0)
-        return refuse_outcome(c, refresh_outcomes, outcome);
+        return tn_auth_refuse_by(c, refresh_outcomes, outcome);
     next.counter = tn_rows_int(grant, 0, GRANT_COUNTER, next.counter);
     return tn_auth_respond_session(c, tn_rows_text(grant, 0, GRANT_CLAIMS),
                                    tn_rows_text(grant, 0, GRANT_USER),
@@ -217,26 +202,14 @@ static const tn_field exchange_fields[] = {
     {.name = NULL},
 };
 
-static const tn_error *
-refuse_code(const tn_ctx *c, const char *word)
-{
-    static const struct {
-        const char *word;
-        int status;
-        const char *message;
-    } outcomes[] = {
-        {"flow_state_not_found", 404, "invalid flow state, no valid flow state found"},
-        {"flow_state_expired", 422, "invalid flow state, flow state has expired"},
-        {"bad_code_verifier", 400, "code challenge does not match previously saved code verifier"},
-        {"user_banned", 400, "User is banned"},
-    };
-
-    for (size_t i = 0; i < TN_COUNT(outcomes); i++)
-        if (strcmp(outcomes[i].word, word) == 0)
-            return tn_error_new(c->arena, outcomes[i].status, word, NULL, "%s",
-                                outcomes[i].message);
-    return tn_error_internal(c->arena, "auth.grant.outcome_unknown", "%s", word);
-}
+static const tn_auth_outcome code_outcomes[] = {
+    TN_OUTCOME("flow_state_not_found", 404, "invalid flow state, no valid flow state found"),
+    TN_OUTCOME("flow_state_expired", 422, "invalid flow state, flow state has expired"),
+    TN_OUTCOME("bad_code_verifier", 400,
+               "code challenge does not match previously saved code verifier"),
+    TN_OUTCOME("user_banned", 400, "User is banned"),
+    {.word = NULL},
+};
 
 /* What the provider gave, for whoever has come through one. */
 static const char *
@@ -292,7 +265,7 @@ grant_by_code(tn_ctx *c, json_object *body)
                          &rows));
     outcome = tn_rows_text(rows, 0, CODE_OUTCOME);
     if (strcmp(outcome, "session") != 0)
-        return refuse_code(c, outcome);
+        return tn_auth_refuse_by(c, code_outcomes, outcome);
     return tn_auth_respond_session(c, tn_rows_text(rows, 0, CODE_CLAIMS),
                                    tn_rows_text(rows, 0, CODE_USER), opening.token,
                                    provider_tokens(c, &tenant, rows));

@@ -5,6 +5,7 @@
  * under an id that such an address keeps.
  */
 #include <string.h>
+#include <time.h>
 
 #include "auth/area.h"
 #include "auth/queries.h"

@@ -4,32 +4,44 @@
 #include "auth/area.h"
 #include "auth/users.h"
 
-struct outcome {
-    const char *word;
-    int status;
-    const char *message;
+static const tn_auth_outcome outcomes[] = {
+    TN_OUTCOME("user_not_found", 404, "User not found"),
+    TN_OUTCOME("email_exists", 422, "A user with this email address has already been registered"),
+    TN_OUTCOME("phone_exists", 422, "A user with this phone number has already been registered"),
+    TN_OUTCOME("user_already_exists", 422, "A user with this id has already been registered"),
+    TN_OUTCOME("mfa_factor_not_found", 404, "Factor not found"),
+    TN_OUTCOME("session_not_found", 404, "Session not found"),
+    TN_OUTCOME("email_not_confirmed", 422, "Please verify your email first."),
+    TN_OUTCOME("phone_not_confirmed", 422, "Please verify your phone first."),
+    TN_OUTCOME("validation_failed", 400,
+               "Reauthentication requires the user to have an email or a phone number"),
+    TN_OUTCOME("reauthentication_needed", 400, "Password update requires reauthentication"),
+    TN_OUTCOME("reauthentication_not_valid", 422, "Nonce has expired or is invalid"),
+    TN_OUTCOME("current_password_required", 400,
+               "Current password required when setting new password."),
+    TN_OUTCOME("current_password_invalid", 400,
+               "Current password required when setting new password."),
+    TN_OUTCOME("same_password", 422, "New password should be different from the old password."),
+    TN_OUTCOME("insufficient_aal", 401,
+               "AAL2 session is required to update email or password when MFA is enabled."),
+    TN_OUTCOME("conflict", 409, "The account has been changed at the same time. Try again."),
+    {.word = NULL},
 };
 
-static const struct outcome outcomes[] = {
-    {"user_not_found", 404, "User not found"},
-    {"email_exists", 422, "A user with this email address has already been registered"},
-    {"phone_exists", 422, "A user with this phone number has already been registered"},
-    {"user_already_exists", 422, "A user with this id has already been registered"},
-    {"mfa_factor_not_found", 404, "Factor not found"},
-    {"session_not_found", 404, "Session not found"},
-    {"email_not_confirmed", 422, "Please verify your email first."},
-    {"phone_not_confirmed", 422, "Please verify your phone first."},
-    {"validation_failed", 400,
-     "Reauthentication requires the user to have an email or a phone number"},
-    {"reauthentication_needed", 400, "Password update requires reauthentication"},
-    {"reauthentication_not_valid", 422, "Nonce has expired or is invalid"},
-    {"current_password_required", 400, "Current password required when setting new password."},
-    {"current_password_invalid", 400, "Current password required when setting new password."},
-    {"same_password", 422, "New password should be different from the old password."},
-    {"insufficient_aal", 401,
-     "AAL2 session is required to update email or password when MFA is enabled."},
-    {"conflict", 409, "The account has been changed at the same time. Try again."},
-};
+const tn_error *
+tn_auth_refuse_by(const tn_ctx *c, const tn_auth_outcome *table, const char *word)
+{
+    tn_error *error;
+
+    while (table->word != NULL && strcmp(table->word, word) != 0)
+        table++;
+    if (table->word == NULL)
+        return tn_error_internal(c->arena, "auth.outcome_unknown", "%s", word);
+    error = tn_error_new(c->arena, table->status, table->code != NULL ? table->code : table->word,
+                         NULL, "%s", table->message);
+    error->retry_after_s = table->retry_after_s;
+    return error;
+}
 
 /* A message of this kind has just been sent. The wait is told as a whole: it is short. */
 static const tn_error *
@@ -47,16 +59,13 @@ refuse_haste(const tn_ctx *c, const char *outcome, int64_t interval_s)
 const tn_error *
 tn_auth_refuse(const tn_ctx *c, const char *outcome)
 {
-    if (outcome != NULL && strcmp(outcome, "over_email_send_rate_limit") == 0)
+    if (outcome == NULL)
+        outcome = "nothing";
+    if (strcmp(outcome, "over_email_send_rate_limit") == 0)
         return refuse_haste(c, "over_email_send_rate_limit", c->config->auth.mail_interval_s);
-    if (outcome != NULL && strcmp(outcome, "over_sms_send_rate_limit") == 0)
+    if (strcmp(outcome, "over_sms_send_rate_limit") == 0)
         return refuse_haste(c, "over_sms_send_rate_limit", c->config->auth.sms_interval_s);
-    for (size_t i = 0; i < TN_COUNT(outcomes); i++)
-        if (outcome != NULL && strcmp(outcomes[i].word, outcome) == 0)
-            return tn_error_new(c->arena, outcomes[i].status, outcomes[i].word, NULL, "%s",
-                                outcomes[i].message);
-    return tn_error_internal(c->arena, "auth.outcome_unknown", "%s",
-                             outcome != NULL ? outcome : "nothing");
+    return tn_auth_refuse_by(c, outcomes, outcome);
 }
 
 const tn_error *

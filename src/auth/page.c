@@ -40,7 +40,7 @@ tn_auth_page_headers(tn_ctx *c, const tn_auth_page *page, const char *path, int6
 
     if (page->number < last)
         appendPQExpBuffer(link, "<%s?page=%lld&per_page=%lld>; rel=\"next\", ", path,
-                          (long long)page->number + 1, (long long)page->size);
+                          (long long)(page->number + 1), (long long)page->size);
     appendPQExpBuffer(link, "<%s?page=%lld&per_page=%lld>; rel=\"last\"", path, (long long)last,
                       (long long)page->size);
     tn_response_header(c->response, "Link", tn_buffer_text(link));

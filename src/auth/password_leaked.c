@@ -16,7 +16,7 @@
 #define LINE_MAX_BYTES 64 /* of a sorted list: hash, colon, count and the end of the line */
 #define PLAIN_MAX (16 << 20)
 #define CHUNK 16384
-#define PASSWORD_MAX 256
+#define PASSWORD_MAX 256 /* no password of ours is as long */
 
 static void
 report(const char *path, const char *problem)
@@ -94,6 +94,7 @@ search_plain(int fd, const char *wanted)
 {
     const size_t length = strlen(wanted);
     char chunk[CHUNK];
+    bool is_within = false; /* a line that is longer than any password */
     size_t kept = 0, got;
     off_t offset = 0;
 
@@ -111,13 +112,16 @@ search_plain(int fd, const char *wanted)
             line = i - start;
             if (line > 0 && chunk[i - 1] == '\r')
                 line--;
-            if (line == length && strncasecmp(chunk + start, wanted, length) == 0)
+            if (!is_within && line == length && strncasecmp(chunk + start, wanted, length) == 0)
                 return true;
+            is_within = false;
             start = i + 1;
         }
         kept = start < end ? end - start : 0;
-        if (kept > PASSWORD_MAX) /* no password of ours is as long */
+        if (kept > PASSWORD_MAX) {
+            is_within = true;
             kept = 0;
+        }
         memmove(chunk, chunk + end - kept, kept);
     } while (got > 0);
     return false;

@@ -8,57 +8,35 @@
 
 enum { OUTCOME, ANSWER };
 
-struct outcome {
-    const char *word; /* of the SQL functions */
-    int status;
-    const char *code; /* NULL: the word */
-    const char *message;
-    int retry_after_s;
+static const tn_auth_outcome outcomes[] = {
+    TN_OUTCOME("user_not_found", 403, "User from sub claim in JWT does not exist"),
+    TN_OUTCOME("user_banned", 403, "User is banned"),
+    TN_OUTCOME("session_not_found", 403, "Session from session_id claim in JWT does not exist"),
+    TN_OUTCOME("no_authorization", 403, "Anonymous user not allowed to perform these actions"),
+    TN_OUTCOME("not_admin", 403, "User not allowed"),
+    TN_OUTCOME("team_not_found", 404, "Team not found"),
+    TN_OUTCOME("team_role_insufficient", 403, "Your role in this team does not allow that"),
+    TN_OUTCOME("team_slug_taken", 409, "Another team has this slug"),
+    TN_OUTCOME("too_many_teams", 422, "You own as many teams as one person may"),
+    TN_OUTCOME("too_many_team_members", 422, "The team has as many members as it may"),
+    {"team_person_not_found", 404, "User not found", .code = "user_not_found"},
+    TN_OUTCOME("team_role_not_found", 422, "There is no such role"),
+    TN_OUTCOME("team_role_built_in", 422, "The roles owner, admin and member cannot be changed"),
+    TN_OUTCOME("team_role_in_use", 409, "Members or invitations have this role"),
+    TN_OUTCOME("team_member_not_found", 404, "Nobody like that is in this team"),
+    TN_OUTCOME("team_member_exists", 409, "That person is in this team already"),
+    TN_OUTCOME("team_invitation_not_found", 404, "There is no such invitation, or it is over"),
+    TN_OUTCOME("team_invitation_exists", 409, "This address has an invitation already"),
+    TN_OUTCOME("team_invitation_expired", 410, "The invitation has expired"),
+    TN_OUTCOME("team_invitation_for_another", 403, "The invitation was sent to another address"),
+    TN_OUTCOME("email_not_confirmed", 403, "Email not confirmed"),
+    {"over_email_send_rate_limit", 429, "This invitation has been sent often enough for now",
+     .retry_after_s = RESEND_S},
+    {"over_invitation_rate_limit", 429,
+     "You have sent as many invitations as one person may in an hour",
+     .code = "over_email_send_rate_limit", .retry_after_s = 3600},
+    {.word = NULL},
 };
-
-static const struct outcome outcomes[] = {
-    {"user_not_found", 403, NULL, "User from sub claim in JWT does not exist", 0},
-    {"user_banned", 403, NULL, "User is banned", 0},
-    {"session_not_found", 403, NULL, "Session from session_id claim in JWT does not exist", 0},
-    {"no_authorization", 403, NULL, "Anonymous user not allowed to perform these actions", 0},
-    {"not_admin", 403, NULL, "User not allowed", 0},
-    {"team_not_found", 404, NULL, "Team not found", 0},
-    {"team_role_insufficient", 403, NULL, "Your role in this team does not allow that", 0},
-    {"team_slug_taken", 409, NULL, "Another team has this slug", 0},
-    {"too_many_teams", 422, NULL, "You own as many teams as one person may", 0},
-    {"too_many_team_members", 422, NULL, "The team has as many members as it may", 0},
-    {"team_person_not_found", 404, "user_not_found", "User not found", 0},
-    {"team_role_not_found", 422, NULL, "There is no such role", 0},
-    {"team_role_built_in", 422, NULL, "The roles owner, admin and member cannot be changed", 0},
-    {"team_role_in_use", 409, NULL, "Members or invitations have this role", 0},
-    {"team_member_not_found", 404, NULL, "Nobody like that is in this team", 0},
-    {"team_member_exists", 409, NULL, "That person is in this team already", 0},
-    {"team_invitation_not_found", 404, NULL, "There is no such invitation, or it is over", 0},
-    {"team_invitation_exists", 409, NULL, "This address has an invitation already", 0},
-    {"team_invitation_expired", 410, NULL, "The invitation has expired", 0},
-    {"team_invitation_for_another", 403, NULL, "The invitation was sent to another address", 0},
-    {"email_not_confirmed", 403, NULL, "Email not confirmed", 0},
-    {"over_email_send_rate_limit", 429, NULL, "This invitation has been sent often enough for now",
-     RESEND_S},
-    {"over_invitation_rate_limit", 429, "over_email_send_rate_limit",
-     "You have sent as many invitations as one person may in an hour", 3600},
-};
-
-static const tn_error *
-refuse_outcome(const tn_ctx *c, const char *word)
-{
-    for (size_t i = 0; i < TN_COUNT(outcomes); i++)
-        if (strcmp(outcomes[i].word, word) == 0) {
-            const struct outcome *found = &outcomes[i];
-            const char *code = found->code != NULL ? found->code : found->word;
-            tn_error *error =
-                tn_error_new(c->arena, found->status, code, NULL, "%s", found->message);
-
-            error->retry_after_s = found->retry_after_s;
-            return error;
-        }
-    return tn_error_internal(c->arena, "auth.team.outcome_unknown", "%s", word);
-}
 
 const tn_error *
 tn_team_caller_read(tn_ctx *c, tn_team_caller *caller)
@@ -86,7 +64,7 @@ tn_team_query(tn_ctx *c, const tn_team_caller *caller, tn_access access,
     TN_TRY(tn_auth_query(c, &caller->tenant, access, statement, parameters, count, &rows));
     outcome = tn_rows_text(rows, 0, OUTCOME);
     if (strcmp(outcome, "ok") != 0)
-        return refuse_outcome(c, outcome);
+        return tn_auth_refuse_by(c, outcomes, outcome);
     *answer = tn_rows_text(rows, 0, ANSWER);
     return NULL;
 }
@@ -106,7 +84,9 @@ tn_team_respond(tn_ctx *c, const tn_team_caller *caller, tn_access access,
 const tn_error *
 tn_team_path(tn_ctx *c, tn_uuid *team)
 {
-    return tn_uuid_parse(tn_path_text(c, "id"), team) ? NULL : refuse_outcome(c, "team_not_found");
+    return tn_uuid_parse(tn_path_text(c, "id"), team)
+               ? NULL
+               : tn_auth_refuse_by(c, outcomes, "team_not_found");
 }
 
 const tn_error *
@@ -114,7 +94,7 @@ tn_team_path_member(tn_ctx *c, tn_uuid *person)
 {
     return tn_uuid_parse(tn_path_text(c, "user_id"), person)
                ? NULL
-               : refuse_outcome(c, "team_member_not_found");
+               : tn_auth_refuse_by(c, outcomes, "team_member_not_found");
 }
 
 const tn_error *
@@ -122,7 +102,7 @@ tn_team_path_invitation(tn_ctx *c, tn_uuid *invitation)
 {
     return tn_uuid_parse(tn_path_text(c, "invitation_id"), invitation)
                ? NULL
-               : refuse_outcome(c, "team_invitation_not_found");
+               : tn_auth_refuse_by(c, outcomes, "team_invitation_not_found");
 }
 
 const tn_error *

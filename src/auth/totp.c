@@ -47,6 +47,24 @@ tn_totp_uri(tn_arena *arena, const char *issuer, const char *account, const char
     return tn_buffer_text(uri);
 }
 
+/* Each run of black modules is one rectangle. */
+static void
+draw_row(PQExpBuffer svg, const QRcode *code, int y)
+{
+    const unsigned char *row = code->data + (ptrdiff_t)y * code->width;
+    int x = 0;
+
+    while (x < code->width) {
+        int run = 0;
+
+        while (x + run < code->width && (row[x + run] & 1) != 0)
+            run++;
+        if (run > 0)
+            appendPQExpBuffer(svg, "M%d %dh%dv1h-%dz", x + QUIET_ZONE, y + QUIET_ZONE, run, run);
+        x += run + 1; /* behind a run there is a white one */
+    }
+}
+
 const char *
 tn_totp_qr(tn_arena *arena, const char *text)
 {
@@ -64,13 +82,7 @@ tn_totp_qr(tn_arena *arena, const char *text)
                       "fill='white'/><path d='",
                       code->width + 2 * QUIET_ZONE, code->width + 2 * QUIET_ZONE);
     for (int y = 0; y < code->width; y++)
-        for (int x = 0, run; x<code->width; x += run> 0 ? run : 1) {
-            for (run = 0; x + run < code->width && (code->data[y * code->width + x + run] & 1);)
-                run++;
-            if (run > 0)
-                appendPQExpBuffer(svg, "M%d %dh%dv1h-%dz", x + QUIET_ZONE, y + QUIET_ZONE, run,
-                                  run);
-        }
+        draw_row(svg, code, y);
     appendPQExpBufferStr(svg, "'/></svg>");
     QRcode_free(code);
     return tn_buffer_text(svg);

@@ -33,30 +33,23 @@ static const tn_field attempt_fields[] = {
     {.name = NULL},
 };
 
-/* What is wrong in a POST and in a link. */
-static const struct outcome {
-    const char *word;
-    int status;
-    const char *message, *link_message;
-} outcomes[] = {
-    {"otp_expired", 403, "Token has expired or is invalid", "Email link is invalid or has expired"},
-    {"user_banned", 403, "User is banned", "User is banned"},
-    {"email_exists", 422, "A user with this email address has already been registered",
-     "A user with this email address has already been registered"},
-    {"phone_exists", 422, "A user with this phone number has already been registered",
-     "A user with this phone number has already been registered"},
-    {"flow_state_not_found", 404, "invalid flow state, no valid flow state found",
-     "invalid flow state, no valid flow state found"},
+static const tn_auth_outcome outcomes[] = {
+    TN_OUTCOME("otp_expired", 403, "Token has expired or is invalid"),
+    TN_OUTCOME("user_banned", 403, "User is banned"),
+    TN_OUTCOME("email_exists", 422, "A user with this email address has already been registered"),
+    TN_OUTCOME("phone_exists", 422, "A user with this phone number has already been registered"),
+    TN_OUTCOME("flow_state_not_found", 404, "invalid flow state, no valid flow state found"),
+    {.word = NULL},
 };
 
+/* Of a link. */
 static const tn_error *
-refuse(const tn_ctx *c, const char *word, bool is_link)
+refuse_link(const tn_ctx *c, const char *word)
 {
-    for (size_t i = 0; i < TN_COUNT(outcomes); i++)
-        if (strcmp(outcomes[i].word, word) == 0)
-            return tn_error_new(c->arena, outcomes[i].status, word, NULL, "%s",
-                                is_link ? outcomes[i].link_message : outcomes[i].message);
-    return tn_error_internal(c->arena, "auth.verify.outcome_unknown", "%s", word);
+    if (strcmp(word, "otp_expired") == 0)
+        return tn_error_new(c->arena, 403, "otp_expired", NULL,
+                            "Email link is invalid or has expired");
+    return tn_auth_refuse_by(c, outcomes, word);
 }
 
 /* Types of either side: of `email` and of `phone`. */
@@ -139,7 +132,7 @@ tn_auth_verify(tn_ctx *c)
     if (strcmp(outcome, "half") == 0)
         return tn_respond_json(c, 200, "{\"msg\":\"" HALF_MESSAGE "\",\"code\":\"200\"}");
     if (strcmp(outcome, "session") != 0)
-        return refuse(c, outcome, false);
+        return tn_auth_refuse_by(c, outcomes, outcome);
     return tn_auth_respond_session(c, tn_rows_text(rows, 0, REDEEM_CLAIMS),
                                    tn_rows_text(rows, 0, REDEEM_USER), opening.token, NULL);
 }
@@ -182,7 +175,7 @@ follow(tn_ctx *c, const struct link *link)
         return tn_ask_refuse(c, "Unsupported verification type");
     TN_TRY(tn_flow_link_tenant(c, hash, &tenant));
     if (tenant.text[0] == '\0')
-        return refuse(c, "otp_expired", true);
+        return refuse_link(c, "otp_expired");
     TN_TRY(redeem(c, &tenant, link->type, hash, NULL, &opening, code.hash, link->has_challenge,
                   &rows));
     outcome = tn_rows_text(rows, 0, REDEEM_OUTCOME);
@@ -194,7 +187,7 @@ follow(tn_ctx *c, const struct link *link)
     if (strcmp(outcome, "session") == 0)
         return tn_flow_land_session(c, 303, link->to, tn_rows_text(rows, 0, REDEEM_CLAIMS),
                                     opening.token, &(tn_flow_extras){.type = link->type});
-    return refuse(c, outcome, true);
+    return refuse_link(c, outcome);
 }
 
 /* GET /auth/v1/verify?token=&type=&redirect_to= */

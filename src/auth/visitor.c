@@ -14,31 +14,26 @@ enum { END_FAILURE = TN_VISIT_CLAIMS + 1 };
 static const tn_error *
 refuse(const tn_ctx *c, const tn_visit *visit, const char *outcome)
 {
-    static const struct {
-        const char *word;
-        int status;
-        const char *message;
-    } outcomes[] = {
-        {"signup_disabled", 422, "Signups not allowed for this instance"},
-        {"user_banned", 403, "User is banned"},
-        {"user_not_found", 403, "User from sub claim in JWT does not exist"},
-        {"email_address_not_provided", 422, "Error getting user email from external provider"},
-        {"email_exists", 422, "A user with this email address has already been registered"},
-        {"identity_already_exists", 422, "Identity is already linked to another user"},
-        {"flow_state_already_used", 400, "OAuth state has been used already"},
+    static const tn_auth_outcome outcomes[] = {
+        TN_OUTCOME("signup_disabled", 422, "Signups not allowed for this instance"),
+        TN_OUTCOME("user_banned", 403, "User is banned"),
+        TN_OUTCOME("user_not_found", 403, "User from sub claim in JWT does not exist"),
+        TN_OUTCOME("email_address_not_provided", 422,
+                   "Error getting user email from external provider"),
+        TN_OUTCOME("email_exists", 422,
+                   "A user with this email address has already been registered"),
+        TN_OUTCOME("identity_already_exists", 422, "Identity is already linked to another user"),
+        TN_OUTCOME("flow_state_already_used", 400, "OAuth state has been used already"),
+        {.word = NULL},
     };
     const char *name = visit->provider->config->name;
 
-    for (size_t i = 0; i < TN_COUNT(outcomes); i++)
-        if (strcmp(outcomes[i].word, outcome) == 0)
-            return tn_error_new(c->arena, outcomes[i].status, outcomes[i].word, NULL, "%s",
-                                outcomes[i].message);
     if (strcmp(outcome, "provider_email_needs_verification") == 0)
         return tn_error_new(c->arena, 422, "provider_email_needs_verification", NULL,
                             "Unverified email with %s. A confirmation email has been sent to your "
                             "%s email",
                             name, name);
-    return tn_error_internal(c->arena, "auth.visitor.outcome_unknown", "%s", outcome);
+    return tn_auth_refuse_by(c, outcomes, outcome);
 }
 
 /* What triggers and constraints of the app's own have said is for the log. */

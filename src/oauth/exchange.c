@@ -10,7 +10,7 @@
 #define EXTRAS_MAX 32
 #define EXTRAS_SIZE_MAX 4096
 #define ANSWER_SIZE_MAX 16384
-#define CODE_MAX 8192
+#define CODE_MAX ((size_t)8192)
 
 /* --- the way there ---------------------------------------------------------------------------- */
 
@@ -58,9 +58,9 @@ is_reserved(const char *name)
 static void
 add_parameter(PQExpBuffer url, const char *name, const char *value)
 {
-    const char last = url->len == 0 ? '?' : url->data[url->len - 1];
+    const char *last = url->len == 0 ? "?" : url->data + url->len - 1;
 
-    if (last != '?' && last != '&')
+    if (*last != '?' && *last != '&')
         appendPQExpBufferChar(url, '&');
     tn_buffer_url_value(url, name);
     appendPQExpBufferChar(url, '=');

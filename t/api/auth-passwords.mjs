@@ -12,7 +12,7 @@ const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'tenon-leaked-'));
 fs.chmodSync(dir, 0o755);
 after(() => fs.rmSync(dir, { recursive: true }));
 const list = path.join(dir, 'list');
-fs.writeFileSync(list, 'Dragon-Fire-9\r\nlast-Line-77');
+fs.writeFileSync(list, `Dragon-Fire-9\r\n${'x'.repeat(16384 - 15)}Tail-Of-Line-7\nlast-Line-77`); // the tail begins a chunk of 16 KiB
 
 const s = await stack({
   people: false,
@@ -32,6 +32,7 @@ const reasons = async (password) => {
 
 const passwords = [
   ['Abc-1', ['length']],
+  ['Tail-Of-Line-7', []],
   ['abcdefg-1', ['characters']],
   ['ABCDEFG-1', ['characters']],
   ['Abcdefg-x', ['characters']],

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # t/lint/errors.sh: every error code that a client can see is in docs/reference/errors.md
 #
-# Codes stand in tn_error_new(arena, 404, "code", …) and, raised by SQL of ours, in constraint = 'code'.
+# Codes stand in tn_error_new(arena, 404, "code", …), in tables of outcomes, TN_OUTCOME("code", …) or .code = "code", and, raised by SQL of
+# ours, in constraint = 'code'.
 set -u
 cd "${TENON_SRC:-$(dirname "$0")/../..}" || exit 1
 
@@ -10,6 +11,7 @@ codes=$(
         tr '\n' ' ' < <(cat src/*/*.c) |
             grep -oE 'tn_error_new\([^,]*, *[^,]*, *"[a-z0-9_]+"' | sed 's/.*"\(.*\)"/\1/'
         grep -hoE '"PGRST[0-9]{3}"' src/*/*.c | tr -d '"'
+        grep -hoE '(TN_OUTCOME\(|\.code = )"[a-z0-9_]+"' src/auth/*.c | sed 's/.*"\(.*\)"/\1/'
         grep -hoE "constraint *= *'[a-z_]+'" sql/migrations/*.sql src/*/queries.sql | sed "s/.*'\(.*\)'/\1/"
     } | grep -vE '^[0-9A-Z]{5}$' | sort -u # codes of PostgreSQL are in its manual
 )
