@@ -72,7 +72,8 @@ check_logic(const tn_data_request *r, const tn_data_plan *plan, const tn_plan_no
 }
 
 /* The rows of a node, where row security does not ask for scopes itself. What a call gives are the
- * function's rows. */
+ * function's rows. Who says which rows to change learns from their number what is in them: that is
+ * reading, as it is to row security. */
 static const tn_error *
 check_relation(const tn_data_request *r, const tn_data_plan *plan, const tn_plan_node *node)
 {
@@ -84,7 +85,7 @@ check_relation(const tn_data_request *r, const tn_data_plan *plan, const tn_plan
         return NULL;
     if (is_root && plan->kind != TN_PLAN_READ)
         TN_TRY(require(r, relation->name, "write", ""));
-    if (!is_root || plan->kind == TN_PLAN_READ || plan->has_body)
+    if (!is_root || plan->kind == TN_PLAN_READ || plan->has_body || node->condition_count > 0)
         TN_TRY(require(r, relation->name, "read", ""));
     return NULL;
 }

@@ -21,7 +21,7 @@ create table public.safe (id bigint generated always as identity primary key, bo
 create policy people on public.safe to authenticated using (true);
 create policy strong on public.safe as restrictive to authenticated using ((select auth.jwt() ->> 'aal') = 'aal1');
 create view public.all_notes as select id, body from public.notes;
-grant select on public.all_notes to authenticated;
+grant select, update, delete on public.all_notes to authenticated;
 create function public.whoami() returns json language sql stable as
   $$ select json_build_object('role', current_user, 'uid', auth.uid(), 'email', auth.email(), 'claims', auth.jwt()) $$;
 `);
@@ -77,6 +77,11 @@ test('rows that ask how strongly somebody has signed in are closed to it, and so
   await alice.patch(`/auth/v1/agents/${agent.id}`, { scopes: ['data:all_notes:read'] });
   assert.equal((await helper.request('GET', '/rest/v1/all_notes')).status, 200, 'with the scope it does what the person does');
   assert.deepEqual(await helper.get('/rest/v1/notes'), [], 'and what it had before is gone with the next request');
+  await alice.patch(`/auth/v1/agents/${agent.id}`, { scopes: ['data:all_notes:write'] });
+  for (const [method, body] of [['PATCH', { body: 'x' }], ['DELETE', undefined]]) {
+    const answer = await helper.request(method, '/rest/v1/all_notes?body=like.h*', body, { headers: { prefer: 'count=exact' } });
+    assert.deepEqual([answer.status, answer.json?.code], [403, 'scope_missing'], 'how many rows match tells what is in them');
+  }
   await drop(alice, agent);
 });
 
