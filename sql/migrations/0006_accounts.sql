@@ -26,7 +26,7 @@ select tenon.isolate('auth.audit_log_entries');
 grant select, insert on auth.audit_log_entries to tenon_worker;
 
 -- One entry, in the transaction of what it tells. `actor` is the person who acts; null for the operator and secret keys, who are told
--- apart by `traits`. The names of actions are Supabase's (auth-api.md section 15); ours beside them are `agent_…`, `team_…`, `session_revoked`,
+-- apart by `traits`. The names of actions are Supabase's; ours beside them are `agent_…`, `team_…`, `session_revoked`,
 -- `recovery_codes_generated`, `passkey_…`.
 create function auth.audit(action text, actor uuid, traits jsonb default null, address inet default null) returns void
     language sql volatile set search_path = ''

@@ -20,8 +20,8 @@ typedef struct tn_account {
     bool is_email_taken, is_phone_taken; /* what was asked for belongs to somebody else */
 } tn_account;
 
-/* Who is asking, by their token: the errors of auth-api.md section 4. `email` and `phone` are what
- * they want to have, or NULL. */
+/* Who is asking, by their token: 401 and 403 as tn_auth_require_person() and tn_auth_check_person()
+ * have them. `email` and `phone` are what they want to have, or NULL. */
 const tn_error *tn_account_find(tn_ctx *c, const char *email, const char *phone,
                                 tn_account *out) TN_MUST_CHECK;
 

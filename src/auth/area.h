@@ -41,8 +41,9 @@ const tn_error *tn_auth_tenant(tn_ctx *c, tn_uuid *tenant) TN_MUST_CHECK;
  * the query. */
 const tn_error *tn_auth_public_tenant(tn_ctx *c, tn_uuid *tenant) TN_MUST_CHECK;
 
-/* The bearer must be a person's token: its failures as auth-api.md section 4 has them. Whether
- * person and session still live is the query's business: tn_auth_check_person(). */
+/* The bearer must be a person's token: 401 `no_authorization`, 403 `bad_jwt`, 400 for another
+ * audience. Whether person and session still live is the query's business: tn_auth_check_person().
+ */
 const tn_error *tn_auth_require_person(tn_ctx *c) TN_MUST_CHECK;
 const tn_error *tn_auth_check_person(tn_ctx *c, const tn_rows *rows) TN_MUST_CHECK;
 
@@ -50,7 +51,7 @@ const tn_error *tn_auth_check_person(tn_ctx *c, const tn_rows *rows) TN_MUST_CHE
 const tn_error *tn_auth_body(tn_ctx *c, json_object **body) TN_MUST_CHECK;
 
 /* The bearer or key must be the tenant's secret key or a token whose role is service_role: 401
- * `no_authorization`, 403 `not_admin` (auth-api.md section 4). Gives the tenant. */
+ * `no_authorization`, 403 `not_admin`. Gives the tenant. */
 const tn_error *tn_auth_require_admin(tn_ctx *c, tn_uuid *tenant) TN_MUST_CHECK;
 
 /* One statement as tenon_worker in this tenant. */
@@ -79,8 +80,7 @@ typedef struct tn_auth_outcome {
 const tn_error *tn_auth_refuse_by(const tn_ctx *c, const tn_auth_outcome *table,
                                   const char *word) TN_NEVER_NULL TN_MUST_CHECK;
 
-/* --- sessions (session.c) ----------------------------------------------------------------------
- */
+/* --- sessions (session.c) --------------------------------------------------------------------- */
 
 /* A session that is about to be opened: parameters of SQL, as texts. */
 typedef struct tn_auth_opening {
@@ -106,13 +106,12 @@ const tn_error *tn_auth_respond_session(tn_ctx *c, const char *claims, const cha
                                         const char *refresh_token,
                                         const char *members) TN_MUST_CHECK;
 
-/* --- where people are sent (redirect.c) ---------------------------------------------------------
- */
+/* --- where people are sent (redirect.c) ------------------------------------------------------- */
 
 /* auth.site_url, or server.public_url. */
 const char *tn_auth_site_url(const tn_config *config) TN_NEVER_NULL;
 
-/* `wanted` when it may be redirected to (auth-api.md section 20), else the site's URL; NULL and ""
+/* `wanted` when it may be redirected to, else the site's URL; NULL and ""
  * as well. */
 const char *tn_auth_redirect(const tn_config *config, tn_arena *arena,
                              const char *wanted) TN_NEVER_NULL;
@@ -121,9 +120,7 @@ const char *tn_auth_redirect(const tn_config *config, tn_arena *arena,
  * then tn_auth_redirect(). */
 const char *tn_auth_request_redirect(const tn_ctx *c) TN_NEVER_NULL;
 
-/* --- passwords (password.c, password_rule.c)
- * --------------------------------------------------------------------
- */
+/* --- passwords (password.c, password_rule.c) -------------------------------------------------- */
 
 /* The rules for a new password: 400 `validation_failed` too long, 422 `weak_password`. */
 const tn_error *tn_password_check(const tn_config *config, tn_arena *arena,
@@ -153,8 +150,7 @@ const char *tn_password_hash_now(const tn_config *config, tn_arena *arena, const
  * 16), or Firebase's scrypt (password_hash.h)? */
 bool tn_password_is_importable(const char *text) TN_MUST_CHECK;
 
-/* --- the app's hooks (hooks.c). Each is NULL at once when the hook is not set ------------------
- */
+/* --- the app's hooks (hooks.c). Each is NULL at once when the hook is not set ----------------- */
 
 /* Somebody outside is about to be waited for. So that a slow one does not stop everybody else, only
  * half of a process's threads may: 503 `overloaded` with Retry-After. Who has entered leaves. */
@@ -185,8 +181,7 @@ const char *tn_auth_settings_of_transaction(const tn_config *config) TN_MUST_CHE
 const tn_error *tn_auth_ask_password_hook(tn_ctx *c, const tn_uuid *tenant, const char *user_id,
                                           const char *address, bool is_right) TN_MUST_CHECK;
 
-/* --- captcha and limits (captcha.c, message_limit.c) -------------------------------------------
- */
+/* --- captcha and limits (captcha.c, message_limit.c) ------------------------------------------ */
 
 /* 400 `captcha_failed`; 500 when the verifier is away. A secret key needs none. */
 const tn_error *tn_auth_check_captcha(tn_ctx *c, json_object *body) TN_MUST_CHECK;
@@ -206,8 +201,7 @@ const tn_error *tn_auth_look_for_password(tn_ctx *c, const tn_uuid *tenant,
                                           const char *account) TN_MUST_CHECK;
 void tn_auth_count_wrong_password(tn_ctx *c, const tn_uuid *tenant, const char *account);
 
-/* --- addresses (address.c) ---------------------------------------------------------------------
- */
+/* --- addresses (address.c) -------------------------------------------------------------------- */
 
 /* In lower case; 400 `validation_failed` when it is none. */
 const tn_error *tn_email_normalise(tn_arena *arena, const char *text,
@@ -217,8 +211,7 @@ const tn_error *tn_email_normalise(tn_arena *arena, const char *text,
 const tn_error *tn_phone_normalise(tn_arena *arena, const char *text,
                                    const char **phone) TN_MUST_CHECK;
 
-/* --- handlers ----------------------------------------------------------------------------------
- */
+/* --- handlers --------------------------------------------------------------------------------- */
 
 const tn_error *tn_auth_sign_up(tn_ctx *c);
 const tn_error *tn_auth_otp(tn_ctx *c);
@@ -237,8 +230,12 @@ const tn_error *tn_auth_jwks(tn_ctx *c);
 /* Does the client want errors in the form of 2024-01-01? */
 bool tn_auth_wants_new_form(const tn_request *request);
 
+/* What triggers and constraints of the app's own say, as an error whose code is the SQLSTATE; NULL
+ * for every other problem. */
+const tn_error *tn_auth_apps_error(tn_arena *arena, const tn_db_problem *problem) TN_MUST_CHECK;
+
 /* For tn_db_work.translate: what triggers and constraints of the app's own say is an error whose
- * code is the SQLSTATE, and is rendered as auth-api.md section 2.4 has it. */
+ * code is the SQLSTATE, and in the older form it is shown as it is. */
 const tn_error *tn_auth_database_error(tn_arena *arena,
                                        const tn_db_problem *problem) TN_NEVER_NULL TN_MUST_CHECK;
 

@@ -113,29 +113,36 @@ tn_message_new(tn_ctx *c, const tn_uuid *tenant, bool by_phone, const char *addr
 
 /* --- the answer ------------------------------------------------------------------------------- */
 
-/* The errors of people's triggers and constraints: in the older form with what they said
- * (auth-api.md section 2.4), in the newer one only that there was one. */
+/* What people's triggers and constraints said goes the way of all such errors (error.c); faults
+ * that are none of the app's are not shown. */
 static const tn_error *
-respond_database_error(tn_ctx *c, const char *failure)
+refuse_by_database(tn_ctx *c, const char *failure)
 {
-    static const char *const shown[] = {"P0001", "23000", "23001", "23502",
-                                        "23503", "23505", "23514", "23P01"};
+    const tn_error *error;
+    tn_db_problem problem;
+
+    TN_TRY(tn_ask_read_failure(c, failure, &problem));
+    error = tn_auth_wants_new_form(c->request) ? NULL : tn_auth_apps_error(c->arena, &problem);
+    return error != NULL ? error
+                         : tn_error_new(c->arena, 500, "unexpected_failure", NULL,
+                                        "Database error saving new user");
+}
+
+const tn_error *
+tn_ask_read_failure(tn_ctx *c, const char *failure, tn_db_problem *problem)
+{
     json_object *object = NULL;
-    const char *code;
-    int64_t status = 0;
-    bool is_shown;
 
     TN_TRY(tn_json_parse(c->arena, failure, strlen(failure), TN_JSON_DEPTH, &object));
-    code = tn_json_text(object, "code", "");
+    *problem = (tn_db_problem){
+        .sqlstate = tn_json_text(object, "code", ""),
+        .message = tn_json_text(object, "message", NULL),
+        .detail = tn_json_text(object, "detail", NULL),
+        .hint = tn_json_text(object, "hint", NULL),
+    };
     tn_log(TN_LOG_WARN, "auth.sign_up.refused_by_database", TN_STR("request_id", c->request->id),
-           TN_STR("sqlstate", code), TN_STR("cause", tn_json_text(object, "message", NULL)));
-    is_shown = tn_text_starts(code, "PT") && tn_text_int(code + 2, 400, 599, &status);
-    for (size_t i = 0; i < TN_COUNT(shown); i++)
-        is_shown = is_shown || strcmp(shown[i], code) == 0;
-    if (is_shown && !tn_auth_wants_new_form(c->request))
-        return tn_respond_json(c, status != 0 ? (int)status : 500, failure);
-    return tn_error_new(c->arena, 500, "unexpected_failure", NULL,
-                        "Database error saving new user");
+           TN_STR("sqlstate", problem->sqlstate), TN_STR("cause", problem->message));
+    return NULL;
 }
 
 static const tn_error *
@@ -163,7 +170,7 @@ tn_ask_respond_failure(tn_ctx *c, const tn_rows *rows)
     if (tn_text_starts(outcome, "over_"))
         return refuse_haste(c, outcome, failure);
     if (strcmp(outcome, "database_error") == 0)
-        return respond_database_error(c, failure);
+        return refuse_by_database(c, failure);
     if (strcmp(outcome, "user_already_exists") == 0)
         return tn_error_new(c->arena, 422, "user_already_exists", NULL, "User already registered");
     if (strcmp(outcome, "otp_disabled") == 0)

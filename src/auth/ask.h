@@ -50,9 +50,14 @@ typedef struct tn_message {
 tn_message tn_message_new(tn_ctx *c, const tn_uuid *tenant, bool by_phone, const char *address,
                           const tn_challenge *challenge, const char *new_email);
 
+/* A `failure` that SQL gives with the outcome database_error, {code, message, detail, hint}: read,
+ * and written to the log, where only its message goes. */
+const tn_error *tn_ask_read_failure(tn_ctx *c, const char *failure,
+                                    tn_db_problem *problem) TN_MUST_CHECK;
+
 /* Row 0 begins with outcome, failure and the message's id: 429 `over_email_send_rate_limit`,
  * `over_sms_send_rate_limit`, 422 `otp_disabled`, 422 `user_already_exists`; what people's triggers
- * say (auth-api.md section 2.4). */
+ * say. */
 enum { TN_ASK_OUTCOME, TN_ASK_FAILURE, TN_ASK_MESSAGE };
 const tn_error *tn_ask_respond_failure(tn_ctx *c, const tn_rows *rows);
 

@@ -139,7 +139,7 @@ finish(tn_ctx *c, const struct back *back, const tn_oauth_answer *answer)
                                 opening.token, &extras);
 }
 
-/* What people are refused for is OAuth's access_denied (auth-api.md section 12). */
+/* What people are refused for is OAuth's access_denied. */
 static const tn_error *
 as_oauth_says(const tn_ctx *c, const tn_error *error)
 {

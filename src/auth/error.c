@@ -53,11 +53,10 @@ code_of(const tn_error *error)
     return error->code;
 }
 
-/* --- triggers and constraints of the app's own -------------------------------------------------
- */
+/* --- triggers and constraints of the app's own ------------------------------------------------ */
 
 /* What these say is for the client, in the older form; in the newer one only that there was
- * something (auth-api.md section 2.4). Such an error has the SQLSTATE for its code. */
+ * something. Such an error has the SQLSTATE for its code. */
 static bool
 is_sqlstate(const char *code)
 {
@@ -83,17 +82,27 @@ is_the_apps(const tn_db_problem *problem, int64_t *status)
 }
 
 const tn_error *
-tn_auth_database_error(tn_arena *arena, const tn_db_problem *problem)
+tn_auth_apps_error(tn_arena *arena, const tn_db_problem *problem)
 {
     tn_error *error;
     int64_t status;
 
     if (!is_the_apps(problem, &status))
-        return tn_db_error(arena, problem);
-    tn_db_problem_log(arena, problem, 400);
+        return NULL;
     error = tn_error_new(arena, (int)status, problem->sqlstate, problem->hint, "%s",
                          problem->message != NULL ? problem->message : "");
     error->details = problem->detail;
+    return error;
+}
+
+const tn_error *
+tn_auth_database_error(tn_arena *arena, const tn_db_problem *problem)
+{
+    const tn_error *error = tn_auth_apps_error(arena, problem);
+
+    if (error == NULL)
+        return tn_db_error(arena, problem);
+    tn_db_problem_log(arena, problem, 400);
     return error;
 }
 
@@ -118,8 +127,7 @@ render_database_error(const tn_error *error, tn_arena *arena, tn_response *respo
     tn_response_json(response, error->status, tn_buffer_text(body));
 }
 
-/* --- what the dialect has and Tenon has not -----------------------------------------------------
- */
+/* --- what the dialect has and Tenon has not --------------------------------------------------- */
 
 static const struct absence {
     const char *prefix, *code, *message;
@@ -152,8 +160,7 @@ name_absence(const tn_request *request, const tn_error *error, tn_arena *arena)
     return error;
 }
 
-/* --- rendering ---------------------------------------------------------------------------------
- */
+/* --- rendering -------------------------------------------------------------------------------- */
 
 void
 tn_auth_render_error(const tn_request *request, const tn_error *error, tn_arena *arena,

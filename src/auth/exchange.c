@@ -129,8 +129,7 @@ wanted_scopes(const tn_ctx *c, const char *scope)
     return tn_buffer_text(list);
 }
 
-/* --- who it is about, and who will act ----------------------------------------------------------
- */
+/* --- who it is about, and who will act -------------------------------------------------------- */
 
 /* A token of ours: of a person, or of an agent, which then must be in force. */
 static const tn_error *

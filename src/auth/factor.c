@@ -34,7 +34,6 @@ enum { SESSION_USER = TN_FACTOR_FIRST, SESSION_CLAIMS };
 
 /* --- outcomes --------------------------------------------------------------------------------- */
 
-/* auth-api.md sections 2.6, 4, 14 */
 static const tn_auth_outcome outcomes[] = {
     TN_OUTCOME("user_not_found", 403, "User from sub claim in JWT does not exist"),
     TN_OUTCOME("user_banned", 403, "User is banned"),

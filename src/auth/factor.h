@@ -1,7 +1,7 @@
 /* auth/factor.h: what the files about second factors and passkeys share; nobody else includes it
  *
  * A factor is enrolled, then challenged and verified, which makes it one, and the session a session
- * of two factors (auth-api.md section 14). Each type has the three steps in a file of its own;
+ * of two factors. Each type has the three steps in a file of its own;
  * what is the same for all is in factor.c and in 0011_factors.sql.
  *
  * Threads: any; nothing here keeps state.

@@ -30,8 +30,7 @@ now_text(tn_arena *arena)
     return text;
 }
 
-/* --- waiting ------------------------------------------------------------------------------------
- */
+/* --- waiting ---------------------------------------------------------------------------------- */
 
 const tn_error *
 tn_auth_enter_wait(tn_ctx *c)
@@ -66,8 +65,7 @@ tn_auth_run_hook(tn_ctx *c, tn_hook hook, const tn_uuid *tenant, const char *pay
     return error;
 }
 
-/* --- claims of access tokens --------------------------------------------------------------------
- */
+/* --- claims of access tokens ------------------------------------------------------------------ */
 
 /* The newest entry of `amr`; a refresh is none of them. */
 static const char *
@@ -143,8 +141,7 @@ tn_auth_customise_claims(tn_ctx *c, const char **claims)
     return NULL;
 }
 
-/* --- new accounts -------------------------------------------------------------------------------
- */
+/* --- new accounts ----------------------------------------------------------------------------- */
 
 static void
 add_text(PQExpBuffer text, const char *name, const char *value)
@@ -203,8 +200,7 @@ tn_auth_settings_of_transaction(const tn_config *config)
                                                               : NULL;
 }
 
-/* --- attempts -----------------------------------------------------------------------------------
- */
+/* --- attempts --------------------------------------------------------------------------------- */
 
 static bool
 is_rejected(json_object *reply)

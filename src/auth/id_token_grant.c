@@ -1,7 +1,7 @@
 /* auth/id_token_grant.c: POST /auth/v1/token?grant_type=id_token: an app brings an id token that it
  * has from the provider's own library
  *
- * What is wrong with the token is said in OAuth's form (auth-api.md section 2.3), with status 400.
+ * What is wrong with the token is said in OAuth's form, with status 400.
  */
 #include <string.h>
 

@@ -6,7 +6,7 @@
  *
  * The key of the HMAC is not in the database, so a copy of it gives neither links nor codes,
  * although codes are few. With `pkce_` in
- * front a token is the same token whose flow ends with a code (auth-api.md section 5).
+ * front a token is the same token whose flow ends with a code.
  *
  * Threads: any.
  */

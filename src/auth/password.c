@@ -44,8 +44,7 @@ is_current(const tn_config *config, const tn_password_form *form)
            form->lanes == cost.lanes;
 }
 
-/* --- hashing, in whoever's turn -----------------------------------------------------------------
- */
+/* --- hashing, in whoever's turn --------------------------------------------------------------- */
 
 const char *
 tn_password_hash_now(const tn_config *config, tn_arena *arena, const char *password)
@@ -111,8 +110,7 @@ enter_gate(tn_ctx *c, int *place)
     return error;
 }
 
-/* --- calmly ------------------------------------------------------------------------------------
- */
+/* --- calmly ----------------------------------------------------------------------------------- */
 
 struct work {
     const tn_config *config;

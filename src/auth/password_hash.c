@@ -29,8 +29,7 @@ static const char base64_digits[] =
 static const char bcrypt_digits[] =
     "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 /* "m=19456" at *text, followed by `end`; moves behind that. */
 static bool
@@ -157,8 +156,7 @@ tn_password_is_importable(const char *text)
     return tn_password_form_read(text, &form);
 }
 
-/* --- verifying ----------------------------------------------------------------------------------
- */
+/* --- verifying -------------------------------------------------------------------------------- */
 
 static bool
 fits_bcrypt(tn_arena *arena, const char *text, const char *password)

@@ -8,7 +8,7 @@
 
 enum { SIGN_UP_USER = TN_ASK_MESSAGE + 1, SIGN_UP_CLAIMS };
 
-/* In the order of auth-api.md section 5; `address` is NULL for somebody anonymous. */
+/* In the order in which upstream complains; `address` is NULL for somebody anonymous. */
 static const tn_error *
 check_newcomer(const tn_ctx *c, const tn_ask *in, tn_challenge *challenge, const char **address)
 {

@@ -44,8 +44,7 @@ const tn_error *tn_team_path_invitation(tn_ctx *c, tn_uuid *invitation) TN_MUST_
 /* 400 `validation_failed` with this message. */
 const tn_error *tn_team_refuse_input(const tn_ctx *c, const char *message) TN_MUST_CHECK;
 
-/* --- handlers ----------------------------------------------------------------------------------
- */
+/* --- handlers --------------------------------------------------------------------------------- */
 
 const tn_error *tn_team_list(tn_ctx *c);
 const tn_error *tn_team_create(tn_ctx *c);

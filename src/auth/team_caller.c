@@ -30,7 +30,7 @@ static const tn_auth_outcome outcomes[] = {
     TN_OUTCOME("team_invitation_expired", 410, "The invitation has expired"),
     TN_OUTCOME("team_invitation_for_another", 403, "The invitation was sent to another address"),
     TN_OUTCOME("email_not_confirmed", 403, "Email not confirmed"),
-    {"over_email_send_rate_limit", 429, "This invitation has been sent often enough for now",
+    {"over_email_send_rate_limit", 429, "This invitation has been sent often enough",
      .retry_after_s = RESEND_S},
     {"over_invitation_rate_limit", 429,
      "You have sent as many invitations as one person may in an hour",

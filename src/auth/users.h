@@ -7,14 +7,13 @@
 
 #include "identity/ctx.h"
 
-/* --- outcomes and errors (outcome.c) -----------------------------------------------------------
- */
+/* --- outcomes and errors (outcome.c) ---------------------------------------------------------- */
 
 /* The error for a word that SQL has answered with: "email_exists" … */
 const tn_error *tn_auth_refuse(const tn_ctx *c, const char *outcome) TN_NEVER_NULL TN_MUST_CHECK;
 
 /* tn_auth_query() that writes, where triggers and constraints of the app's own may say no: what
- * they say is the answer (auth-api.md section 2.4). */
+ * they say is the answer. */
 const tn_error *tn_auth_change(tn_ctx *c, const tn_uuid *tenant, const tn_statement *statement,
                                const char *const *parameters, size_t count,
                                const tn_rows **rows) TN_MUST_CHECK;
@@ -22,8 +21,7 @@ const tn_error *tn_auth_change(tn_ctx *c, const tn_uuid *tenant, const tn_statem
 /* A {name} of the path that is a UUID: 404 `validation_failed` when it is none. */
 const tn_error *tn_auth_path_uuid(tn_ctx *c, const char *name, tn_uuid *uuid) TN_MUST_CHECK;
 
-/* --- pages of lists (page.c) -------------------------------------------------------------------
- */
+/* --- pages of lists (page.c) ------------------------------------------------------------------ */
 
 typedef struct tn_auth_page {
     int64_t number, size;     /* from 1 */
@@ -37,8 +35,7 @@ const tn_error *tn_auth_page_read(const tn_ctx *c, tn_auth_page *page) TN_MUST_C
  * member of the query. `path` is relative to /auth/v1: "/admin/users". */
 void tn_auth_page_headers(tn_ctx *c, const tn_auth_page *page, const char *path, int64_t total);
 
-/* --- JSON for SQL (attributes.c) ---------------------------------------------------------------
- */
+/* --- JSON for SQL (attributes.c) -------------------------------------------------------------- */
 
 /* An object to be filled with json-c; the request's arena owns it. */
 json_object *tn_auth_object(const tn_ctx *c) TN_NEVER_NULL;
@@ -60,8 +57,7 @@ typedef struct tn_auth_attributes {
 
 const tn_error *tn_auth_attributes_read(tn_ctx *c, tn_auth_attributes *out) TN_MUST_CHECK;
 
-/* --- handlers ----------------------------------------------------------------------------------
- */
+/* --- handlers --------------------------------------------------------------------------------- */
 
 const tn_error *tn_auth_user_update(tn_ctx *c);
 const tn_error *tn_auth_user_delete(tn_ctx *c);

@@ -38,10 +38,11 @@ refuse(const tn_ctx *c, const tn_visit *visit, const char *outcome)
 
 /* What triggers and constraints of the app's own have said is for the log. */
 static const tn_error *
-refuse_by_database(const tn_ctx *c, const char *failure)
+refuse_by_database(tn_ctx *c, const char *failure)
 {
-    tn_log(TN_LOG_WARN, "auth.sign_up.refused_by_database", TN_STR("request_id", c->request->id),
-           TN_STR("cause", failure));
+    tn_db_problem problem;
+
+    TN_TRY(tn_ask_read_failure(c, failure, &problem));
     return tn_error_new(c->arena, 500, "unexpected_failure", NULL,
                         "Database error saving new user");
 }

@@ -29,8 +29,7 @@ const tn_error *tn_answer_read(tn_ctx *c, const char *json, tn_answer *answer) T
 /* The whole answer, or its error. */
 const tn_error *tn_answer_respond(tn_ctx *c, const tn_answer *answer) TN_MUST_CHECK;
 
-/* --- events; the stream is open. `scratch` is emptied by each ----------------------------------
- */
+/* --- events; the stream is open. `scratch` is emptied by each --------------------------------- */
 
 void tn_event_run(tn_ctx *c, const char *answer_json);
 

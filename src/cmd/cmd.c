@@ -21,8 +21,7 @@ const tn_command *const tn_command_tables[] = {
     tn_routes_commands, tn_types_commands,   tn_mail_commands,     NULL,
 };
 
-/* --- the line ------------------------------------------------------------------------------------
- */
+/* --- the line --------------------------------------------------------------------------------- */
 
 /* The command of the first one to three words; `words` tells how many it took. */
 static const tn_command *
@@ -236,8 +235,7 @@ tn_command_config(tn_command_line *line, const tn_config **config)
     return TN_EXIT_OK;
 }
 
-/* --- output --------------------------------------------------------------------------------------
- */
+/* --- output ----------------------------------------------------------------------------------- */
 
 /* Text of others (names, addresses) must not steer the operator's terminal. */
 static void
@@ -385,8 +383,7 @@ tn_command_table(const tn_command_line *line, const tn_rows *rows, const tn_colu
     puts("]");
 }
 
-/* --- the database --------------------------------------------------------------------------------
- */
+/* --- the database ----------------------------------------------------------------------------- */
 
 static void
 close_session(void *session)

@@ -65,8 +65,7 @@ extern const tn_command tn_init_commands[], tn_migrate_commands[], tn_serve_comm
 /* All of `tenon`: returns what the process exits with. */
 int tn_command_main(int argc, char **argv);
 
-/* --- what the line says --------------------------------------------------------------------------
- */
+/* --- what the line says ----------------------------------------------------------------------- */
 
 /* The value of --name; "" for a switch that was given; NULL when it was not. */
 const char *tn_command_option(const tn_command_line *line, const char *name);
@@ -78,8 +77,7 @@ tn_exit tn_command_number(tn_command_line *line, const char *name, int64_t min, 
 /* Reads the configuration; TN_EXIT_CONFIG, with the reason printed, when it is wrong. */
 tn_exit tn_command_config(tn_command_line *line, const tn_config **config) TN_MUST_CHECK;
 
-/* --- what it prints ------------------------------------------------------------------------------
- */
+/* --- what it prints --------------------------------------------------------------------------- */
 
 /* Prints the problem and returns `status`. */
 tn_exit tn_command_fail(tn_command_line *line, tn_exit status, const char *code, const char *hint,
@@ -100,8 +98,7 @@ typedef struct tn_column {
 /* Rows of one column each, a JSON object: with --json an array of them, else a table. */
 void tn_command_table(const tn_command_line *line, const tn_rows *rows, const tn_column *columns);
 
-/* --- the database, as the operator ---------------------------------------------------------------
- */
+/* --- the database, as the operator ------------------------------------------------------------ */
 
 /* Configuration and a connection as database.owner_url in the role tenon_platform, closed when the
  * command is over. */

@@ -47,8 +47,7 @@ tn_doctor_say(tn_doctor *doctor, tn_finding finding, const char *check, const ch
     appendPQExpBufferChar(doctor->json, '}');
 }
 
-/* --- configuration -------------------------------------------------------------------------------
- */
+/* --- configuration ---------------------------------------------------------------------------- */
 
 static void
 check_file(tn_doctor *doctor)
@@ -150,8 +149,7 @@ check_providers(tn_doctor *doctor)
     }
 }
 
-/* --- files and folders ---------------------------------------------------------------------------
- */
+/* --- files and folders ------------------------------------------------------------------------ */
 
 /* Whether the workers' user may enter the folder and make files there; by its bits, for whoever
  * asks. */
@@ -216,8 +214,7 @@ check_folders(tn_doctor *doctor)
                      tn_arena_bytes(doctor->line->arena, log, (size_t)(slash - log)), user);
 }
 
-/* --- what runs -----------------------------------------------------------------------------------
- */
+/* --- what runs -------------------------------------------------------------------------------- */
 
 static void
 check_server(tn_doctor *doctor)

@@ -118,8 +118,7 @@ say_rows(tn_doctor *doctor, tn_finding finding, const char *check, const char *m
     }
 }
 
-/* --- server and logins ---------------------------------------------------------------------------
- */
+/* --- server and logins ------------------------------------------------------------------------ */
 
 static void
 check_version(tn_doctor *doctor, const tn_session *session)
@@ -235,8 +234,7 @@ check_connections(tn_doctor *doctor, tn_session *session)
                       wanted, there);
 }
 
-/* --- schema --------------------------------------------------------------------------------------
- */
+/* --- schema ----------------------------------------------------------------------------------- */
 
 static void
 check_migrations(tn_doctor *doctor, tn_session *session)

@@ -11,8 +11,7 @@
 #include "mail/template.h"
 #include "mail/transport.h"
 
-/* --- files and text ------------------------------------------------------------------------------
- */
+/* --- files and text --------------------------------------------------------------------------- */
 
 /* A template out of a file, `-` for standard input; NULL when the option is not there. */
 static tn_exit
@@ -114,8 +113,7 @@ open_tenant(tn_command_line *line, const tn_config **config, tn_session **sessio
     return tn_command_tenant(line, *config, *session, tn_command_option(line, "tenant"), tenant);
 }
 
-/* --- templates -----------------------------------------------------------------------------------
- */
+/* --- templates -------------------------------------------------------------------------------- */
 
 static tn_exit
 run_kinds(tn_command_line *line)
@@ -257,8 +255,7 @@ run_language(tn_command_line *line)
     return TN_EXIT_OK;
 }
 
-/* --- a look, and a try ---------------------------------------------------------------------------
- */
+/* --- a look, and a try ------------------------------------------------------------------------ */
 
 static tn_exit
 compose_example(tn_command_line *line, const tn_config *config, const tn_mail_words *words,

@@ -74,8 +74,7 @@ run_list(tn_command_line *line)
     return TN_EXIT_OK;
 }
 
-/* --- check ---------------------------------------------------------------------------------------
- */
+/* --- check ------------------------------------------------------------------------------------ */
 
 static bool
 ignore_text(void *context TN_UNUSED, const char *text TN_UNUSED, size_t length TN_UNUSED)
@@ -192,8 +191,7 @@ run_check(tn_command_line *line)
     return check(line, provider, model);
 }
 
-/* --- prices --------------------------------------------------------------------------------------
- */
+/* --- prices ----------------------------------------------------------------------------------- */
 
 static tn_exit
 run_prices(tn_command_line *line)

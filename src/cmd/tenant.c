@@ -102,8 +102,7 @@ run_activate(tn_command_line *line)
     return set_status(line, "active");
 }
 
-/* --- budgets -------------------------------------------------------------------------------------
- */
+/* --- budgets ---------------------------------------------------------------------------------- */
 
 static tn_exit
 list_budgets(tn_command_line *line, tn_session *session, const char *tenant)

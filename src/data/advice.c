@@ -6,8 +6,7 @@
 #include "base/text.h"
 #include "data/nearest.h"
 
-/* --- what only depends on the error -----------------------------------------------------------
- */
+/* --- what only depends on the error ----------------------------------------------------------- */
 
 static const struct saying {
     const char *code, *beginning; /* of the message; "": any */
@@ -43,8 +42,7 @@ lacks_operator(const tn_error *error)
     return error->details != NULL && strstr(error->details, "\"not\" or operator") != NULL;
 }
 
-/* --- rights ------------------------------------------------------------------------------------
- */
+/* --- rights ----------------------------------------------------------------------------------- */
 
 static const char *
 privilege_of(const tn_data_request *r)
@@ -117,8 +115,7 @@ right_of(const tn_data_request *r, const char *message)
     return NULL;
 }
 
-/* --- names -------------------------------------------------------------------------------------
- */
+/* --- names ------------------------------------------------------------------------------------ */
 
 static const char *
 similar_column(const tn_data_request *r, const tn_relation *relation, const char *name)

@@ -58,8 +58,7 @@ const tn_error *tn_reader_check_items(const tn_reader *reader, size_t count) TN_
 const tn_error *tn_integer_read(tn_arena *arena, const char *text, bool *is_integer,
                                 int64_t *value) TN_MUST_CHECK;
 
-/* --- filter.c, logic.c --------------------------------------------------------------------------
- */
+/* --- filter.c, logic.c ------------------------------------------------------------------------ */
 
 /* Reads one value, in one of the grammar's ways to write it. */
 typedef const tn_error *tn_value_read(tn_reader *reader, const char **value);

@@ -33,8 +33,7 @@ typedef struct tn_openapi {
     size_t count;
 } tn_openapi;
 
-/* --- JSON, piece by piece: commas stand where they belong -------------------------------------
- */
+/* --- JSON, piece by piece: commas stand where they belong ------------------------------------- */
 
 /* "key": what comes next is its value. */
 void tn_openapi_key(PQExpBuffer out, const char *key);
@@ -52,8 +51,7 @@ const char *tn_openapi_element(tn_arena *arena, const tn_attribute *as);
 /* "type", "format" and what belongs to them, of a column or parameter. */
 void tn_openapi_type(const tn_openapi *document, const tn_attribute *as);
 
-/* --- parts -------------------------------------------------------------------------------------
- */
+/* --- parts ------------------------------------------------------------------------------------ */
 
 void tn_openapi_relation_paths(const tn_openapi *document);
 void tn_openapi_relation_parameters(const tn_openapi *document);

@@ -34,8 +34,7 @@ add_total(tn_sql_writer *writer)
     }
 }
 
-/* --- checks ------------------------------------------------------------------------------------
- */
+/* --- checks ----------------------------------------------------------------------------------- */
 
 static void
 add_failure(tn_sql_writer *writer, const tn_sql_failure *failure)
@@ -107,8 +106,7 @@ add_checks(tn_sql_writer *writer, const tn_sql_answer *answer)
     }
 }
 
-/* --- the body ----------------------------------------------------------------------------------
- */
+/* --- the body --------------------------------------------------------------------------------- */
 
 typedef enum body_form {
     FORM_CSV,
@@ -257,8 +255,7 @@ add_body(tn_sql_writer *writer, const tn_sql_answer *answer)
     tn_sql_add(writer, frames[form].after);
 }
 
-/* --- rows, and what must not be ----------------------------------------------------------------
- */
+/* --- rows, and what must not be --------------------------------------------------------------- */
 
 /* The size of the aggregate is known without another copy of it, and PostgreSQL computes an
  * aggregate once that is there twice. */
@@ -298,8 +295,7 @@ add_rows(tn_sql_writer *writer, const tn_sql_answer *answer)
     tn_sql_add(writer, " end");
 }
 
-/* --- the rest ----------------------------------------------------------------------------------
- */
+/* --- the rest --------------------------------------------------------------------------------- */
 
 /* Rows that were there before have been counted by the statement: see sql_write.c. Inner embeds
  * leave rows out of the answer, not out of what was written. */

@@ -8,8 +8,7 @@
 
 #include "data/sql_private.h"
 
-/* --- arguments ---------------------------------------------------------------------------------
- */
+/* --- arguments -------------------------------------------------------------------------------- */
 
 static void
 add_argument_name(tn_sql_writer *writer, const tn_parameter *parameter)
@@ -121,8 +120,7 @@ tn_sql_call_item(tn_sql_writer *writer)
         tn_sql_add(writer, "(\"pgrst_scalar\")");
 }
 
-/* --- results -----------------------------------------------------------------------------------
- */
+/* --- results ---------------------------------------------------------------------------------- */
 
 /* select what of the rows is kept to be counted */
 static void

@@ -46,8 +46,7 @@ typedef struct tn_sql_writer {
     tn_sql_source source; /* of the root's rows */
 } tn_sql_writer;
 
-/* --- sql_text.c --------------------------------------------------------------------------------
- */
+/* --- sql_text.c ------------------------------------------------------------------------------- */
 
 void tn_sql_begin(tn_sql_writer *writer, tn_arena *arena, const tn_data_plan *plan);
 void tn_sql_end(tn_sql_writer *writer, tn_data_sql *sql);
@@ -95,8 +94,7 @@ extern const tn_sql_failure tn_sql_changed; /* sql_answer.c: 412, If-Match */
 /* Writes " where " at first and " and " afterwards. */
 void tn_sql_and(tn_sql_writer *writer, bool *has_where);
 
-/* --- sql_filter.c ------------------------------------------------------------------------------
- */
+/* --- sql_filter.c ----------------------------------------------------------------------------- */
 
 /* The field of the row that `alias` names, with its JSON steps. */
 void tn_sql_field(tn_sql_writer *writer, const char *alias, const tn_plan_field *field);
@@ -109,8 +107,7 @@ void tn_sql_conditions(tn_sql_writer *writer, const tn_plan_node *node, const ch
                        bool *has_where);
 void tn_sql_order(tn_sql_writer *writer, const tn_plan_node *node);
 
-/* --- sql_rows.c --------------------------------------------------------------------------------
- */
+/* --- sql_rows.c ------------------------------------------------------------------------------- */
 
 /* select … of a node's rows: members, embeds, conditions, order and window. With `has_version` two
  * columns: "tenon.row", the row of its members, and "tenon.version". */
@@ -135,8 +132,7 @@ bool tn_sql_is_joined(const tn_plan_node *parent, const tn_plan_node *child);
 /* "alias"."x" as "x", … for every name that the node's rows are asked for, each once. */
 void tn_sql_source_columns(tn_sql_writer *writer, const tn_plan_node *node);
 
-/* --- sql_answer.c ------------------------------------------------------------------------------
- */
+/* --- sql_answer.c ----------------------------------------------------------------------------- */
 
 /* How the one row of the answer is made of "tenon.rows". */
 typedef struct tn_sql_answer {
@@ -159,8 +155,7 @@ void tn_sql_csv_line(tn_sql_writer *writer, const char *row, bool is_scalar);
 /* The names of the columns as a line of CSV, without its end. */
 const char *tn_sql_csv_header(tn_arena *arena, const tn_plan_node *node);
 
-/* --- sql_write.c, sql_call.c -------------------------------------------------------------------
- */
+/* --- sql_write.c, sql_call.c ------------------------------------------------------------------ */
 
 void tn_sql_answer_write(tn_sql_writer *writer);
 void tn_sql_answer_call(tn_sql_writer *writer);

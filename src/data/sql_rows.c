@@ -49,8 +49,7 @@ is_bounded(const tn_sql_writer *writer, const tn_plan_node *node)
            !is_root_of(writer, node, TN_SQL_COMMON);
 }
 
-/* --- from --------------------------------------------------------------------------------------
- */
+/* --- from ------------------------------------------------------------------------------------- */
 
 void
 tn_sql_relation(tn_sql_writer *writer, const tn_relation *relation, const char *alias)
@@ -149,8 +148,7 @@ add_relationship(tn_sql_writer *writer, const tn_sql_select *select, bool *has_w
     }
 }
 
-/* --- conditions --------------------------------------------------------------------------------
- */
+/* --- conditions ------------------------------------------------------------------------------- */
 
 /* Everything that a row must fulfil. `with_joins`: inner embeds that are joined count as well. */
 static void
@@ -226,8 +224,7 @@ tn_sql_matches(tn_sql_writer *writer, const char *what)
     add_where(writer, &select, true);
 }
 
-/* --- what is selected --------------------------------------------------------------------------
- */
+/* --- what is selected ------------------------------------------------------------------------- */
 
 /* The members of a node as they are listed: which of them the rows are grouped by is known by their
  * numbers. */
@@ -578,8 +575,7 @@ tn_sql_rows(tn_sql_writer *writer, const tn_sql_select *select)
     add_window(writer, select);
 }
 
-/* --- names that are asked for ------------------------------------------------------------------
- */
+/* --- names that are asked for ----------------------------------------------------------------- */
 
 struct names {
     const char **names;

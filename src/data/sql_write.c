@@ -25,8 +25,7 @@ add_payload(tn_sql_writer *writer)
     tn_sql_value(writer, writer->plan->payload->json, "json");
 }
 
-/* --- columns -----------------------------------------------------------------------------------
- */
+/* --- columns ---------------------------------------------------------------------------------- */
 
 static void
 add_column_names(tn_sql_writer *writer)
@@ -138,8 +137,7 @@ add_body_value(tn_sql_writer *writer, const tn_attribute *column)
     tn_sql_add(writer, may_miss ? " end" : "");
 }
 
-/* --- returning ---------------------------------------------------------------------------------
- */
+/* --- returning -------------------------------------------------------------------------------- */
 
 static bool
 has_representation(const tn_data_plan *plan)
@@ -184,8 +182,7 @@ add_returning(tn_sql_writer *writer)
     tn_sql_add(writer, "1 as \"tenon.one\"");
 }
 
-/* --- insert ------------------------------------------------------------------------------------
- */
+/* --- insert ----------------------------------------------------------------------------------- */
 
 /* Each row that is updated instead of inserted is counted in a setting of the transaction: nothing
  * in RETURNING could tell without the right to read a column. The count begins when the first row
@@ -333,8 +330,7 @@ add_insert(tn_sql_writer *writer)
     add_conflict(writer);
 }
 
-/* --- update, delete ----------------------------------------------------------------------------
- */
+/* --- update, delete --------------------------------------------------------------------------- */
 
 static void
 add_version(tn_sql_writer *writer, bool *has_where)
@@ -380,8 +376,7 @@ add_delete(tn_sql_writer *writer)
     add_version(writer, &has_where);
 }
 
-/* --- the whole ---------------------------------------------------------------------------------
- */
+/* --- the whole -------------------------------------------------------------------------------- */
 
 /* A body of no rows, or an update of no columns: nothing is touched, and the checks still hold. */
 static bool

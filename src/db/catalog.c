@@ -303,8 +303,7 @@ tn_catalog_take_fresh(tn_catalog *catalog, tn_arena *arena, const tn_snapshot *m
     return error;
 }
 
-/* --- the operator's command --------------------------------------------------------------------
- */
+/* --- the operator's command ------------------------------------------------------------------- */
 
 const tn_error *
 tn_snapshot_read(tn_session *session, tn_arena *arena, const tn_catalog_options *options,

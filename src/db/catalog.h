@@ -52,8 +52,7 @@ const tn_error *tn_snapshot_read(tn_session *session, tn_arena *arena,
                                  const tn_catalog_options *options,
                                  const tn_snapshot **snapshot) TN_MUST_CHECK;
 
-/* --- relations ---------------------------------------------------------------------------------
- */
+/* --- relations -------------------------------------------------------------------------------- */
 
 typedef struct tn_attribute {
     const char *name;
@@ -160,8 +159,7 @@ typedef struct tn_relationship {
     const tn_function *function; /* TN_COMPUTED */
 } tn_relationship;
 
-/* --- functions ---------------------------------------------------------------------------------
- */
+/* --- functions -------------------------------------------------------------------------------- */
 
 typedef struct tn_parameter {
     const char *name;       /* "" when it has none */
@@ -204,8 +202,7 @@ struct tn_function {
     size_t role_count;
 };
 
-/* --- questions ---------------------------------------------------------------------------------
- */
+/* --- questions -------------------------------------------------------------------------------- */
 
 const tn_relation *tn_snapshot_relation(const tn_snapshot *snapshot, const char *schema,
                                         const char *name);

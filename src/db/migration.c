@@ -33,8 +33,7 @@ refuse(tn_arena *arena, const char *code, const char *hint, const char *text)
     return tn_error_new(arena, 409, code, hint, "%s", text);
 }
 
-/* --- the folder ----------------------------------------------------------------------------------
- */
+/* --- the folder ------------------------------------------------------------------------------- */
 
 /* What differs between the two kinds. */
 static const struct kind {
@@ -210,8 +209,7 @@ read_folder(tn_arena *arena, const tn_migrations *what, struct folder *folder)
     return check_transactions(arena, folder);
 }
 
-/* --- the database --------------------------------------------------------------------------------
- */
+/* --- the database ----------------------------------------------------------------------------- */
 
 static const tn_error *
 run(tn_session *session, tn_arena *arena, const tn_statement *statement, const tn_rows **rows)

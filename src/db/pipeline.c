@@ -24,8 +24,7 @@
 #define LARGE_SIZE ((size_t)4 << 20) /* a parameter, or a value of an answer */
 #define DYNAMIC_SIZE_MAX 32768 /* bytes of SQL; what is longer costs more to keep than to parse */
 
-/* --- sending -------------------------------------------------------------------------------------
- */
+/* --- sending ---------------------------------------------------------------------------------- */
 
 static void
 add_step(tn_pipeline *p, const tn_step *step)
@@ -264,8 +263,7 @@ tn_pipeline_end(tn_pipeline *p, bool rolls_back)
                       (tn_step){.kind = TN_STEP_END});
 }
 
-/* --- receiving -----------------------------------------------------------------------------------
- */
+/* --- receiving -------------------------------------------------------------------------------- */
 
 /* How long the server may say nothing. It keeps its own limit per statement; this one is for a
  * server or a network that has stopped. */

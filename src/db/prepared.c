@@ -110,8 +110,7 @@ tn_prepared_name(const tn_statement *statement, const char *role, const char *se
     print_hash('#', whole, (size_t)length, name);
 }
 
-/* --- static --------------------------------------------------------------------------------------
- */
+/* --- static ----------------------------------------------------------------------------------- */
 
 /* The place of a name: where it is, or the free one where it belongs (FNV-1a, linear probing). */
 static size_t
@@ -166,8 +165,7 @@ tn_prepared_add(tn_prepared *set, const char *name)
     set->count++;
 }
 
-/* --- dynamic -------------------------------------------------------------------------------------
- */
+/* --- dynamic ---------------------------------------------------------------------------------- */
 
 static uint64_t
 key_of(const char *name)

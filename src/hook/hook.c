@@ -56,8 +56,7 @@ tn_hook_addresses(const tn_config *config, tn_arena *arena)
     return text->len == 0 ? "{}" : tn_arena_printf(arena, "%s}", tn_buffer_text(text));
 }
 
-/* --- what can go wrong -------------------------------------------------------------------------
- */
+/* --- what can go wrong ------------------------------------------------------------------------ */
 
 const tn_error *
 tn_hook_timeout(const tn_process *process, tn_arena *arena, bool was_retried)
@@ -89,8 +88,7 @@ tn_hook_failed(tn_arena *arena, const tn_hook_question *question, const char *ca
                         question->name);
 }
 
-/* --- the reply ---------------------------------------------------------------------------------
- */
+/* --- the reply -------------------------------------------------------------------------------- */
 
 /* `{"error": {"http_code": 403, "message": "…"}}` is the app's word for the client. */
 static const tn_error *

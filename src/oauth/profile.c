@@ -1,6 +1,6 @@
 /* oauth/profile.c: who somebody is, in the words of each provider, in one form
  *
- * identity_data has the members that Supabase's clients know (auth-api.md section 3.3); what else a
+ * identity_data has the members that Supabase's clients know; what else a
  * provider tells is left out, and so is what is longer than anybody's name is.
  */
 #include <string.h>

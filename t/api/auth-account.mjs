@@ -1,4 +1,4 @@
-// t/api/auth-account.mjs: what people do with their own account: change, reauthenticate, sessions, log, export, end (auth-api.md sections 8, 11)
+// t/api/auth-account.mjs: what people do with their own account: change, reauthenticate, sessions, log, export, end
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';

@@ -1,4 +1,4 @@
-// t/api/auth-admin.mjs: /auth/v1/admin/users: people as a tenant's secret key manages them (auth-api.md section 15)
+// t/api/auth-admin.mjs: /auth/v1/admin/users: people as a tenant's secret key manages them
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';

@@ -1,4 +1,4 @@
-// t/api/auth-app.mjs: sign-ups that meet an app's own SQL, changed settings, and many at once (auth-api.md sections 2.4, 6, 21)
+// t/api/auth-app.mjs: sign-ups that meet an app's own SQL, changed settings, and many at once
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { eventually, password, stack } from '../lib/stack.mjs';
@@ -87,7 +87,7 @@ test('grants that are not offered', async () => {
   answers(await grant('web3', { chain: 'ethereum' }), 422, 'web3_provider_disabled');
 });
 
-test('what Supabase Auth has and Tenon has not is said in its words (auth-api.md section 22)', async () => {
+test('what Supabase Auth has and Tenon has not is said in its words', async () => {
   for (const [method, path, code, message] of [
     ['POST', '/sso', 'saml_provider_disabled', 'SAML 2.0 is disabled'], ['GET', '/admin/sso/providers', 'saml_provider_disabled', 'SAML 2.0 is disabled'],
     ['GET', '/oauth/authorize', 'feature_disabled'], ['POST', '/oauth/token', 'feature_disabled'], ['GET', '/admin/oauth/clients', 'feature_disabled'],

@@ -1,4 +1,4 @@
-// t/api/auth-flows.mjs: sign-up with confirmation, /otp, /magiclink, /recover, /resend, /verify and the pkce grant (auth-api.md sections 5, 6.3, 9, 10)
+// t/api/auth-flows.mjs: sign-up with confirmation, /otp, /magiclink, /recover, /resend, /verify and the pkce grant
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { test } from 'node:test';

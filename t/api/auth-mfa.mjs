@@ -1,4 +1,4 @@
-// t/api/auth-mfa.mjs: second factors: TOTP against oathtool, text messages, recovery codes (auth-api.md section 14)
+// t/api/auth-mfa.mjs: second factors: TOTP against oathtool, text messages, recovery codes
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';

@@ -1,4 +1,4 @@
-// t/api/auth-phone.mjs: telephone numbers: sign-up, codes by text message, sign-in (auth-api.md sections 5, 6.1, 9, 10)
+// t/api/auth-phone.mjs: telephone numbers: sign-up, codes by text message, sign-in
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { eventually, password, stack } from '../lib/stack.mjs';

@@ -1,4 +1,4 @@
-// t/api/auth-reuse-interval.mjs: within auth.reuse_interval_s an old refresh token is renewed, not punished (auth-api.md 6.2, rule 2)
+// t/api/auth-reuse-interval.mjs: within auth.reuse_interval_s an old refresh token is renewed, not punished
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { stack } from '../lib/stack.mjs';

@@ -1,4 +1,4 @@
-// t/api/auth-settings.mjs: health, settings, keys, and what every path of /auth/v1 has in common (auth-api.md sections 1, 16)
+// t/api/auth-settings.mjs: health, settings, keys, and what every path of /auth/v1 has in common
 import assert from 'node:assert/strict';
 import { createPublicKey, verify } from 'node:crypto';
 import { test } from 'node:test';

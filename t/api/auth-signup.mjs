@@ -1,4 +1,4 @@
-// t/api/auth-signup.mjs: POST /auth/v1/signup (auth-api.md sections 2, 3, 5)
+// t/api/auth-signup.mjs: POST /auth/v1/signup
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { password, stack } from '../lib/stack.mjs';

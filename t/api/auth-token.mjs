@@ -1,4 +1,4 @@
-// t/api/auth-token.mjs: POST /auth/v1/token: the password grant and rotation of refresh tokens (auth-api.md section 6)
+// t/api/auth-token.mjs: POST /auth/v1/token: the password grant and rotation of refresh tokens
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { password, stack } from '../lib/stack.mjs';

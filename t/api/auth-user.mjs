@@ -1,4 +1,4 @@
-// t/api/auth-user.mjs: GET /auth/v1/user and POST /auth/v1/logout (auth-api.md sections 4, 7, 8.1)
+// t/api/auth-user.mjs: GET /auth/v1/user and POST /auth/v1/logout
 import assert from 'node:assert/strict';
 import { createPublicKey } from 'node:crypto';
 import { test } from 'node:test';

@@ -1,4 +1,4 @@
-// t/api/oauth-hostile.mjs: providers and visitors that lie: nobody gets in (auth-api.md section 12; RFC 8725, RFC 9207, RFC 9700)
+// t/api/oauth-hostile.mjs: providers and visitors that lie: nobody gets in (RFC 8725, RFC 9207, RFC 9700)
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { test } from 'node:test';

@@ -1,4 +1,4 @@
-// t/api/oauth-linking.mjs: whose account a visitor of a provider gets; identities added and removed; id tokens that apps bring (auth-api.md sections 6.4, 12, 13, 20)
+// t/api/oauth-linking.mjs: whose account a visitor of a provider gets; identities added and removed; id tokens that apps bring
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';

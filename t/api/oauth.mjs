@@ -1,4 +1,4 @@
-// t/api/oauth.mjs: sign-in with a real OpenID Connect provider, found by discovery (auth-api.md sections 6.3, 12)
+// t/api/oauth.mjs: sign-in with a real OpenID Connect provider, found by discovery
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
