@@ -10,7 +10,7 @@ unit_tests = t/unit/data_accept t/unit/data_body t/unit/data_error t/unit/data_h
 	t/unit/estimate t/unit/event_stream t/unit/mail_mime t/unit/mail_template t/unit/message t/unit/model t/unit/provider \
 	t/unit/fetch t/unit/field t/unit/flow t/unit/gate t/unit/json t/unit/key t/unit/limit t/unit/log t/unit/loop \
 	t/unit/metrics t/unit/principal t/unit/one_time t/unit/redirect t/unit/refresh_token t/unit/route t/unit/text t/unit/token t/unit/totp t/unit/uuid t/unit/view
-thread_tests = t/threads/catalog t/threads/db_pool t/threads/live t/unit/cache t/unit/catalog t/unit/db_listen t/unit/db_pool t/unit/gate t/unit/limit t/unit/loop
+thread_tests = t/threads/catalog t/threads/db_pool t/threads/live t/threads/oauth t/unit/cache t/unit/catalog t/unit/db_listen t/unit/db_pool t/unit/gate t/unit/limit t/unit/loop
 fuzz_targets = t/fuzz/access_token t/fuzz/auth_form t/fuzz/base64url t/fuzz/config \
 	t/fuzz/data_batch t/fuzz/data_body t/fuzz/data_header t/fuzz/data_prefer t/fuzz/data_query t/fuzz/data_range t/fuzz/data_select t/fuzz/event_stream t/fuzz/field t/fuzz/id_token t/fuzz/json t/fuzz/mail_template t/fuzz/password_hash \
 	t/fuzz/oauth_callback t/fuzz/provider_answer t/fuzz/redirect t/fuzz/refresh_token t/fuzz/request t/fuzz/script t/fuzz/text t/fuzz/view t/fuzz/webauthn
@@ -21,7 +21,7 @@ LDADD = libtenon.a $(DEPS_LIBS) $(FCGI_LIBS) $(CMOCKA_LIBS)
 
 check_PROGRAMS = t/lint/document $(fuzz_targets)
 if HAVE_CMOCKA
-check_PROGRAMS += $(unit_tests) t/threads/catalog t/threads/db_pool t/threads/live
+check_PROGRAMS += $(unit_tests) t/threads/catalog t/threads/db_pool t/threads/live t/threads/oauth
 endif
 
 t_unit_fetch_SOURCES = t/unit/fetch.c t/unit/server.c
