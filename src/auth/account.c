@@ -62,9 +62,7 @@ tn_account_try_password(tn_ctx *c, const tn_account *account, const char *passwo
 
     TN_TRY(tn_auth_look_for_password(c, &c->who->tenant_id, name));
     TN_TRY(tn_password_verify(c, password, account->hash, is_right, &better));
-    if (!*is_right)
-        tn_auth_count_wrong_password(c, &c->who->tenant_id, name);
-    return NULL;
+    return tn_auth_count_password(c, &c->who->tenant_id, name, *is_right);
 }
 
 const char *

@@ -195,11 +195,14 @@ const tn_error *tn_auth_take_message(tn_ctx *c, const tn_uuid *tenant,
 /* An anonymous account, per address of the network: 429 `over_request_rate_limit`. */
 const tn_error *tn_auth_take_anonymous(tn_ctx *c) TN_MUST_CHECK;
 
-/* A password that is about to be tried for an account, and one that was wrong: 429
- * `over_request_rate_limit`. `account` is an address, whether somebody has it or not. */
+/* A password that is about to be tried for an account, and one that has been: 429
+ * `over_request_rate_limit`. Wrong ones are counted. Beyond the limit right ones get the same
+ * answer, so that guesses that come at once tell no more than those that come one by one. `account`
+ * is an address, whether somebody has it or not. */
 const tn_error *tn_auth_look_for_password(tn_ctx *c, const tn_uuid *tenant,
                                           const char *account) TN_MUST_CHECK;
-void tn_auth_count_wrong_password(tn_ctx *c, const tn_uuid *tenant, const char *account);
+const tn_error *tn_auth_count_password(tn_ctx *c, const tn_uuid *tenant, const char *account,
+                                       bool is_right) TN_MUST_CHECK;
 
 /* --- addresses (address.c) -------------------------------------------------------------------- */
 

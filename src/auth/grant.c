@@ -92,15 +92,12 @@ grant_by_password(tn_ctx *c, json_object *body)
                          TN_PARAMS(address, by_phone ? "true" : "false"), &person));
     hash = tn_rows_count(person) > 0 ? tn_rows_text(person, 0, PASSWORD_HASH) : NULL;
     TN_TRY(tn_password_verify(c, in.password, hash, &is_right, &better));
-    if (!is_right)
-        tn_auth_count_wrong_password(c, &tenant, address);
+    TN_TRY(tn_auth_count_password(c, &tenant, address, is_right));
     TN_TRY(tn_auth_ask_password_hook(
         c, &tenant, tn_rows_count(person) > 0 ? tn_rows_text(person, 0, PASSWORD_USER) : NULL,
         address, is_right));
     if (!is_right)
         return tn_auth_refuse_by(c, password_outcomes, "invalid_credentials");
-    /* again: of guesses that came at the same time only as many may be right as come one by one */
-    TN_TRY(tn_auth_look_for_password(c, &tenant, address));
 
     TN_TRY(tn_auth_query(c, &tenant, TN_READ_WRITE, &tn_sql_auth_sign_in,
                          TN_PARAMS(tn_rows_text(person, 0, PASSWORD_USER), hash, better,

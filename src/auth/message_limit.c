@@ -39,11 +39,11 @@ tn_auth_look_for_password(tn_ctx *c, const tn_uuid *tenant, const char *account)
                               tenant->text, account);
 }
 
-void
-tn_auth_count_wrong_password(tn_ctx *c, const tn_uuid *tenant, const char *account)
+const tn_error *
+tn_auth_count_password(tn_ctx *c, const tn_uuid *tenant, const char *account, bool is_right)
 {
-    const tn_error *full = tn_limits_take_for(c->process->limits, c->config, c->arena,
-                                              TN_LIMIT_PASSWORD, tenant->text, account);
-
-    (void)full; /* the next attempt will be told */
+    if (is_right)
+        return tn_auth_look_for_password(c, tenant, account);
+    return tn_limits_take_for(c->process->limits, c->config, c->arena, TN_LIMIT_PASSWORD,
+                              tenant->text, account);
 }
