@@ -46,6 +46,8 @@ const tn_error *tn_auth_public_tenant(tn_ctx *c, tn_uuid *tenant) TN_MUST_CHECK;
  */
 const tn_error *tn_auth_require_person(tn_ctx *c) TN_MUST_CHECK;
 const tn_error *tn_auth_check_person(tn_ctx *c, const tn_rows *rows) TN_MUST_CHECK;
+/* Both, with a query that asks for nothing else: where the handler's own must not run before. */
+const tn_error *tn_auth_find_person(tn_ctx *c) TN_MUST_CHECK;
 
 /* The body, which these endpoints need: 400 `bad_json` when there is none. */
 const tn_error *tn_auth_body(tn_ctx *c, json_object **body) TN_MUST_CHECK;

@@ -134,6 +134,17 @@ tn_auth_check_person(tn_ctx *c, const tn_rows *rows)
 }
 
 const tn_error *
+tn_auth_find_person(tn_ctx *c)
+{
+    const tn_rows *rows;
+
+    TN_TRY(tn_auth_require_person(c));
+    TN_TRY(tn_auth_query(c, &c->who->tenant_id, TN_READ_ONLY, &tn_sql_auth_person_check,
+                         TN_PARAMS(c->who->user_id.text, tn_principal_session(c->who)), &rows));
+    return tn_auth_check_person(c, rows);
+}
+
+const tn_error *
 tn_auth_body(tn_ctx *c, json_object **body)
 {
     if (c->request->body_length == 0)

@@ -96,7 +96,7 @@ check_linking(tn_ctx *c, tn_visit *visit)
 {
     TN_TRY(tn_auth_require_person(c));
     TN_TRY(tn_visit_may_link(c));
-    TN_TRY(tn_visit_person(c));
+    TN_TRY(tn_auth_find_person(c));
     visit->tenant = c->who->tenant_id;
     visit->target = c->who->user_id.text;
     return NULL;

@@ -16,7 +16,7 @@ tn_auth_identity_authorize(tn_ctx *c)
 
     TN_TRY(tn_auth_require_person(c));
     TN_TRY(tn_visit_may_link(c));
-    TN_TRY(tn_visit_person(c));
+    TN_TRY(tn_auth_find_person(c));
     TN_TRY(tn_visit_depart(c, &c->who->tenant_id, c->who->user_id.text, &url));
     if (skip == NULL || strcmp(skip, "true") != 0) {
         tn_response_header(c->response, "Location", url);
@@ -50,7 +50,7 @@ tn_auth_identity_delete(tn_ctx *c)
     TN_TRY(tn_auth_require_person(c));
     TN_TRY(tn_visit_may_link(c));
     TN_TRY(tn_auth_path_uuid(c, "identity_id", &identity));
-    TN_TRY(tn_visit_person(c));
+    TN_TRY(tn_auth_find_person(c));
     TN_TRY(tn_auth_query(c, &who->tenant_id, TN_READ_WRITE, &tn_sql_identity_unlink,
                          TN_PARAMS(who->user_id.text, identity.text,
                                    tn_letter_seal(c->config, c->arena, &who->tenant_id, &letter),

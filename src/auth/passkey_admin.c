@@ -1,15 +1,7 @@
 /* auth/passkey_admin.c: people's passkeys, for the operator (auth-js: admin.passkey.*) */
 #include "auth/factor.h"
 #include "auth/queries.h"
-
-/* An id of the path; what is no UUID names nothing. */
-static const tn_error *
-read_id(tn_ctx *c, const char *name, tn_uuid *id)
-{
-    if (!tn_uuid_parse(tn_path_text(c, name), id))
-        return tn_error_new(c->arena, 404, "validation_failed", NULL, "%s must be an UUID", name);
-    return NULL;
-}
+#include "auth/users.h"
 
 /* GET /auth/v1/admin/users/{id}/passkeys */
 const tn_error *
@@ -19,11 +11,11 @@ tn_admin_passkeys_list(tn_ctx *c)
     const tn_rows *rows;
 
     TN_TRY(tn_auth_require_admin(c, &tenant));
-    TN_TRY(read_id(c, "id", &person));
+    TN_TRY(tn_auth_path_uuid(c, "id", &person));
     TN_TRY(tn_auth_query(c, &tenant, TN_READ_ONLY, &tn_sql_auth_admin_passkeys,
                          TN_PARAMS(person.text), &rows));
     if (tn_rows_text(rows, 0, 0) == NULL)
-        return tn_error_new(c->arena, 404, "user_not_found", NULL, "User not found");
+        return tn_auth_refuse(c, "user_not_found");
     return tn_respond_json(c, 200, tn_rows_text(rows, 0, 0));
 }
 
@@ -35,8 +27,8 @@ tn_admin_passkeys_delete(tn_ctx *c)
     const tn_rows *rows;
 
     TN_TRY(tn_auth_require_admin(c, &tenant));
-    TN_TRY(read_id(c, "id", &person));
-    TN_TRY(read_id(c, "passkey_id", &passkey));
+    TN_TRY(tn_auth_path_uuid(c, "id", &person));
+    TN_TRY(tn_auth_path_uuid(c, "passkey_id", &passkey));
     TN_TRY(tn_auth_query(
         c, &tenant, TN_READ_WRITE, &tn_sql_auth_admin_passkey_delete,
         TN_PARAMS(person.text, passkey.text, tn_request_client_address(c->request)), &rows));

@@ -302,13 +302,6 @@ select r.outcome, r.user_object, r.claims, r.failure
            row($3, $4, $5, $6, $7, $8, $9, $10, row($11, $12, $13, $14, $15, $16, $17, $18, $19)::auth.message, $20, $21)::auth.visitor,
            row($22, $23, $24, $25, $26)::auth.new_session, $27, $28, $29) as r;
 
--- name: visitor_person   $1 user, $2 session or null; the columns of auth_user_get without the first
-select null, u.banned_until > now(),
-       $2::uuid is null or exists (select from auth.sessions as s
-                                    where s.tenant_id = u.tenant_id and s.id = $2::uuid and s.user_id = u.id and coalesce(s.not_after > now(), true))
-  from auth.users as u
- where u.id = $1::uuid;
-
 -- name: identity_unlink   $1 user, $2 identity, $3 notice, $4 address
 select auth.unlink_identity($1, $2, $3, $4);
 
@@ -366,6 +359,9 @@ select auth.audit('user_exported', $1::uuid, null, $2::inet);
 
 -- name: auth_export_account   $1 user
 select auth.export_account($1);
+
+-- name: auth_export_allowed   as the person: an error where their role may not
+select auth.export_rows() limit 0;
 
 -- name: auth_export_rows   as the person
 select auth.export_rows();

@@ -15,25 +15,13 @@ respond_end(tn_ctx *c, bool has_ended)
     return has_ended ? tn_respond_json(c, 200, "{}") : tn_auth_refuse(c, "session_not_found");
 }
 
-/* The person who is asking, alive: the first query of each of their handlers. */
-static const tn_error *
-find_person(tn_ctx *c)
-{
-    const tn_rows *rows;
-
-    TN_TRY(tn_auth_require_person(c));
-    TN_TRY(tn_auth_query(c, &c->who->tenant_id, TN_READ_ONLY, &tn_sql_auth_person_check,
-                         TN_PARAMS(c->who->user_id.text, tn_principal_session(c->who)), &rows));
-    return tn_auth_check_person(c, rows);
-}
-
 /* GET /auth/v1/sessions */
 const tn_error *
 tn_auth_sessions_list(tn_ctx *c)
 {
     const tn_rows *rows;
 
-    TN_TRY(find_person(c));
+    TN_TRY(tn_auth_find_person(c));
     TN_TRY(tn_auth_query(c, &c->who->tenant_id, TN_READ_ONLY, &tn_sql_auth_sessions_list,
                          TN_PARAMS(c->who->user_id.text, tn_principal_session(c->who)), &rows));
     return respond_sessions(c, tn_rows_text(rows, 0, 0));
@@ -47,7 +35,7 @@ tn_auth_sessions_delete(tn_ctx *c)
     const tn_rows *rows;
     tn_uuid session;
 
-    TN_TRY(find_person(c));
+    TN_TRY(tn_auth_find_person(c));
     TN_TRY(tn_auth_path_uuid(c, "id", &session));
     TN_TRY(tn_auth_query(
         c, &c->who->tenant_id, TN_READ_WRITE, &tn_sql_auth_session_end,
@@ -94,7 +82,7 @@ tn_auth_user_audit(tn_ctx *c)
     const tn_rows *rows;
     tn_auth_page page;
 
-    TN_TRY(find_person(c));
+    TN_TRY(tn_auth_find_person(c));
     TN_TRY(tn_auth_page_read(c, &page));
     TN_TRY(tn_auth_query(c, &c->who->tenant_id, TN_READ_ONLY, &tn_sql_auth_audit_read,
                          TN_PARAMS(c->who->user_id.text, NULL, NULL, page.first, page.most),

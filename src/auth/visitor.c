@@ -118,19 +118,6 @@ tn_visit_end(tn_ctx *c, const tn_visit *visit, const tn_auth_opening *opening, c
 }
 
 const tn_error *
-tn_visit_person(tn_ctx *c)
-{
-    const tn_principal *who = c->who;
-    const char *session = tn_principal_session(who);
-    const tn_rows *rows;
-
-    TN_TRY(tn_auth_require_person(c));
-    TN_TRY(tn_auth_query(c, &who->tenant_id, TN_READ_ONLY, &tn_sql_visitor_person,
-                         TN_PARAMS(who->user_id.text, session), &rows));
-    return tn_auth_check_person(c, rows);
-}
-
-const tn_error *
 tn_visit_may_link(const tn_ctx *c)
 {
     if (c->config->auth.manual_linking)

@@ -33,9 +33,6 @@ enum { TN_VISIT_OUTCOME, TN_VISIT_USER, TN_VISIT_CLAIMS };
 const tn_error *tn_visit_end(tn_ctx *c, const tn_visit *visit, const tn_auth_opening *opening,
                              const tn_rows **rows) TN_MUST_CHECK;
 
-/* The person who asks is live: tn_auth_require_person() and what only the database knows. */
-const tn_error *tn_visit_person(tn_ctx *c) TN_MUST_CHECK;
-
 /* 404 `manual_linking_disabled` while auth.manual_linking is off. */
 const tn_error *tn_visit_may_link(const tn_ctx *c) TN_MUST_CHECK;
 
