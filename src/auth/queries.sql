@@ -107,7 +107,7 @@ select r.outcome, null, r.kind, r.status, r.number, r.account, r.label, r.creden
 select r.outcome, r.seconds, r.expires_at from auth.challenge_factor($1, $2, $3, $4, $5, $6, $7, $8) as r;
 
 -- name: auth_factor_attempt   $3 factor, $4 challenge, $5 address
-select r.outcome, r.seconds, r.kind, r.secret, r.code, r.data, r.counter, r.credential_id, r.public_key, r.algorithm
+select r.outcome, r.seconds, r.kind, r.secret, r.code, r.data, r.counter, r.public_key, r.algorithm
   from auth.attempt_factor($1, $2, $3, $4, $5) as r;
 
 -- name: auth_factor_verify   $3 factor, $4 challenge, $5 address, $6 step, $7 hash of the refresh token, $8 its counter, $9 sealed notice

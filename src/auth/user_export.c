@@ -53,6 +53,7 @@ tn_auth_user_export(tn_ctx *c)
     const char *const parameters[] = {c->who->user_id.text, tn_request_client_address(c->request)};
     const tn_query held = {
         .statement = &tn_sql_auth_export_account, .parameters = parameters, .parameter_count = 1};
+    const tn_query allowed = {.statement = &tn_sql_auth_export_allowed};
     const tn_query rows = {.statement = &tn_sql_auth_export_rows};
     tn_db_context worker = tn_ctx_db_as(c, "tenon_worker"), person = tn_ctx_db(c);
     struct export e = {.response = c->response};
@@ -63,6 +64,7 @@ tn_auth_user_export(tn_ctx *c)
     TN_TRY(tn_account_find(c, NULL, NULL, &account));
     if (account.needs_second_factor)
         return tn_auth_refuse(c, "insufficient_aal");
+    TN_TRY(tn_db_run(c->process->db, c->arena, &person, TN_READ_ONLY, &allowed, 1, &noted));
     TN_TRY(tn_auth_query(c, &c->who->tenant_id, TN_READ_WRITE, &tn_sql_auth_export_note,
                          TN_PARAMS(parameters[0], parameters[1]), &noted));
     worker.statement_timeout_ms = person.statement_timeout_ms = c->config->data.export_timeout_ms;
