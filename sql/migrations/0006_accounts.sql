@@ -38,7 +38,7 @@ as $$
                'actor_name', u.raw_user_meta_data ->> 'full_name',
                'actor_via_sso', coalesce(u.is_sso_user, false),
                'agent_id', tenon.agent_id(),
-               'agent_name', case when tenon.agent_id() is not null then auth.jwt() -> 'act' ->> 'name' end,
+               'agent_name', case when tenon.agent_id() is not null then jsonb_path_query_first(auth.jwt(), '$.act.**.name') #>> '{}' end,
                'key_id', tenon.key_id(),
                'action', action,
                'log_type', case

@@ -144,11 +144,12 @@ alter table tenon.keys add constraint scoped_and_expiring check (
 
 -- Who is asking ---------------------------------------------------------------------------------------
 
--- As in 0006. The claim names an agent by its id; a token that a person narrowed without an agent has another name there.
+-- As in 0006: the newest agent of the chain `act`, which pays and answers for what is done. Others in it are keys that have passed the token on
+-- (`key:…`) and never stand in for the agent; a token that a person narrowed without an agent names them alone.
 create or replace function tenon.agent_id() returns uuid
     language sql stable parallel safe
-    return case when auth.role() = 'agent' and auth.jwt() -> 'act' ->> 'sub' ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-                then (auth.jwt() -> 'act' ->> 'sub')::uuid end;
+    return case when auth.role() = 'agent' then
+        (jsonb_path_query_first(auth.jwt(), '$.act.** ? (@.sub like_regex "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$").sub') #>> '{}')::uuid end;
 
 -- As in 0005. Agents that share a person and the key that admits their tokens are not one another, nor is a token a wider one of its agent.
 create or replace function tenon.caller_hash() returns text
@@ -278,7 +279,7 @@ begin
     end loop;
     perform set_config('tenon.tenant_id', tenant::text, true); -- for what auth.claims() reads
     return query
-        select tenon.expand_scopes(allowed), case when first.id::text = token -> 'act' ->> 'sub' then first.id end, first.rate_per_minute,
+        select tenon.expand_scopes(allowed), first.id, first.rate_per_minute,
                case when person.banned_until > now() then 'banned' else 'active' end,
                token || auth.agent_claims(person, token -> 'act');
 end $$;

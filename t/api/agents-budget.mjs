@@ -16,27 +16,35 @@ async function agentOf(who, body) {
 }
 const exchanged = async (who, key) => (await s.a.anon.post('/auth/v1/token', { grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
   subject_token: who.session.access_token, subject_token_type: 'urn:ietf:params:oauth:token-type:access_token', actor_token: key })).access_token;
+/* Once more, with no agent named: it stays that agent's. */
+const passedOn = async (token) => (await s.a.anon.post('/auth/v1/token', { grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+  subject_token: token, subject_token_type: 'urn:ietf:params:oauth:token-type:access_token' })).access_token;
 const ask = (client) => client.request('POST', '/api/chats/messages', { content: 'how much?' });
 
 test('the cap holds for all its keys and tokens at once, and for nobody else', async () => {
   const agent = await agentOf(alice, { budget: { period: 'month', cap_micros: CAP } });
-  const clients = [...agent.keys.map((apikey) => s.client({ apikey })), s.a.anon.with({ authorization: `Bearer ${await exchanged(alice, agent.keys[0])}` })];
+  const token = await exchanged(alice, agent.keys[0]);
+  const clients = [...agent.keys.map((apikey) => s.client({ apikey })), ...[token, await passedOn(token)].map((one) => s.a.anon.with({ authorization: `Bearer ${one}` }))];
   for (let i = 0; i < 80; i++) provider.next({ text: 'x', usage: { input: 1000, output: 400 } }); // 9,000 micro-dollars
   const statuses = [];
   for (let round = 0; round < 3; round++)
-    statuses.push(...(await Promise.all(Array.from({ length: 12 }, (_, i) => ask(clients[i % 3])))).map((answer) => {
+    statuses.push(...(await Promise.all(Array.from({ length: 12 }, (_, i) => ask(clients[i % 4])))).map((answer) => {
       if (answer.status !== 200) assert.equal(answer.json.code, 'budget_exceeded', answer.text);
       return answer.status;
     }));
-  for (let i = 0; i < 40 && statuses.at(-1) === 200 || i === 0; i++) statuses.push((await ask(clients[i % 3])).status); // and one after the other, until it is used up
+  for (let i = 0; i < 40 && statuses.at(-1) === 200 || i === 0; i++) statuses.push((await ask(clients[i % 4])).status); // and one after the other, until it is used up
   const { budget, usage } = await alice.get(`/auth/v1/agents/${agent.id}`);
   const passed = statuses.filter((status) => status === 200).length;
   assert.ok(passed > 0 && passed < statuses.length, `${passed} passed`);
   assert.deepEqual([budget.spent_micros, budget.reserved_micros, usage.runs, usage.cost_micros], [passed * 9000, 0, passed, passed * 9000]);
   assert.ok(budget.spent_micros <= CAP);
   assert.ok(Date.parse(budget.resets_at) > Date.now());
-  const refusal = await ask(clients[2]);
-  assert.deepEqual([refusal.status, refusal.json.subject], [402, 'agent'], refusal.text);
+  for (const client of clients.slice(2)) {
+    const refusal = await ask(client);
+    assert.deepEqual([refusal.status, refusal.json.subject], [402, 'agent'], refusal.text);
+  }
+  const { activity } = await alice.get(`/auth/v1/agents/${agent.id}/activity?limit=1`);
+  assert.equal(activity[0].code, 'budget_exceeded', 'what was asked with a token that was passed on is the agent\'s too');
   assert.equal((await clients[0].request('GET', '/api/usage')).status, 200, 'what costs nothing goes on');
   assert.equal((await ask(alice)).status, 200, 'and so does the person');
 
@@ -60,8 +68,9 @@ test("the tenant's and the person's caps hold beside it", async () => {
 
 test('so many requests a minute, by all its keys and tokens, in all processes', async () => {
   const agent = await agentOf(alice, { rate_per_minute: 10 });
-  const clients = [...agent.keys.map((apikey) => s.client({ apikey })), s.a.anon.with({ authorization: `Bearer ${await exchanged(alice, agent.keys[0])}` })];
-  const answers = await Promise.all(Array.from({ length: 30 }, (_, i) => clients[i % 3].request('GET', '/api/chats')));
+  const token = await exchanged(alice, agent.keys[0]);
+  const clients = [...agent.keys.map((apikey) => s.client({ apikey })), ...[token, await passedOn(token)].map((one) => s.a.anon.with({ authorization: `Bearer ${one}` }))];
+  const answers = await Promise.all(Array.from({ length: 32 }, (_, i) => clients[i % 4].request('GET', '/api/chats')));
   const passed = answers.filter((answer) => answer.status === 200).length;
   assert.ok(passed >= 10 && passed <= 12, `${passed} passed`); // one comes back every six seconds
   const refused = answers.find((answer) => answer.status === 429);
