@@ -436,8 +436,7 @@ end $$;
 -- mfa_factor_not_found, those of check_challenge() and check_factor_caller()
 create function auth.attempt_factor(person uuid, session uuid, factor uuid, challenge uuid, address inet,
                                     out outcome text, out seconds integer, out kind auth.factor_type, out secret text, out code text,
-                                    out data jsonb, out counter bigint, out credential_id text, out public_key text,
-                                    out algorithm integer, out sign_count bigint)
+                                    out data jsonb, out counter bigint, out public_key text, out algorithm integer)
     language plpgsql volatile set search_path = ''
 as $$
 declare
@@ -465,8 +464,7 @@ begin
     code := found_challenge.otp_code;
     data := found_challenge.web_authn_session_data;
     if kind = 'webauthn' then -- a signature cannot be guessed
-        select encode(k.credential_id, 'hex'), encode(k.public_key, 'hex'), k.algorithm, k.sign_count
-          into attempt_factor.credential_id, attempt_factor.public_key, attempt_factor.algorithm, attempt_factor.sign_count
+        select encode(k.public_key, 'hex'), k.algorithm into attempt_factor.public_key, attempt_factor.algorithm
           from auth.webauthn_credentials k where k.tenant_id = tenon.tenant_id() and k.factor_id = factor;
     else
         seconds := auth.count_attempt(factor);

@@ -1,8 +1,6 @@
 /* auth/account.c: what has to be known of a person before their account is changed */
 #include "auth/account.h"
 
-#include <string.h>
-
 #include "auth/area.h"
 #include "auth/one_time.h"
 #include "auth/queries.h"
@@ -47,8 +45,9 @@ tn_account_find(tn_ctx *c, const char *email, const char *phone, tn_account *out
     return NULL;
 }
 
-const char *
-tn_account_name(const tn_ctx *c, const tn_account *account)
+/* What a wrong password counts against: address, number, or the person's id. */
+static const char *
+name_of(const tn_ctx *c, const tn_account *account)
 {
     if (*account->email != '\0')
         return account->email;
@@ -58,7 +57,7 @@ tn_account_name(const tn_ctx *c, const tn_account *account)
 const tn_error *
 tn_account_try_password(tn_ctx *c, const tn_account *account, const char *password, bool *is_right)
 {
-    const char *name = tn_account_name(c, account), *better;
+    const char *name = name_of(c, account), *better;
 
     TN_TRY(tn_auth_look_for_password(c, &c->who->tenant_id, name));
     TN_TRY(tn_password_verify(c, password, account->hash, is_right, &better));

@@ -25,9 +25,6 @@ typedef struct tn_account {
 const tn_error *tn_account_find(tn_ctx *c, const char *email, const char *phone,
                                 tn_account *out) TN_MUST_CHECK;
 
-/* What a wrong password counts against: address, number, or the person's id. */
-const char *tn_account_name(const tn_ctx *c, const tn_account *account) TN_NEVER_NULL;
-
 /* Is it the account's password? Wrong ones count, too many are 429. An account without password has
  * none that is right. */
 const tn_error *tn_account_try_password(tn_ctx *c, const tn_account *account, const char *password,

@@ -7,7 +7,6 @@
 #include "auth/area.h"
 #include "base/fetch.h"
 #include "base/log.h"
-#include "base/text.h"
 
 #define TIMEOUT_MS 10000
 #define ANSWER_MAX 65536

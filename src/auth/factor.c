@@ -26,7 +26,6 @@ enum {
     ATTEMPT_CODE,
     ATTEMPT_DATA,
     ATTEMPT_COUNTER,
-    ATTEMPT_CREDENTIAL,
     ATTEMPT_KEY,
     ATTEMPT_ALGORITHM
 };
@@ -349,7 +348,6 @@ read_attempt(tn_ctx *c, const tn_rows *rows, tn_factor_call *call)
 
     call->secret = tn_rows_text(rows, 0, ATTEMPT_SECRET);
     call->code_hash = tn_rows_text(rows, 0, ATTEMPT_CODE);
-    call->credential_id = tn_rows_text(rows, 0, ATTEMPT_CREDENTIAL);
     call->public_key = tn_rows_text(rows, 0, ATTEMPT_KEY);
     call->algorithm = (int)tn_rows_int(rows, 0, ATTEMPT_ALGORITHM, 0);
     tn_factor_prepare_refresh(c, call, tn_rows_int(rows, 0, ATTEMPT_COUNTER, 0));

@@ -11,8 +11,6 @@
 
 #include "auth/area.h"
 
-#define TN_CHALLENGE_S 300
-
 /* The statements about factors begin with these columns. */
 enum { TN_FACTOR_OUTCOME, TN_FACTOR_SECONDS, TN_FACTOR_FIRST };
 
@@ -32,7 +30,7 @@ typedef struct tn_factor_call {
     /* of a verification: what the answer is compared with */
     const char *secret, *code_hash;
     json_object *data;
-    const char *credential_id, *public_key; /* hexadecimal; NULL: no key yet */
+    const char *public_key; /* hexadecimal; NULL: no key yet */
     int algorithm;
     const char *refresh_token, *refresh_hash, *refresh_counter; /* for the session to come */
 } tn_factor_call;

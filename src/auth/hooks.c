@@ -12,7 +12,6 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/log.h"
-#include "base/text.h"
 #include "hook/hook.h"
 #include "identity/token.h"
 

@@ -10,7 +10,6 @@
 #include "auth/key_parameters.h"
 #include "auth/queries.h"
 #include "auth/webauthn.h"
-#include "base/crypto.h"
 #include "base/log.h"
 
 const tn_error *

@@ -3,7 +3,6 @@
 
 #include "auth/area.h"
 #include "auth/password_leaked.h"
-#include "base/text.h"
 
 #define LENGTH_MAX 72 /* bytes; bcrypt's, so that a password works wherever its user moves */
 

@@ -3,7 +3,6 @@
  * The mail leads to a page of the app's, which sends the token in its query back with the token of
  * whoever is signed in there. The token is 32 random bytes; the database has its SHA-256.
  */
-#include <string.h>
 
 #include "auth/area.h"
 #include "auth/one_time.h"

@@ -3,7 +3,6 @@
 
 #include "auth/account.h"
 #include "auth/area.h"
-#include "auth/ask.h"
 #include "auth/queries.h"
 #include "auth/users.h"
 #include "base/text.h"

@@ -5,7 +5,6 @@
 
 #include "auth/ask.h"
 #include "auth/queries.h"
-#include "base/log.h"
 #include "hook/hook.h"
 #include "mail/mail.h"
 

@@ -11,7 +11,6 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/fetch.h"
-#include "base/text.h"
 #include "hook/hook_private.h"
 
 #define ATTEMPTS 2

@@ -12,7 +12,6 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/lock.h"
-#include "base/log.h"
 #include "identity/cache.h"
 #include "identity/claims_private.h"
 #include "identity/signing_key_private.h"

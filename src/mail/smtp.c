@@ -10,7 +10,6 @@
 #include <sys/socket.h>
 
 #include "base/fetch.h"
-#include "base/text.h"
 #include "mail/transport.h"
 
 #define REPLY_MAX 512

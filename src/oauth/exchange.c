@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/crypto.h"
-#include "base/log.h"
 #include "base/text.h"
 #include "oauth/oauth_private.h"
 

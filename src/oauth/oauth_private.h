@@ -68,7 +68,4 @@ const tn_error *tn_oauth_discover(tn_oauth_provider *provider, tn_arena *arena) 
 /* The client secret that Apple wants: a JWT for a few minutes. NULL: `secret` is no key. */
 const char *tn_oauth_apple_secret(const tn_oauth_provider *provider, tn_arena *arena);
 
-/* Members of a profile, where they are text or a truth. */
-bool tn_oauth_is_true(json_object *object, const char *member);
-
 #endif

@@ -15,8 +15,9 @@
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-bool
-tn_oauth_is_true(json_object *object, const char *member)
+/* A member that is a truth, however it is written. */
+static bool
+is_true(json_object *object, const char *member)
 {
     json_object *value = tn_json_get(object, member);
 
@@ -104,9 +105,9 @@ is_email_verified(const tn_oauth_provider *provider, json_object *claims)
     json_object *owned;
 
     if (provider->kind != TN_OAUTH_AZURE)
-        return tn_oauth_is_true(claims, "email_verified");
+        return is_true(claims, "email_verified");
     if (json_object_object_get_ex(claims, "xms_edov", &owned))
-        return tn_oauth_is_true(claims, "xms_edov");
+        return is_true(claims, "xms_edov");
     return strstr(provider->issuer, "{tenantid}") == NULL;
 }
 
@@ -242,9 +243,9 @@ choose_email(json_object *emails)
 
         if (!json_object_is_type(email, json_type_object) || take_email(email) == NULL)
             continue;
-        if (tn_oauth_is_true(email, "verified"))
-            rank = tn_oauth_is_true(email, "primary") ? 3 : 2;
-        else if (tn_oauth_is_true(email, "primary"))
+        if (is_true(email, "verified"))
+            rank = is_true(email, "primary") ? 3 : 2;
+        else if (is_true(email, "primary"))
             rank = 1;
         if (rank > best) {
             best = rank;
@@ -282,7 +283,7 @@ read_github(const tn_oauth_provider *provider, tn_arena *arena, const tn_oauth_t
     *profile = (tn_oauth_profile){
         .subject = user == NULL ? NULL : take_number(arena, user, "id"),
         .email = email == NULL ? NULL : take_email(email),
-        .email_verified = email != NULL && tn_oauth_is_true(email, "verified"),
+        .email_verified = email != NULL && is_true(email, "verified"),
     };
     if (profile->subject == NULL)
         return finish(provider, arena, data, profile);
@@ -325,7 +326,7 @@ read_discord(const tn_oauth_provider *provider, tn_arena *arena, const tn_oauth_
     *profile = (tn_oauth_profile){
         .subject = id,
         .email = take_email(user),
-        .email_verified = tn_oauth_is_true(user, "verified"),
+        .email_verified = is_true(user, "verified"),
     };
     name = take_text(user, "global_name");
     if (name == NULL)

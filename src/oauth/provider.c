@@ -7,7 +7,6 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/log.h"
-#include "base/text.h"
 #include "oauth/oauth_private.h"
 
 #define VERIFIER_BYTES 32 /* 43 characters, the fewest that RFC 7636 section 4.1 takes */
