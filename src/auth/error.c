@@ -95,11 +95,30 @@ tn_auth_apps_error(tn_arena *arena, const tn_db_problem *problem)
     return error;
 }
 
+/* Somebody else has taken the address after it was looked for. */
+static const tn_error *
+taken_meanwhile(tn_arena *arena, const tn_db_problem *problem)
+{
+    if (problem->sqlstate == NULL || strcmp(problem->sqlstate, "23505") != 0 ||
+        problem->constraint == NULL)
+        return NULL;
+    if (strcmp(problem->constraint, "users_by_email") == 0)
+        return tn_error_new(arena, 422, "email_exists", NULL,
+                            "A user with this email address has already been registered");
+    if (strcmp(problem->constraint, "users_by_phone") == 0)
+        return tn_error_new(arena, 422, "phone_exists", NULL,
+                            "A user with this phone number has already been registered");
+    return NULL;
+}
+
 const tn_error *
 tn_auth_database_error(tn_arena *arena, const tn_db_problem *problem)
 {
-    const tn_error *error = tn_auth_apps_error(arena, problem);
+    const tn_error *error = taken_meanwhile(arena, problem);
 
+    if (error != NULL)
+        return error;
+    error = tn_auth_apps_error(arena, problem);
     if (error == NULL)
         return tn_db_error(arena, problem);
     tn_db_problem_log(arena, problem, 400);

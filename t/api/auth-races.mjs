@@ -117,3 +117,13 @@ test('a sign-out among refreshes: whoever comes later is told, and nothing is le
   for (const answer of all) if (answer.status !== 200) answers(answer, 400, 'refresh_token_not_found');
   answers(await refresh(refresh_token), 400, 'refresh_token_not_found');
 });
+
+test('an address that many accounts are given at once is one’s, and the others are told so', async () => {
+  const { service } = s.a;
+  for (const what of [{ email: 'wanted@example.com' }, { email: 'wanted2@example.com' }, { phone: '4915550001' }, { phone: '4915550002' }]) {
+    const people = await many(8, () => service.post('/auth/v1/admin/users', { email: `${randomBytes(6).toString('hex')}@example.com` }));
+    const all = await many(8, (i) => service.request('PUT', `/auth/v1/admin/users/${people[i].id}`, what));
+    assert.deepEqual(statuses(all), { 200: 1, 422: 7 });
+    for (const refused of all.filter((a) => a.status === 422)) answers(refused, 422, what.email ? 'email_exists' : 'phone_exists');
+  }
+});
