@@ -47,9 +47,9 @@ read_sort(const tn_ctx *c, struct sort *sort)
     else if (text[length] != '\0' && !tn_text_same_case(text + length, " desc"))
         sort->column = NULL;
     if (sort->column == NULL)
-        return tn_error_new(c->arena, 400, "validation_failed", NULL,
-                            "Bad Sort Parameters: expected a column such as created_at, and asc or "
-                            "desc behind a blank");
+        return tn_auth_refuse_input(
+            c, "Bad Sort Parameters: expected a column such as created_at, and asc or "
+               "desc behind a blank");
     return NULL;
 }
 
@@ -111,8 +111,7 @@ tn_admin_users_create(tn_ctx *c)
     TN_TRY(tn_auth_require_admin(c, &tenant));
     TN_TRY(tn_auth_attributes_read(c, &in));
     if (in.email == NULL && tn_json_get(in.object, "phone") == NULL)
-        return tn_error_new(c->arena, 400, "validation_failed", NULL,
-                            "Cannot create a user without either an email or phone");
+        return tn_auth_refuse_input(c, "Cannot create a user without either an email or phone");
     TN_TRY(
         tn_auth_before_user(c, &tenant,
                             tn_auth_user_to_be(c, in.email, tn_json_text(in.object, "phone", NULL),

@@ -92,8 +92,7 @@ read_page(tn_ctx *c, const char **limit, const char **before)
 
     TN_TRY(tn_request_query_int(c->request, c->arena, "limit", 1, ROWS_MAX, &rows));
     if (text != NULL && !tn_uuid_parse(text, &id))
-        return tn_error_new(c->arena, 400, "validation_failed", NULL,
-                            "before is the last id of the page before");
+        return tn_auth_refuse_input(c, "before is the last id of the page before");
     *limit = number_or_null(c, rows);
     *before = text;
     return NULL;
@@ -138,8 +137,7 @@ tn_agent_update(tn_ctx *c)
     TN_TRY(tn_path_uuid(c, "id", &id));
     TN_TRY(tn_body_fields(c, agent_fields, &in));
     if (in.user_id.text[0] != '\0')
-        return tn_error_new(c->arena, 400, "validation_failed", NULL,
-                            "for whom an agent acts is never changed");
+        return tn_auth_refuse_input(c, "for whom an agent acts is never changed");
     budget = in.has_budget && in.budget == NULL ? "null" : json_or_null(c, in.budget);
     return tn_agent_answer(c, &caller, 200, &tn_sql_agent_update,
                            TN_PARAMS(caller.user_id, caller.session_id, id.text,

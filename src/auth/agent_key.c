@@ -34,8 +34,7 @@ tn_agent_key_create(tn_ctx *c)
     TN_TRY(tn_path_uuid(c, "id", &id));
     TN_TRY(tn_body_fields(c, key_fields, &in));
     if (in.expires_in == 0)
-        return tn_error_new(c->arena, 400, "validation_failed", NULL,
-                            "expires_in is a number of seconds");
+        return tn_auth_refuse_input(c, "expires_in is a number of seconds");
     caller.extra = tn_arena_printf(c->arena, "\"key\":\"%s\"", text);
     return tn_agent_answer(
         c, &caller, 201, &tn_sql_agent_key_create,

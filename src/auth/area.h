@@ -78,6 +78,10 @@ typedef struct tn_auth_outcome {
         word, status, message, NULL, 0    \
     }
 
+/* 400 `validation_failed` with this message. */
+const tn_error *tn_auth_refuse_input(const tn_ctx *c,
+                                     const char *message) TN_NEVER_NULL TN_MUST_CHECK;
+
 /* 500 for a word that is not in the table: SQL and C are of different minds. */
 const tn_error *tn_auth_refuse_by(const tn_ctx *c, const tn_auth_outcome *table,
                                   const char *word) TN_NEVER_NULL TN_MUST_CHECK;

@@ -23,12 +23,6 @@ static const tn_field ask_fields[] = {
 };
 
 const tn_error *
-tn_ask_refuse(const tn_ctx *c, const char *message)
-{
-    return tn_error_new(c->arena, 400, "validation_failed", NULL, "%s", message);
-}
-
-const tn_error *
 tn_ask_read(tn_ctx *c, tn_ask *in)
 {
     json_object *body;
@@ -42,7 +36,7 @@ tn_ask_read(tn_ctx *c, tn_ask *in)
     if (!tn_text_is_given(in->phone))
         in->phone = NULL;
     if (in->data != NULL && !json_object_is_type(in->data, json_type_object))
-        return tn_ask_refuse(c, "data must be an object");
+        return tn_auth_refuse_input(c, "data must be an object");
     return NULL;
 }
 
@@ -63,7 +57,7 @@ tn_ask_check_channel(const tn_ctx *c, const tn_ask *in)
 {
     if (tn_text_is_given(in->channel) && strcmp(in->channel, "sms") != 0 &&
         strcmp(in->channel, "whatsapp") != 0)
-        return tn_ask_refuse(c, "Invalid channel, supported values are 'sms' or 'whatsapp'");
+        return tn_auth_refuse_input(c, "Invalid channel, supported values are 'sms' or 'whatsapp'");
     return NULL;
 }
 

@@ -21,8 +21,6 @@ typedef struct tn_ask {
  * `validation_failed` when `data` is no object. */
 const tn_error *tn_ask_read(tn_ctx *c, tn_ask *in) TN_MUST_CHECK;
 
-const tn_error *tn_ask_refuse(const tn_ctx *c, const char *message) TN_NEVER_NULL; /* 400 */
-
 /* Is the way on that the address asks for? 400 `email_provider_disabled`,
  * `phone_provider_disabled`; `what` is what people want to do: "signups". */
 const tn_error *tn_ask_check_provider(const tn_ctx *c, bool by_phone,

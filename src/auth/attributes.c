@@ -109,18 +109,12 @@ static const tn_field fields[] = {
 };
 
 static const tn_error *
-refuse(const tn_ctx *c, const char *message)
-{
-    return tn_error_new(c->arena, 400, "validation_failed", NULL, "%s", message);
-}
-
-static const tn_error *
 add_metadata(const tn_ctx *c, json_object *object, const char *name, json_object *metadata)
 {
     if (metadata == NULL)
         return NULL;
     if (!json_object_is_type(metadata, json_type_object))
-        return refuse(c, "user_metadata and app_metadata must be objects");
+        return tn_auth_refuse_input(c, "user_metadata and app_metadata must be objects");
     json_object_object_add(object, name, json_object_get(metadata));
     return NULL;
 }
@@ -137,7 +131,8 @@ add_ban(const tn_ctx *c, json_object *object, const char *ban)
         return NULL;
     }
     if (!tn_auth_duration(ban, &seconds))
-        return refuse(c, "invalid format for ban duration: expected none, or such as 24h or 1h30m");
+        return tn_auth_refuse_input(
+            c, "invalid format for ban duration: expected none, or such as 24h or 1h30m");
     json_object_object_add(object, "banned_for_s", json_object_new_double(seconds));
     return NULL;
 }
@@ -151,9 +146,9 @@ add_id(const tn_ctx *c, json_object *object, const char *text)
     if (text == NULL || *text == '\0')
         return NULL;
     if (!tn_uuid_parse(text, &id))
-        return refuse(c, "ID must conform to the uuid v4 format");
+        return tn_auth_refuse_input(c, "ID must conform to the uuid v4 format");
     if (strcmp(id.text, nil) == 0)
-        return refuse(c, "ID cannot be a nil uuid");
+        return tn_auth_refuse_input(c, "ID cannot be a nil uuid");
     tn_auth_object_text(object, "id", id.text);
     return NULL;
 }
@@ -184,13 +179,13 @@ add_password(const tn_ctx *c, const struct person *in, tn_auth_attributes *out)
     out->password = in->password != NULL && *in->password != '\0' ? in->password : NULL;
     if (in->hash == NULL || *in->hash == '\0')
         return out->password != NULL && strlen(out->password) > PASSWORD_MAX
-                   ? refuse(c, "Password cannot be longer than 72 characters")
+                   ? tn_auth_refuse_input(c, "Password cannot be longer than 72 characters")
                    : NULL;
     if (out->password != NULL)
-        return refuse(c, "Only a password or a password hash should be provided");
+        return tn_auth_refuse_input(c, "Only a password or a password hash should be provided");
     if (!tn_password_is_importable(in->hash))
-        return refuse(c,
-                      "password_hash is no bcrypt, argon2 or Firebase scrypt hash within bounds");
+        return tn_auth_refuse_input(
+            c, "password_hash is no bcrypt, argon2 or Firebase scrypt hash within bounds");
     tn_auth_object_text(out->object, "password", in->hash);
     return NULL;
 }

@@ -24,9 +24,9 @@ read_query(const tn_ctx *c, const char **field, const char **value)
             *value = text + length + 1;
             return NULL;
         }
-    return tn_error_new(c->arena, 400, "validation_failed", NULL,
-                        "Invalid query scope: expected author, action, type, ip, actor_id, "
-                        "actor_username, agent_id or key_id, a colon, and what to look for");
+    return tn_auth_refuse_input(
+        c, "Invalid query scope: expected author, action, type, ip, actor_id, "
+           "actor_username, agent_id or key_id, a colon, and what to look for");
 }
 
 /* GET /auth/v1/admin/audit?query=&page=&per_page= */

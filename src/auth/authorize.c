@@ -8,12 +8,6 @@
 #define NONCE_MAX 256
 #define INVITE_MAX 512
 
-static const tn_error *
-refuse(const tn_ctx *c, const char *message)
-{
-    return tn_error_new(c->arena, 400, "validation_failed", NULL, "%s", message);
-}
-
 /* A value of the query; empty is absent. */
 static const char *
 take(const tn_ctx *c, const char *name)
@@ -30,7 +24,7 @@ new_request(const tn_ctx *c, tn_oauth_request *request)
     const char *nonce = take(c, "nonce");
 
     if (nonce != NULL && strlen(nonce) > NONCE_MAX)
-        return refuse(c, "nonce is too long");
+        return tn_auth_refuse_input(c, "nonce is too long");
     *request = tn_oauth_request_new(c->arena, nonce);
     return NULL;
 }
@@ -52,9 +46,9 @@ tn_visit_depart(tn_ctx *c, const tn_uuid *tenant, const char *target, const char
     const tn_rows *rows;
 
     if (name == NULL)
-        return refuse(c, "Unsupported provider: missing provider");
+        return tn_auth_refuse_input(c, "Unsupported provider: missing provider");
     if (invite != NULL && strlen(invite) > INVITE_MAX)
-        return refuse(c, "invite_token is too long");
+        return tn_auth_refuse_input(c, "invite_token is too long");
     TN_TRY(tn_flow_challenge(c, take(c, "code_challenge"), take(c, "code_challenge_method"),
                              &challenge));
     TN_TRY(tn_oauth_open(tn_auth_of(c)->oauth, c->arena, name, &provider));

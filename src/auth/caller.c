@@ -52,8 +52,7 @@ check_audience(const tn_ctx *c)
     if (!c->who->audience_foreign &&
         (wanted == NULL || *wanted == '\0' || strcmp(wanted, c->config->auth.audience) == 0))
         return NULL;
-    return tn_error_new(c->arena, 400, "validation_failed", NULL,
-                        "Token audience doesn't match request audience");
+    return tn_auth_refuse_input(c, "Token audience doesn't match request audience");
 }
 
 /* Accounts, agents and keys are people's business, whatever an agent's scopes are. */

@@ -288,8 +288,7 @@ tn_factor_enroll(tn_ctx *c)
     TN_TRY(tn_object_known_fields(c, call.body, enrolment_fields, &in));
     type = find_type(in.type);
     if (type == NULL)
-        return tn_error_new(c->arena, 400, "validation_failed", NULL,
-                            "factor_type needs to be totp, phone, or webauthn");
+        return tn_auth_refuse_input(c, "factor_type needs to be totp, phone, or webauthn");
     if (!is_on(c->config, type))
         return tn_error_new(c->arena, 422, type->enroll_off, NULL, "MFA enroll is disabled for %s",
                             type->name);
@@ -367,10 +366,9 @@ tn_factor_verify(tn_ctx *c)
     /* parse */
     TN_TRY(begin_with_factor(c, &call));
     if (tn_json_get(call.body, "webauthn") == NULL && *tn_json_text(call.body, "code", "") == '\0')
-        return tn_error_new(c->arena, 400, "validation_failed", NULL, "Code needs to be non-empty");
+        return tn_auth_refuse_input(c, "Code needs to be non-empty");
     if (!tn_uuid_parse(tn_json_text(call.body, "challenge_id", ""), &call.challenge))
-        return tn_error_new(c->arena, 400, "validation_failed", NULL,
-                            "challenge_id must be an UUID");
+        return tn_auth_refuse_input(c, "challenge_id must be an UUID");
 
     /* the attempt counts before anybody knows what it is worth */
     TN_TRY(tn_auth_query(

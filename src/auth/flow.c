@@ -13,12 +13,6 @@
 #define CHALLENGE_MIN 43 /* RFC 7636 section 4.2 */
 #define CHALLENGE_MAX 128
 
-static const tn_error *
-refuse(const tn_ctx *c, const char *message)
-{
-    return tn_error_new(c->arena, 400, "validation_failed", NULL, "%s", message);
-}
-
 const tn_error *
 tn_flow_challenge(const tn_ctx *c, const char *challenge, const char *method, tn_challenge *out)
 {
@@ -30,15 +24,17 @@ tn_flow_challenge(const tn_ctx *c, const char *challenge, const char *method, tn
     if (!tn_text_is_given(challenge) && !tn_text_is_given(method))
         return NULL;
     if (!tn_text_is_given(challenge) || !tn_text_is_given(method))
-        return refuse(c, "PKCE flow requires code_challenge_method and code_challenge");
+        return tn_auth_refuse_input(c,
+                                    "PKCE flow requires code_challenge_method and code_challenge");
     if (strcasecmp(method, "s256") != 0 && strcasecmp(method, "plain") != 0)
-        return refuse(c, "code_challenge_method is neither s256 nor plain");
+        return tn_auth_refuse_input(c, "code_challenge_method is neither s256 nor plain");
     length = strlen(challenge);
     if (length < CHALLENGE_MIN || length > CHALLENGE_MAX)
-        return refuse(c, "code challenge has to be between 43 and 128 characters");
+        return tn_auth_refuse_input(c, "code challenge has to be between 43 and 128 characters");
     if (strspn(challenge, allowed) != length)
-        return refuse(c, "code challenge can only contain alphanumeric characters, hyphens, "
-                         "periods, underscores and tildes");
+        return tn_auth_refuse_input(
+            c, "code challenge can only contain alphanumeric characters, hyphens, "
+               "periods, underscores and tildes");
     *out = (tn_challenge){challenge, tn_text_lower(c->arena, method)};
     return NULL;
 }

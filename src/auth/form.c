@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "auth/area.h"
 #include "base/text.h"
 
 #define MEMBERS_MAX 64
@@ -63,8 +64,7 @@ tn_auth_form_read(tn_ctx *c, json_object **object)
                     ? tn_text_url_decode(c->arena, equals + 1, (size_t)(stop - equals - 1), true)
                     : "";
         if (name == NULL || value == NULL || count++ == MEMBERS_MAX)
-            return tn_error_new(c->arena, 400, "validation_failed", NULL,
-                                "the form is malformed, or has too many members");
+            return tn_auth_refuse_input(c, "the form is malformed, or has too many members");
         if (*name != '\0')
             add_member(*object, name, json_object_new_string(value));
         text = stop + 1;

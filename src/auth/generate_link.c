@@ -35,7 +35,7 @@ read_guest(tn_ctx *c, struct guest *in)
     TN_TRY(tn_auth_body(c, &body));
     TN_TRY(tn_object_known_fields(c, body, guest_fields, in));
     if (in->data != NULL && !json_object_is_type(in->data, json_type_object))
-        return tn_ask_refuse(c, "data must be an object");
+        return tn_auth_refuse_input(c, "data must be an object");
     return tn_email_normalise(c->arena, in->email != NULL ? in->email : "", &in->email);
 }
 
@@ -88,10 +88,10 @@ check_link(tn_ctx *c, struct guest *in)
     for (size_t i = 0; i < TN_COUNT(types); i++)
         is_known = is_known || (in->type != NULL && strcmp(types[i], in->type) == 0);
     if (!is_known)
-        return tn_ask_refuse(c, "Invalid email action link type requested");
+        return tn_auth_refuse_input(c, "Invalid email action link type requested");
     if (strcmp(in->type, "signup") == 0) {
         if (!tn_text_is_given(in->password))
-            return tn_ask_refuse(c, "Signup requires a valid password");
+            return tn_auth_refuse_input(c, "Signup requires a valid password");
         return tn_password_check(c->config, c->arena, in->password);
     }
     in->password = NULL;
@@ -100,7 +100,8 @@ check_link(tn_ctx *c, struct guest *in)
         return NULL;
     }
     if (strcmp(in->type, "email_change_current") == 0 && !c->config->auth.secure_email_change)
-        return tn_ask_refuse(c, "Enable secure email change to generate link for current email");
+        return tn_auth_refuse_input(
+            c, "Enable secure email change to generate link for current email");
     return tn_email_normalise(c->arena, in->new_email != NULL ? in->new_email : "", &in->new_email);
 }
 

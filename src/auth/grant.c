@@ -41,10 +41,10 @@ check_credentials(const tn_ctx *c, const struct credentials *in, const char **ad
     const bool has_phone = in->phone != NULL && *in->phone != '\0';
 
     if (has_email && has_phone)
-        return tn_error_new(c->arena, 400, "validation_failed", NULL,
-                            "Only an email address or phone number should be provided on login.");
+        return tn_auth_refuse_input(
+            c, "Only an email address or phone number should be provided on login.");
     if (!has_email && !has_phone)
-        return tn_error_new(c->arena, 400, "validation_failed", NULL, "missing email or phone");
+        return tn_auth_refuse_input(c, "missing email or phone");
     TN_TRY(tn_ask_check_provider(c, has_phone, "logins"));
     if (has_phone)
         return tn_phone_normalise(c->arena, in->phone, address);
@@ -135,10 +135,10 @@ static const tn_error *
 read_refresh_token(const tn_ctx *c, const char *text, tn_refresh_token *token)
 {
     if (text == NULL || *text == '\0')
-        return tn_error_new(c->arena, 400, "validation_failed", NULL, "refresh_token required");
+        return tn_auth_refuse_input(c, "refresh_token required");
     switch (tn_refresh_token_read(tn_auth_of(c)->refresh_key, text, token)) {
     case TN_REFRESH_MALFORMED:
-        return tn_error_new(c->arena, 400, "validation_failed", NULL, "Refresh token is not valid");
+        return tn_auth_refuse_input(c, "Refresh token is not valid");
     case TN_REFRESH_FOREIGN:
         return tn_auth_refuse_by(c, refresh_outcomes, "refresh_token_not_found");
     case TN_REFRESH_OURS:
@@ -250,9 +250,9 @@ grant_by_code(tn_ctx *c, json_object *body)
 
     TN_TRY(tn_object_known_fields(c, body, exchange_fields, &in));
     if (!tn_text_is_given(in.code) || !tn_text_is_given(in.verifier))
-        return tn_error_new(c->arena, 400, "validation_failed", NULL,
-                            "invalid request: both auth code and code verifier should be "
-                            "non-empty");
+        return tn_auth_refuse_input(c,
+                                    "invalid request: both auth code and code verifier should be "
+                                    "non-empty");
     TN_TRY(tn_auth_tenant(c, &tenant));
     TN_TRY(tn_auth_query(c, &tenant, TN_READ_WRITE, &tn_sql_auth_redeem_code,
                          TN_PARAMS(tn_flow_code_hash(c->arena, in.code), in.verifier,

@@ -79,11 +79,10 @@ static const tn_error *
 check_input(const tn_ctx *c, const struct brought *in, const char **name)
 {
     if (!tn_text_is_given(in->id_token))
-        return tn_error_new(c->arena, 400, "validation_failed", NULL, "id_token required");
+        return tn_auth_refuse_input(c, "id_token required");
     if (!tn_text_is_given(in->provider) &&
         (!tn_text_is_given(in->client_id) || !tn_text_is_given(in->issuer)))
-        return tn_error_new(c->arena, 400, "validation_failed", NULL,
-                            "provider or client_id and issuer required");
+        return tn_auth_refuse_input(c, "provider or client_id and issuer required");
     *name = find_provider(c, in);
     if (*name == NULL)
         return tn_error_new(c->arena, 400, "provider_disabled", NULL, "Provider is not enabled");

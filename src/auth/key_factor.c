@@ -86,11 +86,9 @@ tn_key_factor_verify(tn_ctx *c, tn_factor_call *call)
         credential = tn_json_get(sent, "credential_response");
     }
     if (strcmp(type, "create") != 0 && strcmp(type, "request") != 0)
-        return tn_error_new(c->arena, 400, "validation_failed", NULL,
-                            "WebAuthn type must be create or request");
+        return tn_auth_refuse_input(c, "WebAuthn type must be create or request");
     if (credential == NULL)
-        return tn_error_new(c->arena, 400, "validation_failed", NULL,
-                            "credential_response required");
+        return tn_auth_refuse_input(c, "credential_response required");
 
     problem = check_answer(c, call, type, credential, &answer);
     TN_TRY(tn_factor_ask_hook(c, call, "webauthn", problem == NULL));

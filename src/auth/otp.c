@@ -16,9 +16,9 @@ static const tn_error *
 check_one_address(const tn_ctx *c, const tn_ask *in)
 {
     if ((in->email != NULL) == (in->phone != NULL))
-        return tn_ask_refuse(c, "Only an email address or phone number should be provided");
+        return tn_auth_refuse_input(c, "Only an email address or phone number should be provided");
     if (in->email != NULL && tn_text_is_given(in->channel))
-        return tn_ask_refuse(c, "Channel should only be specified with Phone OTP");
+        return tn_auth_refuse_input(c, "Channel should only be specified with Phone OTP");
     return tn_ask_check_channel(c, in);
 }
 
@@ -100,7 +100,7 @@ tn_auth_magiclink(tn_ctx *c)
     TN_TRY(tn_ask_read(c, &in));
     in.phone = in.channel = NULL;
     if (in.email == NULL)
-        return tn_ask_refuse(c, "Unable to validate email address: invalid format");
+        return tn_auth_refuse_input(c, "Unable to validate email address: invalid format");
     return send_code(c, &in);
 }
 
@@ -117,7 +117,7 @@ tn_auth_recover(tn_ctx *c)
     TN_TRY(tn_ask_read(c, &in));
     in.phone = NULL;
     if (in.email == NULL)
-        return tn_ask_refuse(c, "Password recovery requires an email");
+        return tn_auth_refuse_input(c, "Password recovery requires an email");
     TN_TRY(take(c, &in, &asked));
     prepare(c, &asked);
     TN_TRY(tn_auth_query(
@@ -146,12 +146,13 @@ find_kind(const tn_ctx *c, const tn_ask *in, bool *is_change)
             *is_change = kinds[i].is_change;
             if ((in->email != NULL) == (in->phone != NULL) ||
                 (in->phone != NULL) != kinds[i].by_phone)
-                return tn_ask_refuse(c, kinds[i].by_phone
-                                            ? "Type provided requires a phone number"
-                                            : "Type provided requires an email address");
+                return tn_auth_refuse_input(c, kinds[i].by_phone
+                                                   ? "Type provided requires a phone number"
+                                                   : "Type provided requires an email address");
             return NULL;
         }
-    return tn_ask_refuse(c, "Missing one of these types: signup, email_change, sms, phone_change");
+    return tn_auth_refuse_input(
+        c, "Missing one of these types: signup, email_change, sms, phone_change");
 }
 
 /* Letters for a change of address go to an address that only the database knows. When nothing is

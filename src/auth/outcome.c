@@ -29,6 +29,12 @@ static const tn_auth_outcome outcomes[] = {
 };
 
 const tn_error *
+tn_auth_refuse_input(const tn_ctx *c, const char *message)
+{
+    return tn_error_new(c->arena, 400, "validation_failed", NULL, "%s", message);
+}
+
+const tn_error *
 tn_auth_refuse_by(const tn_ctx *c, const tn_auth_outcome *table, const char *word)
 {
     tn_error *error;

@@ -64,11 +64,10 @@ read_answer(tn_ctx *c, struct answer *in)
 
     TN_TRY(tn_auth_body(c, &body));
     if (!tn_uuid_parse(tn_json_text(body, "challenge_id", ""), &in->challenge))
-        return tn_error_new(c->arena, 400, "validation_failed", NULL,
-                            "challenge_id must be a valid UUID");
+        return tn_auth_refuse_input(c, "challenge_id must be a valid UUID");
     in->credential = tn_json_get(body, "credential");
     if (!json_object_is_type(in->credential, json_type_object))
-        return tn_error_new(c->arena, 400, "validation_failed", NULL, "credential is required");
+        return tn_auth_refuse_input(c, "credential is required");
     return NULL;
 }
 
@@ -283,7 +282,7 @@ tn_passkey_rename(tn_ctx *c)
     TN_TRY(tn_auth_body(c, &call.body));
     TN_TRY(tn_object_known_fields(c, call.body, naming_fields, &in));
     if (*in.name == '\0')
-        return tn_error_new(c->arena, 400, "validation_failed", NULL, "friendly_name is required");
+        return tn_auth_refuse_input(c, "friendly_name is required");
     TN_TRY(tn_auth_query(c, call.tenant, TN_READ_WRITE, &tn_sql_auth_passkey_rename,
                          TN_PARAMS(call.person, call.session, id.text, in.name, call.address),
                          &rows));

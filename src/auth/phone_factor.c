@@ -15,8 +15,7 @@ tn_phone_factor_enroll(tn_ctx *c, tn_factor_call *call, const tn_enrolment *in)
     const char *account;
 
     if (in->phone == NULL || *in->phone == '\0')
-        return tn_error_new(c->arena, 400, "validation_failed", NULL,
-                            "Phone number required to enroll Phone factor");
+        return tn_auth_refuse_input(c, "Phone number required to enroll Phone factor");
     TN_TRY(tn_phone_normalise(c->arena, in->phone, &enrolment.phone));
     TN_TRY(tn_factor_post_enrolment(c, call, &enrolment, NULL, &account));
 
@@ -39,8 +38,7 @@ tn_phone_factor_challenge(tn_ctx *c, tn_factor_call *call)
     int64_t expires_at;
 
     if (strcmp(channel, "sms") != 0 && strcmp(channel, "whatsapp") != 0)
-        return tn_error_new(c->arena, 400, "validation_failed", NULL,
-                            "Invalid channel, supported values are 'sms' or 'whatsapp'");
+        return tn_auth_refuse_input(c, "Invalid channel, supported values are 'sms' or 'whatsapp'");
     TN_TRY(tn_auth_take_message(c, call->tenant, "sms"));
     TN_TRY(tn_factor_post_challenge(c, call, code.hash,
                                     tn_letter_seal(c->config, c->arena, call->tenant, &letter),

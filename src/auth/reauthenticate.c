@@ -23,8 +23,9 @@ tn_auth_reauthenticate(tn_ctx *c)
     by_phone = *account.email == '\0';
     address = by_phone ? account.phone : account.email;
     if (*address == '\0')
-        return tn_ask_refuse(c, "Reauthentication requires the user to have an email or a phone "
-                                "number");
+        return tn_auth_refuse_input(
+            c, "Reauthentication requires the user to have an email or a phone "
+               "number");
     TN_TRY(tn_auth_take_message(c, &who->tenant_id, by_phone ? "sms" : "email"));
     message = tn_message_new(c, &who->tenant_id, by_phone, address, &none, NULL);
     TN_TRY(tn_auth_query(c, &who->tenant_id, TN_READ_WRITE, &tn_sql_auth_reauthenticate,

@@ -167,7 +167,7 @@ tn_recovery_code_verify(tn_ctx *c)
                             "Recovery codes are disabled");
     code = tn_json_text(call.body, "code", "");
     if (*code == '\0')
-        return tn_error_new(c->arena, 400, "validation_failed", NULL, "Code needs to be non-empty");
+        return tn_auth_refuse_input(c, "Code needs to be non-empty");
     code = read_code(c->arena, code);
     hash = tn_factor_hash(c, &call, code == NULL ? "" : code);
 

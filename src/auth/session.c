@@ -83,8 +83,8 @@ tn_auth_logout(tn_ctx *c)
     if (scope == NULL || *scope == '\0')
         scope = "global";
     if (strcmp(scope, "global") != 0 && strcmp(scope, "local") != 0 && strcmp(scope, "others") != 0)
-        return tn_error_new(c->arena, 400, "validation_failed", NULL,
-                            "Unsupported logout scope: expected global, local or others");
+        return tn_auth_refuse_input(c,
+                                    "Unsupported logout scope: expected global, local or others");
     TN_TRY(tn_auth_query(
         c, &who->tenant_id, TN_READ_WRITE, &tn_sql_auth_logout,
         TN_PARAMS(who->user_id.text, session, scope, tn_request_client_address(c->request)),

@@ -23,13 +23,13 @@ check_newcomer(const tn_ctx *c, const tn_ask *in, tn_challenge *challenge, const
                    : tn_error_new(c->arena, 422, "anonymous_provider_disabled", NULL,
                                   "Anonymous sign-ins are disabled");
     if (!tn_text_is_given(in->password))
-        return tn_ask_refuse(c, "Signup requires a valid password");
+        return tn_auth_refuse_input(c, "Signup requires a valid password");
     TN_TRY(tn_password_check(c->config, c->arena, in->password));
     if (in->email != NULL && in->phone != NULL)
-        return tn_ask_refuse(c,
-                             "Only an email address or phone number should be provided on signup.");
+        return tn_auth_refuse_input(
+            c, "Only an email address or phone number should be provided on signup.");
     if (in->phone != NULL && (tn_text_is_given(in->challenge) || tn_text_is_given(in->method)))
-        return tn_ask_refuse(c, "PKCE not supported for phone signups");
+        return tn_auth_refuse_input(c, "PKCE not supported for phone signups");
     if (in->phone != NULL)
         TN_TRY(tn_ask_check_channel(c, in));
     TN_TRY(tn_flow_challenge(c, in->challenge, in->method, challenge));

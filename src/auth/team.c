@@ -65,15 +65,15 @@ read_team(tn_ctx *c, struct team *in, const char **metadata)
     TN_TRY(tn_auth_body(c, &body));
     TN_TRY(tn_object_known_fields(c, body, team_fields, in));
     if (in->name != NULL && !is_name(in->name))
-        return tn_team_refuse_input(c, "name is one line of 1 to 100 characters");
+        return tn_auth_refuse_input(c, "name is one line of 1 to 100 characters");
     if (in->slug != NULL && !is_slug(in->slug))
-        return tn_team_refuse_input(
+        return tn_auth_refuse_input(
             c, "slug is 1 to 63 small letters, digits and, inside, dashes (a-z, 0-9, -)");
     if (in->metadata == NULL)
         return NULL;
     *metadata = tn_json_print(c->arena, in->metadata);
     if (!json_object_is_type(in->metadata, json_type_object) || strlen(*metadata) > METADATA_MAX)
-        return tn_team_refuse_input(c, "metadata is an object of at most 8192 bytes");
+        return tn_auth_refuse_input(c, "metadata is an object of at most 8192 bytes");
     return NULL;
 }
 
@@ -97,7 +97,7 @@ tn_team_list(tn_ctx *c)
     TN_TRY(tn_team_caller_read(c, &caller));
     TN_TRY(tn_auth_page_read(c, &page));
     if (whose != NULL && *whose != '\0' && !tn_uuid_parse(whose, &person))
-        return tn_team_refuse_input(c, "user_id must be a UUID");
+        return tn_auth_refuse_input(c, "user_id must be a UUID");
     return tn_team_respond(
         c, &caller, TN_READ_ONLY, &tn_sql_team_list,
         TN_PARAMS(TN_TEAM_CALLER(caller), id_or_null(&person), page.first, page.most));
@@ -113,10 +113,10 @@ tn_team_create(tn_ctx *c)
 
     TN_TRY(read_team(c, &in, &metadata));
     if (in.name == NULL)
-        return tn_team_refuse_input(c, "name is missing");
+        return tn_auth_refuse_input(c, "name is missing");
     TN_TRY(tn_team_caller_read(c, &caller));
     if (caller.person == NULL && *in.owner_id.text == '\0')
-        return tn_team_refuse_input(c, "owner_id is missing: with a secret key, say whose team");
+        return tn_auth_refuse_input(c, "owner_id is missing: with a secret key, say whose team");
     return tn_team_respond(
         c, &caller, TN_READ_WRITE, &tn_sql_team_create,
         TN_PARAMS(TN_TEAM_CALLER(caller), id_or_null(&in.owner_id), in.slug, in.name, metadata,
@@ -176,7 +176,7 @@ path_role(tn_ctx *c, const char **role)
 
     if (length > ROLE_MAX || text[0] < 'a' || text[0] > 'z' ||
         strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_") != length)
-        return tn_team_refuse_input(
+        return tn_auth_refuse_input(
             c, "a role is a small letter and up to 39 small letters, digits and underscores");
     *role = text;
     return NULL;
@@ -216,7 +216,7 @@ tn_team_role_define(tn_ctx *c)
     TN_TRY(tn_auth_body(c, &body));
     TN_TRY(tn_object_known_fields(c, body, role_fields, &in));
     if (in.rank < 1)
-        return tn_team_refuse_input(c, "rank must be a whole number from 1 to 79");
+        return tn_auth_refuse_input(c, "rank must be a whole number from 1 to 79");
     return tn_team_respond(c, &caller, TN_READ_WRITE, &tn_sql_team_role_define,
                            TN_PARAMS(TN_TEAM_CALLER(caller), role,
                                      tn_arena_printf(c->arena, "%lld", (long long)in.rank)));

@@ -41,9 +41,6 @@ const tn_error *tn_team_path(tn_ctx *c, tn_uuid *team) TN_MUST_CHECK;
 const tn_error *tn_team_path_member(tn_ctx *c, tn_uuid *person) TN_MUST_CHECK;
 const tn_error *tn_team_path_invitation(tn_ctx *c, tn_uuid *invitation) TN_MUST_CHECK;
 
-/* 400 `validation_failed` with this message. */
-const tn_error *tn_team_refuse_input(const tn_ctx *c, const char *message) TN_MUST_CHECK;
-
 /* --- handlers --------------------------------------------------------------------------------- */
 
 const tn_error *tn_team_list(tn_ctx *c);

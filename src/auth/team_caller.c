@@ -104,9 +104,3 @@ tn_team_path_invitation(tn_ctx *c, tn_uuid *invitation)
                ? NULL
                : tn_auth_refuse_by(c, outcomes, "team_invitation_not_found");
 }
-
-const tn_error *
-tn_team_refuse_input(const tn_ctx *c, const char *message)
-{
-    return tn_error_new(c->arena, 400, "validation_failed", NULL, "%s", message);
-}

@@ -97,7 +97,7 @@ tn_team_invitation_create(tn_ctx *c)
     TN_TRY(tn_auth_body(c, &body));
     TN_TRY(tn_object_known_fields(c, body, invitation_fields, &in));
     if (in.email == NULL)
-        return tn_team_refuse_input(c, "email is missing");
+        return tn_auth_refuse_input(c, "email is missing");
     TN_TRY(tn_email_normalise(c->arena, in.email, &email));
     TN_TRY(prepare_sending(c, &caller, &team, in.role, NULL, &sending));
     return tn_team_respond(c, &caller, TN_READ_WRITE, &tn_sql_team_invitation_create,
@@ -158,7 +158,7 @@ read_token_hash(tn_ctx *c, const char **hash)
     TN_TRY(tn_auth_body(c, &body));
     TN_TRY(tn_object_known_fields(c, body, answer_fields, &in));
     if (in.token == NULL || *in.token == '\0')
-        return tn_team_refuse_input(c, "token is missing");
+        return tn_auth_refuse_input(c, "token is missing");
     *hash = tn_one_time_hash_of_token(c->arena, in.token);
     return NULL;
 }

@@ -46,7 +46,7 @@ tn_team_member_add(tn_ctx *c)
     TN_TRY(tn_auth_body(c, &body));
     TN_TRY(tn_object_known_fields(c, body, member_fields, &in));
     if (*in.user_id.text == '\0')
-        return tn_team_refuse_input(c, "user_id is missing");
+        return tn_auth_refuse_input(c, "user_id is missing");
     return tn_team_respond(
         c, &caller, TN_READ_WRITE, &tn_sql_team_member_add,
         TN_PARAMS(TN_TEAM_CALLER(caller), team.text, in.user_id.text, in.role,
@@ -68,7 +68,7 @@ tn_team_member_update(tn_ctx *c)
     TN_TRY(tn_auth_body(c, &body));
     TN_TRY(tn_object_known_fields(c, body, member_fields, &in));
     if (in.role == NULL)
-        return tn_team_refuse_input(c, "role is missing");
+        return tn_auth_refuse_input(c, "role is missing");
     return tn_team_respond(c, &caller, TN_READ_WRITE, &tn_sql_team_member_update,
                            TN_PARAMS(TN_TEAM_CALLER(caller), team.text, person.text, in.role));
 }

@@ -43,7 +43,7 @@ read_change(tn_ctx *c, struct change *in, tn_challenge *challenge)
     TN_TRY(tn_object_known_fields(c, body, change_fields, in));
     TN_TRY(tn_flow_challenge(c, in->challenge, in->method, challenge));
     if (in->data != NULL && !json_object_is_type(in->data, json_type_object))
-        return tn_ask_refuse(c, "data must be an object");
+        return tn_auth_refuse_input(c, "data must be an object");
     if (in->app_metadata != NULL)
         return tn_error_new(c->arena, 403, "not_admin", NULL,
                             "Updating app_metadata requires admin privileges");

@@ -75,18 +75,18 @@ check_attempt(const tn_ctx *c, const struct attempt *in)
     const bool has_email = tn_text_is_given(in->email), has_phone = tn_text_is_given(in->phone);
 
     if (!tn_text_is_given(in->type))
-        return tn_ask_refuse(c, "Verify requires a verification type");
+        return tn_auth_refuse_input(c, "Verify requires a verification type");
     if (tn_text_is_given(in->token) == tn_text_is_given(in->token_hash))
-        return tn_ask_refuse(c, "Verify requires either a token or a token hash");
+        return tn_auth_refuse_input(c, "Verify requires either a token or a token hash");
     if (!is_type(in->type, false) && !is_type(in->type, true))
-        return tn_ask_refuse(c, "Invalid verification type");
+        return tn_auth_refuse_input(c, "Invalid verification type");
     if (tn_text_is_given(in->token_hash))
         return has_email || has_phone
-                   ? tn_ask_refuse(c, "Only the token_hash and type should be provided")
+                   ? tn_auth_refuse_input(c, "Only the token_hash and type should be provided")
                    : NULL;
     if (has_email == has_phone || !is_type(in->type, has_phone))
-        return tn_ask_refuse(c,
-                             "Only an email address or phone number should be provided on verify");
+        return tn_auth_refuse_input(
+            c, "Only an email address or phone number should be provided on verify");
     return NULL;
 }
 
@@ -172,7 +172,7 @@ follow(tn_ctx *c, const struct link *link)
     tn_uuid tenant;
 
     if (!is_type(link->type, false))
-        return tn_ask_refuse(c, "Unsupported verification type");
+        return tn_auth_refuse_input(c, "Unsupported verification type");
     TN_TRY(tn_flow_link_tenant(c, hash, &tenant));
     if (tenant.text[0] == '\0')
         return refuse_link(c, "otp_expired");
@@ -201,9 +201,9 @@ tn_auth_verify_link(tn_ctx *c)
     if (!tn_text_is_given(link.token))
         link.token = tn_request_query(c->request, "token_hash");
     if (!tn_text_is_given(link.type))
-        return tn_ask_refuse(c, "Verify requires a verification type");
+        return tn_auth_refuse_input(c, "Verify requires a verification type");
     if (!tn_text_is_given(link.token))
-        return tn_ask_refuse(c, "Verify requires a token or a token hash");
+        return tn_auth_refuse_input(c, "Verify requires a token or a token hash");
     if (only_looks(c->request))
         return tn_respond_empty(c, 204);
     link.to = tn_auth_request_redirect(c);
