@@ -57,7 +57,7 @@ select tenon.isolate('auth.team_members');
 create table auth.team_invitations (
     tenant_id  uuid        not null default tenon.tenant_id() references tenon.tenants (id),
     id         uuid        not null default tenon.uuid7(),
-    team_id    uuid        not null,
+    team_id    uuid,                                                     -- null: of a team that is gone, see auth.delete_team()
     email      text        not null check (email = lower(email) and char_length(email) between 3 and 255),
     role       text        not null default 'member',
     token_hash text        not null check (char_length(token_hash) > 0), -- SHA-256 of what the link carries, in hexadecimal
@@ -467,7 +467,9 @@ declare
 begin
     select * into entry from auth.enter_team(caller, team, 100, true);
     outcome := entry.outcome;
-    if outcome = 'ok' then
+    if outcome = 'ok' then -- who has invited still has, this hour
+        update auth.team_invitations i set team_id = null, email = 'gone', status = 'revoked', updated_at = now()
+         where i.tenant_id = tenon.tenant_id() and i.team_id = team and i.created_at > now() - interval '1 hour';
         delete from auth.teams t where t.tenant_id = tenon.tenant_id() and t.id = team;
         perform auth.audit_team('team_deleted', caller, team, jsonb_build_object('slug', (entry.entered).slug, 'name', (entry.entered).name));
         answer := '{}';
@@ -690,6 +692,8 @@ begin
     delete from auth.team_invitations i
      where i.tenant_id = tenon.tenant_id() and i.team_id = invite_to_team.team and i.status <> 'pending'
        and i.updated_at < now() - interval '30 days';
+    delete from auth.team_invitations i
+     where i.tenant_id = tenon.tenant_id() and i.invited_by = caller.person and i.team_id is null and i.created_at < now() - interval '1 hour';
     insert into auth.team_invitations (team_id, email, role, token_hash, invited_by, expires_at)
     values (team, address, invite_to_team.role, hash, caller.person, now() + limits.ttl_s * interval '1 second')
     returning * into made;

@@ -268,6 +268,21 @@ test('an account that ends leaves no team without an owner', async () => {
   answers(await s.a.service.request('GET', `/auth/v1/teams/${lonely.id}`), 404, 'team_not_found');
 });
 
+test('who deletes a team and makes another has sent no fewer invitations', async () => {
+  const liam = await s.a.person('liam');
+  const sent = [];
+  for (let i = 0; i < 3; i++) {
+    const team = await create(liam, { name: 'Passing' });
+    for (const who of ['one', 'two']) sent.push((await liam.request('POST', `/auth/v1/teams/${team.id}/invitations`, { email: `${who}@elsewhere.example` })).status);
+    await liam.delete(`/auth/v1/teams/${team.id}`);
+  }
+  assert.deepEqual(sent, [200, 200, 200, 200, 200, 429]);
+  const kept = await s.rows(`select team_id, email, status from auth.team_invitations where invited_by = '${liam.user.id}'`);
+  assert.deepEqual(kept, Array(5).fill({ team_id: null, email: 'gone', status: 'revoked' }), 'and to whom is not kept');
+  const { token } = await box.to('one@elsewhere.example');
+  answers(await s.a.anon.request('POST', '/auth/v1/teams/invitations/decline', { token }), 404, 'team_invitation_not_found');
+});
+
 test('an export of an account names its teams', async () => {
   const kate = await s.a.person('kate');
   const team = await create(kate, { name: 'Exported' });
