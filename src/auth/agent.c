@@ -30,7 +30,7 @@ static const tn_field agent_fields[] = {
 static const char *
 number_or_null(const tn_ctx *c, int64_t number)
 {
-    return number >= 0 ? tn_arena_printf(c->arena, "%lld", (long long)number) : NULL;
+    return number >= 0 ? tn_arena_number(c->arena, number) : NULL;
 }
 
 static const char *

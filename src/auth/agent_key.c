@@ -41,8 +41,7 @@ tn_agent_key_create(tn_ctx *c)
         TN_PARAMS(caller.user_id, caller.session_id, id.text,
                   in.name != NULL && *in.name != '\0' ? in.name : NULL,
                   in.scopes != NULL ? tn_json_print(c->arena, in.scopes) : NULL,
-                  in.expires_in > 0 ? tn_arena_printf(c->arena, "%lld", (long long)in.expires_in)
-                                    : NULL,
+                  in.expires_in > 0 ? tn_arena_number(c->arena, in.expires_in) : NULL,
                   tn_sha256_hex(c->arena, text), text + strlen(text) - 4,
                   tn_request_client_address(c->request)));
 }

@@ -71,12 +71,6 @@ tn_ask_address(const tn_ctx *c, const tn_ask *in, const char **address)
 
 /* --- the message ------------------------------------------------------------------------------ */
 
-static const char *
-number(const tn_ctx *c, int64_t value)
-{
-    return tn_arena_printf(c->arena, "%lld", (long long)value);
-}
-
 tn_message
 tn_message_new(tn_ctx *c, const tn_uuid *tenant, bool by_phone, const char *address,
                const tn_challenge *challenge, const char *new_email)
@@ -96,10 +90,10 @@ tn_message_new(tn_ctx *c, const tn_uuid *tenant, bool by_phone, const char *addr
         .address = address,
         .hash = secret.hash,
         .sealed = tn_letter_seal(c->config, c->arena, tenant, &letter),
-        .lifetime_s =
-            number(c, by_phone ? c->config->auth.sms_otp_ttl_s : c->config->auth.otp_ttl_s),
-        .interval_s =
-            number(c, by_phone ? c->config->auth.sms_interval_s : c->config->auth.mail_interval_s),
+        .lifetime_s = tn_arena_number(c->arena, by_phone ? c->config->auth.sms_otp_ttl_s
+                                                         : c->config->auth.otp_ttl_s),
+        .interval_s = tn_arena_number(c->arena, by_phone ? c->config->auth.sms_interval_s
+                                                         : c->config->auth.mail_interval_s),
         .challenge = *challenge,
         .redirect_to = redirect_to,
     };

@@ -236,7 +236,7 @@ tn_factor_prepare_refresh(tn_ctx *c, tn_factor_call *call, int64_t counter)
         tn_die("a session whose id is no UUID: %s", call->session);
     call->refresh_token = tn_refresh_token_make(c->arena, tn_auth_of(c)->refresh_key, &next);
     call->refresh_hash = tn_refresh_token_hash(c->arena, call->refresh_token);
-    call->refresh_counter = tn_arena_printf(c->arena, "%lld", (long long)next.counter);
+    call->refresh_counter = tn_arena_number(c->arena, next.counter);
 }
 
 const tn_error *
@@ -263,13 +263,12 @@ tn_factor_post_enrolment(tn_ctx *c, const tn_factor_call *call, const tn_enrolme
 {
     const tn_rows *rows;
 
-    TN_TRY(tn_auth_query(
-        c, call->tenant, TN_READ_WRITE, &tn_sql_auth_factor_enroll,
-        TN_PARAMS(call->person, call->session, call->factor.text, in->type, in->name, secret,
-                  in->phone,
-                  tn_arena_printf(c->arena, "%lld", (long long)c->config->auth.mfa_max_factors),
-                  call->address),
-        &rows));
+    TN_TRY(tn_auth_query(c, call->tenant, TN_READ_WRITE, &tn_sql_auth_factor_enroll,
+                         TN_PARAMS(call->person, call->session, call->factor.text, in->type,
+                                   in->name, secret, in->phone,
+                                   tn_arena_number(c->arena, c->config->auth.mfa_max_factors),
+                                   call->address),
+                         &rows));
     TN_TRY(tn_factor_outcome(c, rows, "enrolled"));
     *account = tn_rows_text(rows, 0, ENROLLED_ACCOUNT);
     return NULL;

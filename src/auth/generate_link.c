@@ -175,7 +175,7 @@ tn_admin_generate_link(tn_ctx *c)
     TN_TRY(tn_auth_change(
         c, &tenant, &tn_sql_auth_generate_link,
         TN_PARAMS(in.type, tn_json_print(c->arena, attributes), in.new_email, secret.hash,
-                  tn_arena_printf(c->arena, "%lld", (long long)c->config->auth.otp_ttl_s),
+                  tn_arena_number(c->arena, c->config->auth.otp_ttl_s),
                   in.new_email != NULL ? tn_account_email_notice(c, &tenant, in.email, in.new_email)
                                        : NULL,
                   tn_request_client_address(c->request)),

@@ -165,12 +165,11 @@ grant_by_refresh_token(tn_ctx *c, json_object *body)
     next = (tn_refresh_token){presented.session_id, presented.counter + 1};
     TN_TRY(tn_auth_query(
         c, &tenant, TN_READ_WRITE, &tn_sql_auth_refresh,
-        TN_PARAMS(presented.session_id.text,
-                  tn_arena_printf(c->arena, "%lld", (long long)presented.counter),
+        TN_PARAMS(presented.session_id.text, tn_arena_number(c->arena, presented.counter),
                   tn_refresh_token_hash(c->arena, in.token),
                   tn_refresh_token_hash(c->arena, tn_refresh_token_make(c->arena, key, &next)),
-                  tn_arena_printf(c->arena, "%lld", (long long)c->config->auth.reuse_interval_s),
-                  tn_arena_printf(c->arena, "%lld", (long long)c->config->auth.inactivity_ttl_s),
+                  tn_arena_number(c->arena, c->config->auth.reuse_interval_s),
+                  tn_arena_number(c->arena, c->config->auth.inactivity_ttl_s),
                   c->config->auth.single_session ? "true" : "false", opening.user_agent,
                   opening.address),
         &grant));

@@ -27,8 +27,8 @@ tn_auth_page_read(const tn_ctx *c, tn_auth_page *page)
     *page = (tn_auth_page){.number = 1, .size = SIZE};
     TN_TRY(read_number(c, "page", NUMBER_MAX, &page->number));
     TN_TRY(read_number(c, "per_page", SIZE_MAX_ROWS, &page->size));
-    page->first = tn_arena_printf(c->arena, "%lld", (long long)((page->number - 1) * page->size));
-    page->most = tn_arena_printf(c->arena, "%lld", (long long)page->size);
+    page->first = tn_arena_number(c->arena, (page->number - 1) * page->size);
+    page->most = tn_arena_number(c->arena, page->size);
     return NULL;
 }
 
@@ -44,6 +44,5 @@ tn_auth_page_headers(tn_ctx *c, const tn_auth_page *page, const char *path, int6
     appendPQExpBuffer(link, "<%s?page=%lld&per_page=%lld>; rel=\"last\"", path, (long long)last,
                       (long long)page->size);
     tn_response_header(c->response, "Link", tn_buffer_text(link));
-    tn_response_header(c->response, "X-Total-Count",
-                       tn_arena_printf(c->arena, "%lld", (long long)total));
+    tn_response_header(c->response, "X-Total-Count", tn_arena_number(c->arena, total));
 }

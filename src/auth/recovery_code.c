@@ -94,12 +94,12 @@ generate(tn_ctx *c, tn_factor_call *call, bool anew, const char *name)
         hashes[i] = tn_factor_hash(c, call, codes[i]);
     }
     tn_buffer_array(list, hashes, CODES);
-    TN_TRY(tn_auth_query(
-        c, call->tenant, TN_READ_WRITE, &tn_sql_auth_recovery_codes_generate,
-        TN_PARAMS(call->person, call->session, anew ? "true" : "false", name, tn_buffer_text(list),
-                  tn_arena_printf(c->arena, "%lld", (long long)c->config->auth.mfa_max_factors),
-                  call->address, tn_factor_notice(c, call, NULL)),
-        &rows));
+    TN_TRY(tn_auth_query(c, call->tenant, TN_READ_WRITE, &tn_sql_auth_recovery_codes_generate,
+                         TN_PARAMS(call->person, call->session, anew ? "true" : "false", name,
+                                   tn_buffer_text(list),
+                                   tn_arena_number(c->arena, c->config->auth.mfa_max_factors),
+                                   call->address, tn_factor_notice(c, call, NULL)),
+                         &rows));
     TN_TRY(tn_factor_outcome(c, rows, "generated"));
     return respond_codes(c, tn_rows_text(rows, 0, ANSWER), codes);
 }

@@ -18,7 +18,7 @@ tn_auth_open(const tn_ctx *c)
         .token_hash = tn_refresh_token_hash(c->arena, token),
         .user_agent = tn_request_header(c->request, "user-agent"),
         .address = tn_request_client_address(c->request),
-        .lifetime_s = tn_arena_printf(c->arena, "%lld", (long long)c->config->auth.session_ttl_s),
+        .lifetime_s = tn_arena_number(c->arena, c->config->auth.session_ttl_s),
     };
 }
 

@@ -117,10 +117,10 @@ tn_team_create(tn_ctx *c)
     TN_TRY(tn_team_caller_read(c, &caller));
     if (caller.person == NULL && *in.owner_id.text == '\0')
         return tn_auth_refuse_input(c, "owner_id is missing: with a secret key, say whose team");
-    return tn_team_respond(
-        c, &caller, TN_READ_WRITE, &tn_sql_team_create,
-        TN_PARAMS(TN_TEAM_CALLER(caller), id_or_null(&in.owner_id), in.slug, in.name, metadata,
-                  tn_arena_printf(c->arena, "%lld", (long long)c->config->auth.teams_max)));
+    return tn_team_respond(c, &caller, TN_READ_WRITE, &tn_sql_team_create,
+                           TN_PARAMS(TN_TEAM_CALLER(caller), id_or_null(&in.owner_id), in.slug,
+                                     in.name, metadata,
+                                     tn_arena_number(c->arena, c->config->auth.teams_max)));
 }
 
 /* GET /auth/v1/teams/{id} */
@@ -217,9 +217,9 @@ tn_team_role_define(tn_ctx *c)
     TN_TRY(tn_object_known_fields(c, body, role_fields, &in));
     if (in.rank < 1)
         return tn_auth_refuse_input(c, "rank must be a whole number from 1 to 79");
-    return tn_team_respond(c, &caller, TN_READ_WRITE, &tn_sql_team_role_define,
-                           TN_PARAMS(TN_TEAM_CALLER(caller), role,
-                                     tn_arena_printf(c->arena, "%lld", (long long)in.rank)));
+    return tn_team_respond(
+        c, &caller, TN_READ_WRITE, &tn_sql_team_role_define,
+        TN_PARAMS(TN_TEAM_CALLER(caller), role, tn_arena_number(c->arena, in.rank)));
 }
 
 /* DELETE /auth/v1/teams/roles/{name} */

@@ -49,12 +49,6 @@ struct sending {
     const char *members_max, *per_hour, *ttl_s;
 };
 
-static const char *
-number(const tn_ctx *c, int64_t value)
-{
-    return tn_arena_printf(c->arena, "%lld", (long long)value);
-}
-
 /* The mail names the team and who invites, so it is asked first, and whether the caller may; what
  * changes meanwhile, the sending transaction sees. Either `role` or `invitation` is given. */
 static const tn_error *
@@ -74,9 +68,9 @@ prepare_sending(tn_ctx *c, const tn_team_caller *caller, const tn_uuid *team, co
     *sending = (struct sending){
         .token_hash = tn_one_time_hash_of_token(c->arena, token),
         .sealed = tn_letter_seal(c->config, c->arena, &caller->tenant, &letter),
-        .members_max = number(c, c->config->auth.team_members_max),
-        .per_hour = number(c, c->config->auth.team_invitations_per_hour),
-        .ttl_s = number(c, c->config->auth.team_invitation_ttl_s),
+        .members_max = tn_arena_number(c->arena, c->config->auth.team_members_max),
+        .per_hour = tn_arena_number(c->arena, c->config->auth.team_invitations_per_hour),
+        .ttl_s = tn_arena_number(c->arena, c->config->auth.team_invitation_ttl_s),
     };
     return NULL;
 }
@@ -173,9 +167,9 @@ tn_team_invitation_accept(tn_ctx *c)
     TN_TRY(tn_auth_require_person(c));
     TN_TRY(tn_team_caller_read(c, &caller));
     TN_TRY(read_token_hash(c, &hash));
-    return tn_team_respond(
-        c, &caller, TN_READ_WRITE, &tn_sql_team_invitation_accept,
-        TN_PARAMS(TN_TEAM_CALLER(caller), hash, number(c, c->config->auth.team_members_max)));
+    return tn_team_respond(c, &caller, TN_READ_WRITE, &tn_sql_team_invitation_accept,
+                           TN_PARAMS(TN_TEAM_CALLER(caller), hash,
+                                     tn_arena_number(c->arena, c->config->auth.team_members_max)));
 }
 
 /* POST /auth/v1/teams/invitations/decline: with the link alone */

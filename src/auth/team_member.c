@@ -47,10 +47,9 @@ tn_team_member_add(tn_ctx *c)
     TN_TRY(tn_object_known_fields(c, body, member_fields, &in));
     if (*in.user_id.text == '\0')
         return tn_auth_refuse_input(c, "user_id is missing");
-    return tn_team_respond(
-        c, &caller, TN_READ_WRITE, &tn_sql_team_member_add,
-        TN_PARAMS(TN_TEAM_CALLER(caller), team.text, in.user_id.text, in.role,
-                  tn_arena_printf(c->arena, "%lld", (long long)c->config->auth.team_members_max)));
+    return tn_team_respond(c, &caller, TN_READ_WRITE, &tn_sql_team_member_add,
+                           TN_PARAMS(TN_TEAM_CALLER(caller), team.text, in.user_id.text, in.role,
+                                     tn_arena_number(c->arena, c->config->auth.team_members_max)));
 }
 
 /* PATCH /auth/v1/teams/{id}/members/{user_id} */

@@ -88,11 +88,11 @@ tn_totp_verify(tn_ctx *c, tn_factor_call *call)
     if (step < 0)
         return tn_factor_wrong(c, "Invalid TOTP code entered");
 
-    TN_TRY(tn_auth_query(
-        c, call->tenant, TN_READ_WRITE, &tn_sql_auth_factor_verify,
-        TN_PARAMS(call->person, call->session, call->factor.text, call->challenge.text,
-                  call->address, tn_arena_printf(c->arena, "%lld", (long long)step),
-                  call->refresh_hash, call->refresh_counter, tn_factor_notice(c, call, "totp")),
-        &rows));
+    TN_TRY(tn_auth_query(c, call->tenant, TN_READ_WRITE, &tn_sql_auth_factor_verify,
+                         TN_PARAMS(call->person, call->session, call->factor.text,
+                                   call->challenge.text, call->address,
+                                   tn_arena_number(c->arena, step), call->refresh_hash,
+                                   call->refresh_counter, tn_factor_notice(c, call, "totp")),
+                         &rows));
     return tn_factor_respond_session(c, call, rows);
 }

@@ -169,6 +169,12 @@ tn_arena_bytes(tn_arena *arena, const void *bytes, size_t length)
 }
 
 char *
+tn_arena_number(tn_arena *arena, int64_t number)
+{
+    return tn_arena_printf(arena, "%lld", (long long)number);
+}
+
+char *
 tn_arena_printf(tn_arena *arena, const char *format, ...)
 {
     va_list arguments;

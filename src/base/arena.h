@@ -12,6 +12,7 @@
 
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/attributes.h"
 #include "base/buffer.h"
@@ -36,6 +37,9 @@ void *tn_arena_alloc(tn_arena *arena, size_t count, size_t size) TN_NEVER_NULL T
 /* Copies of text and bytes; a copy of bytes gets a NUL behind it. tn_arena_text(NULL) is NULL. */
 char *tn_arena_text(tn_arena *arena, const char *text) TN_MUST_CHECK;
 char *tn_arena_bytes(tn_arena *arena, const void *bytes, size_t length) TN_NEVER_NULL TN_MUST_CHECK;
+
+/* A number in decimal: a parameter of SQL. */
+char *tn_arena_number(tn_arena *arena, int64_t number) TN_NEVER_NULL TN_MUST_CHECK;
 
 /* printf() into the arena. */
 char *tn_arena_printf(tn_arena *arena, const char *format, ...) TN_NEVER_NULL TN_MUST_CHECK

@@ -57,19 +57,17 @@ add_agent(tn_command_line *line, tn_session *session, const char *tenant, const 
         line, session, &tn_sql_agent_add,
         TN_PARAMS(tenant, name, tn_command_option(line, "scopes"), tn_command_option(line, "user"),
                   tn_command_option(line, "expires-in"),
-                  terms->rate > 0 ? tn_arena_printf(line->arena, "%lld", (long long)terms->rate)
-                                  : NULL),
+                  terms->rate > 0 ? tn_arena_number(line->arena, terms->rate) : NULL),
         NULL, &rows));
     *id = tn_rows_text(rows, 0, ADDED_ID);
     TN_COMMAND_TRY(tn_command_query(line, session, &tn_sql_agent_key_add,
                                     TN_PARAMS(tenant, *id, name, key->hash_hex, key->hint), NULL,
                                     NULL));
     if (terms->budget >= 0)
-        TN_COMMAND_TRY(tn_command_query(
-            line, session, &tn_sql_agent_budget_set,
-            TN_PARAMS(tenant, *id, period != NULL ? period : "month",
-                      tn_arena_printf(line->arena, "%lld", (long long)terms->budget)),
-            NULL, NULL));
+        TN_COMMAND_TRY(tn_command_query(line, session, &tn_sql_agent_budget_set,
+                                        TN_PARAMS(tenant, *id, period != NULL ? period : "month",
+                                                  tn_arena_number(line->arena, terms->budget)),
+                                        NULL, NULL));
     TN_COMMAND_TRY(tn_command_query(line, session, &tn_sql_agent_audit,
                                     TN_PARAMS(tenant, *id, "agent_created"), NULL, NULL));
     return tn_command_query(line, session, &tn_sql_transaction_commit, TN_NO_PARAMS, NULL, NULL);

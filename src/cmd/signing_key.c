@@ -56,7 +56,7 @@ run_list(tn_command_line *line)
 static tn_exit
 rotate(tn_command_line *line, const tn_config *config, tn_session *session, const tn_rows **rows)
 {
-    const char *ttl_s = tn_arena_printf(line->arena, "%lld", (long long)config->auth.jwt_ttl_s);
+    const char *ttl_s = tn_arena_number(line->arena, config->auth.jwt_ttl_s);
 
     TN_COMMAND_TRY(
         tn_command_query(line, session, &tn_sql_transaction_begin, TN_NO_PARAMS, NULL, NULL));

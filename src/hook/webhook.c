@@ -40,7 +40,7 @@ static void
 send(const tn_process *process, tn_arena *arena, const tn_hook_question *question, const char *id,
      int64_t left_ms, tn_fetch_result *result)
 {
-    const char *time = tn_arena_printf(arena, "%lld", (long long)tn_clock_unix());
+    const char *time = tn_arena_number(arena, tn_clock_unix());
     const char *const headers[] = {
         "Content-Type: application/json",
         "Accept: application/json",

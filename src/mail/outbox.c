@@ -115,7 +115,7 @@ pause_s(int64_t attempts)
 static void
 postpone(struct outbox *outbox, tn_arena *arena, const tn_post *message, int64_t seconds)
 {
-    const char *pause = tn_arena_printf(arena, "%lld", (long long)seconds);
+    const char *pause = tn_arena_number(arena, seconds);
     const tn_rows *rows;
 
     /* Should it fail, the lease does the same. */
@@ -181,8 +181,8 @@ drop_expired(struct outbox *outbox, tn_arena *arena)
 static bool
 claim(struct outbox *outbox, tn_arena *arena, tn_post *message)
 {
-    const char *lease = tn_arena_printf(
-        arena, "%lld", (long long)outbox->process->config->mail.timeout_s + LEASE_MARGIN_S);
+    const char *lease =
+        tn_arena_number(arena, outbox->process->config->mail.timeout_s + LEASE_MARGIN_S);
     const tn_rows *rows;
 
     if (run_query(outbox->process, arena, NULL, QUERY(messages_claim, "1", lease), &rows) != NULL ||

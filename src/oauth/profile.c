@@ -263,7 +263,7 @@ take_number(tn_arena *arena, json_object *object, const char *member)
 
     if (!json_object_is_type(value, json_type_int) || json_object_get_int64(value) <= 0)
         return NULL;
-    return tn_arena_printf(arena, "%lld", (long long)json_object_get_int64(value));
+    return tn_arena_number(arena, json_object_get_int64(value));
 }
 
 static const tn_error *
