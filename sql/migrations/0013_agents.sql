@@ -491,7 +491,8 @@ declare
     made tenon.agents;
     owner constant uuid := coalesce(caller, for_person);
     problem constant text := coalesce(auth.agent_problem(wanted, lifetime_s, longest_s, budget),
-                                      case when wanted is null then 'scopes is missing' when agent_name is null then 'name is missing' end);
+                                      case when wanted is null then 'scopes is missing' when agent_name is null then 'name is missing'
+                                           when agent_name ~ '[[:cntrl:]]' then 'name is one line' end);
 begin
     outcome := auth.agent_maker_problem(caller, session);
     if outcome is not null then
@@ -579,7 +580,8 @@ as $$
 declare
     one record;
     changed tenon.agents;
-    problem constant text := auth.agent_problem(new_scopes, lifetime_s, longest_s, budget);
+    problem constant text := coalesce(auth.agent_problem(new_scopes, lifetime_s, longest_s, budget),
+                                      case when new_name ~ '[[:cntrl:]]' then 'name is one line' end);
 begin
     one := auth.find_agent(caller, session, wanted);
     changed := one.agent;

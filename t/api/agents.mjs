@@ -57,6 +57,7 @@ test('a person makes one, gives it a key, and it has their rows and no others', 
   assert.equal((await reader.request('POST', '/rest/v1/board', { body: 'x' })).status, 201, 'and here it writes');
   const told = await mailbox(s).to(alice.email, { kind: 'agent_created' });
   assert.match(told.text, /reader/);
+  assert.match(told.text, /revoke the agent/, 'since a new password would not stop it');
   const me = await reader.get('/rest/v1/rpc/whoami');
   assert.deepEqual([me.role, me.uid, me.email], ['agent', alice.user.id, alice.email]);
   assert.deepEqual(me.claims.act, { sub: agent.id, name: 'reader' });
@@ -241,7 +242,7 @@ test('what is asked of one must make sense', async () => {
     [{ name: 'x' }, 'validation_failed'], [{ name: 'x', scopes: 'data:*' }, 'validation_failed'], [{ name: 'x', scopes: ['*'] }, 'validation_failed'],
     [{ name: 'x', scopes: ['data'] }, 'validation_failed'], [{ name: 'x', scopes: ['data:*:read'] }, 'validation_failed'],
     [{ name: 'x', scopes: ['data:a b:read'] }, 'validation_failed'], [{ name: 'x', scopes: [1] }, 'validation_failed'],
-    [{ scopes: ['data:*'] }, 'validation_failed'], [{ name: '', scopes: ['data:*'] }, 'validation_failed'],
+    [{ scopes: ['data:*'] }, 'validation_failed'], [{ name: 'a\r\n\nvisit us', scopes: ['data:*'] }, 'validation_failed'], [{ name: '', scopes: ['data:*'] }, 'validation_failed'],
     [{ name: 'x', scopes: ['data:*'], expires_in: 86401 }, 'validation_failed'], [{ name: 'x', scopes: ['data:*'], expires_in: 0 }, 'validation_failed'],
     [{ name: 'x', scopes: ['data:*'], budget: { cap_micros: 1 } }, 'validation_failed'],
     [{ name: 'x', scopes: ['data:*'], budget: { period: 'year', cap_micros: 1 } }, 'validation_failed'],
