@@ -35,14 +35,17 @@ static const char bcrypt_digits[] =
 static bool
 read_number(const char **text, const char *name, char end, uint32_t max, uint32_t *number)
 {
-    const size_t length = strlen(name);
-    const char *digits = *text + length;
-    const size_t count = strspn(digits, "0123456789");
+    const char *digits;
     char copy[11];
     int64_t value;
+    size_t count;
 
-    if (strncmp(*text, name, length) != 0 || count == 0 || count >= sizeof(copy) ||
-        digits[count] != end || (digits[0] == '0' && count > 1))
+    if (!tn_text_starts(*text, name))
+        return false;
+    digits = *text + strlen(name);
+    count = strspn(digits, "0123456789");
+    if (count == 0 || count >= sizeof(copy) || digits[count] != end ||
+        (digits[0] == '0' && count > 1))
         return false;
     memcpy(copy, digits, count);
     copy[count] = '\0';

@@ -210,7 +210,7 @@ serve_request(tn_loop *loop, struct connection *connection, void *thread_state, 
 
 static void *run_thread(void *argument);
 
-/* Starts one more thread; the caller holds the lock and has counted it. */
+/* Starts one more thread, which counts as waiting from now on; the caller holds the lock. */
 static bool
 start_thread(tn_loop *loop) TN_REQUIRES(loop->lock)
 {
@@ -222,9 +222,12 @@ start_thread(tn_loop *loop) TN_REQUIRES(loop->lock)
     (void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     (void)pthread_attr_setstacksize(&attributes, loop->options.stack_bytes);
     loop->threads++;
+    loop->waiting++;
     started = pthread_create(&thread, &attributes, run_thread, loop) == 0;
-    if (!started)
+    if (!started) {
         loop->threads--;
+        loop->waiting--;
+    }
     (void)pthread_attr_destroy(&attributes);
     return started;
 }
@@ -341,9 +344,6 @@ run_thread(void *argument)
     struct epoll_event event;
 
     this_loop = loop;
-    lock(loop);
-    loop->waiting++;
-    unlock(loop);
     for (;;) {
         int ready = epoll_wait(loop->epoll, &event, 1, IDLE_MS);
 
