@@ -81,21 +81,21 @@ wait_for_news(struct outbox *outbox, uint64_t *seen)
 /* --- what becomes of a message --------------------------------------------------------------- */
 
 static void
-forget(struct outbox *outbox, tn_arena *arena, const tn_post *message, const char *id)
+forget(struct outbox *outbox, tn_arena *arena, const tn_post *message, const char *other_id)
 {
     const struct timespec second = {.tv_sec = 1};
     const tn_rows *rows;
 
     for (int i = 0; i < FORGET_TRIES; i++) {
-        if (run_query(outbox->process, arena, message->tenant.text, QUERY(message_done, id),
-                      &rows) == NULL)
+        if (run_query(outbox->process, arena, message->tenant.text,
+                      QUERY(message_done, message->id, other_id), &rows) == NULL)
             return;
         if (atomic_load(&outbox->cancelled))
             break;
         (void)nanosleep(&second, NULL);
     }
     tn_log(TN_LOG_ERROR, "mail.not_forgotten", TN_STR("tenant_id", message->tenant.text),
-           TN_STR("message_id", id));
+           TN_STR("message_id", message->id));
 }
 
 /* 5 s, 10 s, 20 s … 10 min, and up to a quarter more, so that not all come back at once. */
@@ -141,13 +141,11 @@ settle(struct outbox *outbox, tn_arena *arena, const tn_post *message,
     switch (outcome->fate) {
     case TN_POST_SENT:
         log_outcome(TN_LOG_INFO, "mail.sent", message, outcome, ms);
-        forget(outbox, arena, message, message->id);
-        if (outcome->other_id != NULL)
-            forget(outbox, arena, message, outcome->other_id);
+        forget(outbox, arena, message, outcome->other_id);
         break;
     case TN_POST_HOPELESS:
         log_outcome(TN_LOG_WARN, "mail.dropped", message, outcome, ms);
-        forget(outbox, arena, message, message->id);
+        forget(outbox, arena, message, NULL);
         break;
     case TN_POST_LATER:
         log_outcome(TN_LOG_WARN, "mail.postponed", message, outcome, ms);
@@ -155,6 +153,8 @@ settle(struct outbox *outbox, tn_arena *arena, const tn_post *message,
         break;
     case TN_POST_WAITS:
         postpone(outbox, arena, message, 1);
+        break;
+    case TN_POST_GONE:
         break;
     }
 }

@@ -118,7 +118,8 @@ ask_hook(const tn_process *process, tn_arena *arena, const tn_post *message, tn_
 }
 
 /* A change of address is told to the current address and to the new one, in one transaction. The
- * hook is asked once for both, by the message to the current address. */
+ * hook is asked once for both, by the message to the current address; then both are gone, and
+ * whoever has the other in hand meanwhile has nothing left to do. */
 static const tn_error *
 find_other(const tn_process *process, tn_arena *arena, const tn_post *message,
            tn_post_outcome *outcome, tn_letter *other)
@@ -130,8 +131,11 @@ find_other(const tn_process *process, tn_arena *arena, const tn_post *message,
     const tn_rows *rows;
 
     TN_TRY(tn_db_run(process->db, arena, &as_worker, TN_READ_ONLY, &query, 1, &rows));
-    if (tn_rows_count(rows) > 0 &&
-        tn_letter_open(process->config, arena, &message->tenant, tn_rows_text(rows, 0, 1), other))
+    if (tn_rows_count(rows) == 0)
+        outcome->fate = TN_POST_GONE;
+    else if (tn_rows_text(rows, 0, 0) != NULL &&
+             tn_letter_open(process->config, arena, &message->tenant, tn_rows_text(rows, 0, 1),
+                            other))
         outcome->other_id = tn_rows_text(rows, 0, 0);
     return NULL;
 }
@@ -149,6 +153,8 @@ send_by_hook(const tn_process *process, tn_arena *arena, const tn_post *message,
         fail(outcome, TN_POST_LATER, "database", "away");
         return;
     }
+    if (outcome->fate == TN_POST_GONE)
+        return;
     if (outcome->other_id != NULL && new_email != NULL &&
         strcmp(message->recipient, new_email) == 0) {
         outcome->fate = TN_POST_WAITS;

@@ -18,7 +18,8 @@ typedef enum tn_post_fate {
     TN_POST_SENT,
     TN_POST_LATER,    /* did not work now */
     TN_POST_HOPELESS, /* will never work */
-    TN_POST_WAITS     /* another message speaks for this one too */
+    TN_POST_WAITS,    /* another message speaks for this one too */
+    TN_POST_GONE      /* it has been sent along with another meanwhile */
 } tn_post_fate;
 
 typedef struct tn_post_outcome {

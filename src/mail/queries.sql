@@ -7,8 +7,8 @@ select tenant_id, id, channel, kind, recipient, user_id, sealed, attempts
 -- name: messages_drop_expired
 select tenant_id, id, channel, kind, attempts from tenon.drop_expired_messages()
 
--- name: message_done   $1 id
-delete from tenon.outbox where id = $1::uuid and tenant_id = tenon.tenant_id()
+-- name: message_done   $1 id, $2 of one that was sent along with it, or null
+delete from tenon.outbox where id in ($1::uuid, $2::uuid) and tenant_id = tenon.tenant_id()
 
 -- name: message_postpone   $1 id, $2 seconds; never beyond its lifetime, so that its end is noticed
 update tenon.outbox set due_at = least(now() + $2::bigint * interval '1 second', expires_at)
@@ -24,10 +24,10 @@ select array_to_string(l.languages, ','), auth.describe_user($1::uuid),
                       where m.tenant_id = tenon.tenant_id() and m.kind = $2 and m.language = any (l.languages)
                       order by array_position(l.languages, m.language) limit 1) as t on true
 
--- name: message_other   $1 id: what was posted along with it, of the same kind for the same person
+-- name: message_other   $1 id: what was posted along with it, of the same kind for the same person. No row: the message itself is gone
 select b.id, b.sealed
   from tenon.outbox as a
-  join tenon.outbox as b on b.tenant_id = a.tenant_id and b.user_id = a.user_id and b.kind = a.kind
-                        and b.created_at = a.created_at and b.id <> a.id
- where a.id = $1::uuid and a.tenant_id = tenon.tenant_id() and b.expires_at > now()
+  left join tenon.outbox as b on b.tenant_id = a.tenant_id and b.user_id = a.user_id and b.kind = a.kind
+                             and b.created_at = a.created_at and b.id <> a.id and b.expires_at > now()
+ where a.id = $1::uuid and a.tenant_id = tenon.tenant_id()
  limit 1
