@@ -309,7 +309,7 @@ test('the app may end what it does not like', async () => {
 test('a policy that wants two factors', async () => {
   const { first, who } = await protectedPerson('policy');
   const [, policy] = /```sql\n(create policy two_factors[^`]*)```/.exec(fs.readFileSync(new URL('../../docs/auth.md', import.meta.url), 'utf8'));
-  await s.sql(`create table public.vault (id int primary key, owner uuid not null default auth.uid());
+  await s.ddl(`create table public.vault (id int primary key, owner uuid not null default auth.uid());
     select tenon.protect('public.vault', owner => 'owner'); ${policy}`);
   answers(await who.request('POST', '/rest/v1/vault', { id: 1 }), 201);
   assert.equal((await who.get('/rest/v1/vault')).length, 1);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { garden } from '../lib/garden.mjs';
+import { eventually } from '../lib/stack.mjs';
 
 const s = await garden({
   settings: {
@@ -56,11 +57,11 @@ for (const [state, status] of Object.entries(states))
   });
 
 test('what fails within the server is in the log, and nothing of it in the answer', async () => {
-  await s.sql('create function public.broken() returns text language sql stable as $$ select pg_describe_object(1, 2, 3) $$');
+  await s.ddl('create function public.broken() returns text language sql stable as $$ select pg_describe_object(1, 2, 3) $$');
   const answer = await anon.request('GET', '/rest/v1/rpc/broken');
   assert.deepEqual([answer.status, answer.json.code], [500, 'XX000'], answer.text);
   assert.doesNotMatch(answer.text, /object class/);
-  const line = s.log().find((l) => l.event === 'db.query.failed' && l.request_id === answer.headers['x-request-id']);
+  const line = await eventually('the line in the log', () => s.log().find((l) => l.event === 'db.query.failed' && l.request_id === answer.headers['x-request-id']));
   assert.match(line.cause, /object class/);
 });
 

@@ -43,7 +43,7 @@ for (const name of ['json_agg', 'jsonb_agg', 'array_agg'])
   });
 
 test('a place among the large exports is given back when the answer cannot begin', async () => {
-  await s.sql(`create function public.much() returns table (i int, filler text) language sql stable as $$ select i, repeat('x', 1000) from generate_series(1, 1000) i $$`);
+  await s.ddl(`create function public.much() returns table (i int, filler text) language sql stable as $$ select i, repeat('x', 1000) from generate_series(1, 1000) i $$`);
   const bad = { accept: 'text/csv', 'x-headers': 'no list' };
   for (let i = 0; i < 40; i++) {
     const answer = await ask(s.a, 'rpc/much', bad);

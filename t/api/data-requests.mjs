@@ -217,7 +217,7 @@ test('of six who replace the same version, or make the same row, one wins', asyn
 });
 
 test('what is shown beside the row changes without it, and has no version', async () => {
-  await s.sql('create function public.shout(public.stock) returns text language sql stable as $$ select upper($1.sku) $$');
+  await s.ddl('create function public.shout(public.stock) returns text language sql stable as $$ select upper($1.sku) $$');
   const { etag } = (await service.request('GET', '/rest/v1/stock?id=eq.2')).headers;
   for (const [select, has] of [['*', true], ['id,qty', true], ['id,beds()', true], ['id,beds(code)', false], ['id,beds(count)', false], ['id,shout', false], ['id,code:sku::text', true]]) {
     const answer = await service.request('GET', `/rest/v1/stock?id=eq.2&select=${select}`, undefined, { headers: { 'if-none-match': etag } });

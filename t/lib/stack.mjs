@@ -237,6 +237,15 @@ class Stack {
     return psql(this.admin, text);
   }
 
+  /* The same for what changes the schema: returns when the workers of the api pool know of it. The notices of PostgreSQL come in the
+   * order of the commits, so who knows the function that is made last knows everything before it. */
+  async ddl(text) {
+    await this.sql(text);
+    const mark = `known_${randomBytes(6).toString('hex')}`;
+    await this.sql(`create function public.${mark}() returns int language sql stable as 'select 1'`);
+    await eventually('the schema to be known', async () => (await this.a.anon.request('GET', `/rest/v1/rpc/${mark}`)).status !== 404);
+  }
+
   /* The operator's command on this stack: {code, stdout, stderr, json}. */
   async tenon(...args) {
     try {
