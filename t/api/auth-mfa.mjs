@@ -12,6 +12,7 @@ import { psql } from '../lib/postgres.mjs';
 const s = await stack({
   people: false,
   settings: {
+    'api.threads': 32, // half of them may wait for the hook
     'auth.mfa_phone': 'on', 'auth.mfa_max_factors': 3, 'auth.anonymous': 'on', 'auth.site_url': 'https://app.example.com:8443/start',
     'hooks.send_sms': 'pg-functions://postgres/public/send_sms', 'hooks.mfa_verification_attempt': 'pg-functions://postgres/public/judge',
   },
