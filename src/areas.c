@@ -6,6 +6,7 @@
 #include "data/data.h"
 #include "jobs/jobs.h"
 #include "mail/mail.h"
+#include "storage/storage.h"
 
 /* What is under no area's prefix: nothing, said in our own dialect. */
 static const tn_route no_routes[] = {{.method = NULL}};
@@ -13,7 +14,17 @@ static const tn_area elsewhere = {
     .name = "elsewhere", .prefix = "", .routes = no_routes, .render_error = tn_render_error};
 
 static const tn_area *const areas[] = {
-    &tn_auth_area, &tn_chat_area, &tn_data_area, &tn_data_plain_area, &elsewhere, NULL,
+    &tn_auth_area,
+    &tn_chat_area,
+    &tn_data_area,
+    &tn_data_plain_area,
+    &tn_storage_area,
+    &tn_storage_render_area,
+    &tn_storage_tus_area,
+    &tn_storage_s3_area,
+    &tn_storage_plain_area,
+    &elsewhere,
+    NULL,
 };
 
 static const tn_service *const services[] = {&tn_mail_service, NULL};

@@ -196,6 +196,27 @@ typedef struct tn_config {
         int64_t connect_timeout_s, timeout_s;
         int64_t senders; /* threads */
     } mail;
+    struct {
+        const char *dir;                  /* objects/, staging/, spool/, images/, quarantine/ */
+        int64_t object_max;               /* bytes of one object */
+        int64_t tenant_quota, user_quota; /* bytes; 0: any number */
+        int64_t image_source_max;         /* bytes of an image that is transformed */
+        int64_t image_pixels_max, image_memory_mib, image_timeout_s, image_processes;
+        int64_t image_cache_max;     /* bytes of transformed images that are kept */
+        const char *master_key;      /* 64 hexadecimal digits; empty: no bucket can be encrypted */
+        const char *old_master_keys; /* comma-separated; still open what they have sealed */
+        const char *s3_region;       /* what clients of S3 sign for */
+        const char *backend_url;     /* of a remote store: https://host/bucket; empty: disk */
+        const char *backend_region, *backend_key_id, *backend_secret;
+        bool backend_allow_private;
+        const char *clamd; /* unix:/path or host:port; empty: nothing is scanned */
+        int64_t clamd_timeout_s, clamd_max;
+        bool clamd_oversize;      /* what is larger than clamd_max is stored unscanned */
+        int64_t upload_ttl_s;     /* of uploads in parts that do not go on */
+        int64_t upload_url_ttl_s; /* of signed upload URLs */
+        int64_t trash_grace_s;    /* bytes without a row stay so long */
+        int64_t sweep_interval_s, orphan_age_s;
+    } storage;
     const tn_provider_config *providers;
     size_t provider_count;
     const tn_oauth_config *oauths;

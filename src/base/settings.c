@@ -36,6 +36,7 @@ static const struct section {
     {"limits", "How often one caller may ask. A rate is written count/seconds:burst."},
     {"mail",
      "Mails to people. They are sent by SMTP when url is set, and laid into a maildir otherwise."},
+    {"storage", "Files: where they are, how large they may be, and what is done to them."},
     {TN_PROVIDER_SECTION,
      "An AI provider; repeat the section under other names for more. Without any there is one "
      "named echo, of kind echo. `TENON_PROVIDER_<NAME>_<KEY>` overrides a setting, and "
@@ -446,6 +447,74 @@ const tn_setting tn_settings[] = {
      "How long sending one mail may take altogether."},
     {"mail", "senders", TN_SETTING_INT, AT(mail.senders), "2", 1, 16, NULL,
      "Mails that are sent at once, by each jobs process."},
+
+    {"storage", "dir", TN_SETTING_TEXT, AT(storage.dir), "/var/lib/tenon/storage", 1, 512, NULL,
+     "Where files are. nginx spools uploads to its folder spool and sends downloads from its "
+     "folder objects, so it must belong to the user of both, on one filesystem."},
+    {"storage", "object_max", TN_SETTING_INT, AT(storage.object_max), "5368709120", 1,
+     INT64_C(5) * 1024 * MIB * 1024, NULL,
+     "Bytes of one file, at most. Buckets can have a smaller limit. nginx has one of its own: "
+     "client_max_body_size in tenon_storage.conf."},
+    {"storage", "tenant_quota", TN_SETTING_INT, AT(storage.tenant_quota), "0", 0, INT64_MAX, NULL,
+     "Bytes that each tenant may store; `tenon storage quota` sets another number for one. 0: any "
+     "number."},
+    {"storage", "user_quota", TN_SETTING_INT, AT(storage.user_quota), "0", 0, INT64_MAX, NULL,
+     "Bytes that each person may store. 0: any number."},
+    {"storage", "image_source_max", TN_SETTING_INT, AT(storage.image_source_max), "26214400", 1,
+     1024 * MIB, NULL, "Bytes of an image that can be transformed."},
+    {"storage", "image_pixels_max", TN_SETTING_INT, AT(storage.image_pixels_max), "50000000", 1,
+     INT64_C(10000000000), NULL, "Pixels of an image that can be transformed."},
+    {"storage", "image_memory_mib", TN_SETTING_INT, AT(storage.image_memory_mib), "512", 64, 65536,
+     NULL, "Memory of one process that transforms images."},
+    {"storage", "image_timeout_s", TN_SETTING_INT, AT(storage.image_timeout_s), "20", 1, 600, NULL,
+     "How long transforming one image may take."},
+    {"storage", "image_processes", TN_SETTING_INT, AT(storage.image_processes), "2", 1, 64, NULL,
+     "Images that are transformed at once."},
+    {"storage", "image_cache_max", TN_SETTING_INT, AT(storage.image_cache_max), "1073741824", 0,
+     INT64_MAX, NULL, "Bytes of transformed images that are kept."},
+    {"storage", "master_key", TN_SETTING_SECRET, AT(storage.master_key), "", 0, 128, NULL,
+     "64 hexadecimal digits under which the keys of encrypted buckets are sealed (openssl rand "
+     "-hex "
+     "32). It is not in the database: without it their files are lost."},
+    {"storage", "old_master_keys", TN_SETTING_SECRET, AT(storage.old_master_keys), "", 0, 4096,
+     NULL,
+     "Earlier ones, separated by commas, until `tenon storage rotate-master` has sealed everything "
+     "anew."},
+    {"storage", "s3_region", TN_SETTING_TEXT, AT(storage.s3_region), "us-east-1", 1, 64, NULL,
+     "The region that clients of S3 sign for."},
+    {"storage", "backend_url", TN_SETTING_TEXT, AT(storage.backend_url), "", 0, 512, NULL,
+     "A store that speaks S3, with its bucket: https://s3.example.com/tenon. Empty: files are on "
+     "the disk."},
+    {"storage", "backend_region", TN_SETTING_TEXT, AT(storage.backend_region), "us-east-1", 1, 64,
+     NULL, "The region of that store."},
+    {"storage", "backend_key_id", TN_SETTING_TEXT, AT(storage.backend_key_id), "", 0, 256, NULL,
+     "The access key for that store."},
+    {"storage", "backend_secret", TN_SETTING_SECRET, AT(storage.backend_secret), "", 0, 256, NULL,
+     "Its secret."},
+    {"storage", "backend_allow_private", TN_SETTING_BOOL, AT(storage.backend_allow_private), "off",
+     0, 0, NULL, "That store may be at a loopback or private address."},
+    {"storage", "clamd", TN_SETTING_TEXT, AT(storage.clamd), "", 0, 256, NULL,
+     "Where clamd listens, unix:/run/clamav/clamd.ctl or host:port. Uploads are scanned then "
+     "before "
+     "anybody sees them. Empty: they are not."},
+    {"storage", "clamd_timeout_s", TN_SETTING_INT, AT(storage.clamd_timeout_s), "120", 1, 3600,
+     NULL, "How long scanning one file may take. An upload that cannot be scanned is refused."},
+    {"storage", "clamd_max", TN_SETTING_INT, AT(storage.clamd_max), "26214400", 1, INT64_MAX, NULL,
+     "Bytes of a file that clamd takes (its StreamMaxLength)."},
+    {"storage", "clamd_oversize", TN_SETTING_BOOL, AT(storage.clamd_oversize), "on", 0, 0, NULL,
+     "Files larger than clamd_max are stored without a scan; off: they are refused."},
+    {"storage", "upload_ttl_s", TN_SETTING_INT, AT(storage.upload_ttl_s), "86400", 60, 30 * DAY_S,
+     NULL, "How long an upload in parts (tus, S3) may stand still before it is given up."},
+    {"storage", "upload_url_ttl_s", TN_SETTING_INT, AT(storage.upload_url_ttl_s), "7200", 1,
+     30 * DAY_S, NULL, "How long a signed URL for an upload is good."},
+    {"storage", "trash_grace_s", TN_SETTING_INT, AT(storage.trash_grace_s), "60", 0, 30 * DAY_S,
+     NULL,
+     "How long bytes stay after their file has been deleted or replaced, for those who are "
+     "reading them."},
+    {"storage", "sweep_interval_s", TN_SETTING_INT, AT(storage.sweep_interval_s), "10", 1, DAY_S,
+     NULL, "How often the sweeper looks."},
+    {"storage", "orphan_age_s", TN_SETTING_INT, AT(storage.orphan_age_s), "86400", 1, 365 * DAY_S,
+     NULL, "Files that no row names are removed when they are older than this."},
 
     {TN_PROVIDER_SECTION, "kind", TN_SETTING_CHOICE, PROVIDER_AT(kind), "openai", 0, 0,
      provider_kinds,

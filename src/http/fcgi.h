@@ -14,6 +14,7 @@
 
 struct tn_fcgi {
     FCGX_Request *fcgx;
+    bool abandoned; /* what is left of the body is not read, and the connection not kept */
 };
 
 /* Fills `request` from the parameters. On an error it is filled as far as an answer needs (method,

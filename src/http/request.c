@@ -3,6 +3,9 @@
 
 #include <arpa/inet.h>
 #include <ctype.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "base/uuid.h"
@@ -153,12 +156,27 @@ request_id(const tn_fcgi *fcgi, tn_arena *arena)
     return tn_arena_text(arena, own.text);
 }
 
+static tn_phase
+read_phase(const char *name)
+{
+    static const char *const names[] = {[TN_PHASE_ADMIT] = "admit",
+                                        [TN_PHASE_REFUSE] = "refuse",
+                                        [TN_PHASE_ADMITTED] = "admitted",
+                                        [TN_PHASE_SEND] = "send"};
+
+    for (size_t i = 1; name != NULL && i < TN_COUNT(names); i++)
+        if (strcmp(names[i], name) == 0)
+            return (tn_phase)i;
+    return TN_PHASE_WHOLE;
+}
+
 const tn_error *
 tn_request_build(tn_request *request, tn_arena *arena, tn_fcgi *fcgi, size_t header_max)
 {
     const char *method = parameter_value(fcgi, "REQUEST_METHOD");
     const char *address = parameter_value(fcgi, "REMOTE_ADDR");
     const char *length = parameter_value(fcgi, "CONTENT_LENGTH");
+    const char *body_file = parameter_value(fcgi, "TENON_BODY_FILE");
 
     *request = (tn_request){.method = "",
                             .path = "",
@@ -168,6 +186,9 @@ tn_request_build(tn_request *request, tn_arena *arena, tn_fcgi *fcgi, size_t hea
                             .body = "",
                             .fcgi = fcgi};
     request->id = request_id(fcgi, arena);
+    request->phase = read_phase(parameter_value(fcgi, "TENON_PHASE"));
+    if (body_file != NULL && *body_file != '\0')
+        request->body_file = tn_arena_text(arena, body_file);
     if (address != NULL)
         request->remote_address = tn_arena_text(arena, address);
     if (method == NULL || !is_method(method))
@@ -214,6 +235,59 @@ tn_request_query_int(const tn_request *request, tn_arena *arena, const char *nam
                         (long long)min, (long long)max);
 }
 
+static const tn_error *
+refuse_large(tn_arena *arena, size_t length, size_t max)
+{
+    return tn_error_new(arena, 413, "body_too_large", NULL,
+                        "the body has %zu bytes, at most %zu are allowed here", length, max);
+}
+
+/* What nginx has spooled, into memory. */
+static const tn_error *
+read_spooled(tn_request *request, tn_arena *arena, size_t max)
+{
+    const int fd = open(request->body_file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    const tn_error *error = NULL;
+    struct stat status;
+    size_t length = 0;
+
+    if (fd < 0 || fstat(fd, &status) != 0) {
+        error = tn_error_internal(arena, "http.spool.unreadable", "%s: %m", request->body_file);
+    } else if ((size_t)status.st_size > max) {
+        error = refuse_large(arena, (size_t)status.st_size, max);
+    } else {
+        char *bytes = tn_arena_alloc(arena, (size_t)status.st_size + 1, 1);
+        ssize_t got;
+
+        while (length < (size_t)status.st_size &&
+               (got = read(fd, bytes + length, (size_t)status.st_size - length)) > 0)
+            length += (size_t)got;
+        bytes[length] = '\0';
+        request->body = bytes;
+        request->body_length = length;
+    }
+    if (fd >= 0)
+        (void)close(fd);
+    return error;
+}
+
+ssize_t
+tn_request_read_some(tn_request *request, void *bytes, size_t size)
+{
+    FCGX_Stream *in = request->fcgi->fcgx->in;
+    int got = FCGX_GetStr(bytes, size < 65536 ? (int)size : 65536, in);
+
+    if (got == 0 && FCGX_GetError(in) != 0)
+        return -1;
+    return got;
+}
+
+void
+tn_request_abandon_body(tn_request *request)
+{
+    request->fcgi->abandoned = true;
+}
+
 const tn_error *
 tn_request_read_body(tn_request *request, tn_arena *arena, size_t max)
 {
@@ -223,8 +297,9 @@ tn_request_read_body(tn_request *request, tn_arena *arena, size_t max)
     char *bytes;
 
     if (expected > max)
-        return tn_error_new(arena, 413, "body_too_large", NULL,
-                            "the body has %zu bytes, at most %zu are allowed here", expected, max);
+        return refuse_large(arena, expected, max);
+    if (request->body_file != NULL)
+        return read_spooled(request, arena, max);
     bytes = tn_arena_alloc(arena, size, 1);
     for (;;) {
         int wanted = (int)(size - 1 - length < 65536 ? size - 1 - length : 65536);
@@ -270,6 +345,10 @@ tn_request_discard_body(tn_request *request)
 {
     char scrap[8192];
 
+    if (request->fcgi->abandoned) {
+        request->fcgi->fcgx->keepConnection = 0; /* libfcgi then waits for nginx to close it */
+        return;
+    }
     while (FCGX_GetStr(scrap, sizeof(scrap), request->fcgi->fcgx->in) == (int)sizeof(scrap))
         continue;
 }

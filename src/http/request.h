@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -21,6 +22,16 @@ typedef struct tn_pair {
 } tn_pair;
 
 typedef struct tn_fcgi tn_fcgi; /* the FastCGI side; opaque outside http and server */
+
+/* Uploads ask twice (nginx/tenon_storage.conf): whether they may come, before nginx reads the body
+ * (auth_request), and with it. */
+typedef enum tn_phase {
+    TN_PHASE_WHOLE,    /* every other request */
+    TN_PHASE_ADMIT,    /* there is no body; who may not upload gets 403, and then TN_PHASE_REFUSE */
+    TN_PHASE_REFUSE,   /* the same once more, to say why; the body is not read */
+    TN_PHASE_ADMITTED, /* the body is there */
+    TN_PHASE_SEND      /* the stream pool sends what the api pool has redirected (objects/send.h) */
+} tn_phase;
 
 typedef struct tn_request {
     const char *method;     /* "GET" */
@@ -33,6 +44,8 @@ typedef struct tn_request {
     const char *remote_address; /* as nginx sees it */
     const char *id;             /* request id shared with nginx and the log */
     int64_t content_length;     /* as declared, -1 unknown */
+    tn_phase phase;             /* as nginx says, never the client */
+    const char *body_file;      /* where nginx has spooled the body; NULL: it has not */
     const char *body;           /* after tn_request_read_body(); NUL-terminated, never NULL then */
     size_t body_length;
     tn_fcgi *fcgi;
@@ -51,6 +64,15 @@ const char *tn_request_client_address(const tn_request *request);
  * `body_incomplete` when the connection ends early. Done by the dispatcher before the handler. */
 const tn_error *tn_request_read_body(tn_request *request, tn_arena *arena,
                                      size_t max) TN_MUST_CHECK;
+
+/* Reads the next bytes of a body that nginx passes on as it comes (fastcgi_request_buffering off),
+ * waiting for some: up to `size`, 0 at its end, -1 when the connection is cut off. For handlers
+ * whose route has `takes_body`. */
+ssize_t tn_request_read_some(tn_request *request, void *bytes, size_t size);
+
+/* What is left of the body is not wanted: the answer is sent at once, and the connection to nginx
+ * ends with it. */
+void tn_request_abandon_body(tn_request *request);
 
 /* All request headers as a JSON object with lower-case names, for request.headers in SQL; secrets
  * (authorization, apikey, cookie) are left out. */

@@ -15,7 +15,7 @@
 #include "base/arena.h"
 #include "http/request.h"
 
-#define TN_RESPONSE_HEADERS_MAX 64
+#define TN_RESPONSE_HEADERS_MAX 256
 
 typedef struct tn_response {
     int status;

@@ -27,6 +27,13 @@ find_area(const tn_area *const *areas, const char *path)
     return best;
 }
 
+/* {name...} */
+static bool
+is_tail(const char *pattern, size_t length)
+{
+    return length > 5 && memcmp(pattern + length - 4, "...}", 4) == 0;
+}
+
 /* Compares pattern and path, segment by segment. `literals` counts the segments that were equal, so
  * that /chats/messages wins over /chats/{id}. */
 static bool
@@ -38,12 +45,14 @@ fits(const char *pattern, const char *path, tn_arena *arena, tn_match *match, in
         size_t pattern_length = strcspn(++pattern, "/");
         size_t length = strcspn(++path, "/");
 
+        if (is_tail(pattern, pattern_length))
+            length = strlen(path);
         if (*pattern == '{') {
             tn_pair *capture = &match->captures[match->capture_count];
 
             if (length == 0 || match->capture_count == TN_COUNT(match->captures))
                 return false;
-            capture->name = tn_arena_bytes(arena, pattern + 1, pattern_length - 2);
+            capture->name = tn_arena_bytes(arena, pattern + 1, strcspn(pattern, ".}") - 1);
             capture->value = tn_text_url_decode(arena, path, length, false);
             if (capture->value == NULL)
                 return false;

@@ -2,7 +2,8 @@
  *
  * An area is a table of routes and a renderer for errors in its dialect. The router finds the route
  * by method and path pattern: literal segments and {name} segments, each matching one non-empty
- * segment. A known path with another method is 405 with Allow; HEAD is served by GET. Literal
+ * segment, and at the end {name...}, which takes all that is left, slashes and all, but not
+ * nothing. A known path with another method is 405 with Allow; HEAD is served by GET. Literal
  * segments win over {name}.
  *
  * Threads: tables are constant.
@@ -18,6 +19,7 @@
 #include "http/request.h"
 #include "http/response.h"
 
+struct tn_principal;                  /* identity/principal.h */
 typedef struct tn_ctx tn_ctx;         /* identity/ctx.h */
 typedef struct tn_process tn_process; /* identity/process.h */
 typedef const tn_error *(*tn_handler)(tn_ctx *c);
@@ -69,8 +71,14 @@ typedef struct tn_route {
     unsigned roles;      /* TN_ROLE_… */
     size_t body_max;     /* bytes; 0: server.body_max */
     bool waits;          /* may hold its thread for long, so the last thread of a pool refuses it */
+    bool takes_body;     /* the body is not read into memory: the handler takes the spooled file, or
+                            reads it as it comes */
+    tn_handler admit;    /* before the body of an upload is read (TN_PHASE_ADMIT); may be NULL */
     const char *summary; /* one line of documentation */
 } tn_route;
+
+/* Scope of a route on which policies decide what an agent may do, row by row. */
+#define TN_SCOPE_BY_POLICY "*"
 
 typedef struct tn_area {
     const char *name;   /* "chat"; label of metrics */
@@ -82,6 +90,11 @@ typedef struct tn_area {
     /* A token with a role of the app's own is a person's like any other, as auth.users.role has it;
      * supabase_admin is another name of service_role. */
     bool any_person;
+    /* Who is calling, where that is not said by a key or a token (signatures, signed URLs). NULL:
+     * tn_principal_identify(). A method that no table knows may come with `route` NULL. */
+    const tn_error *(*identify)(const tn_process *process, const struct tn_area *area,
+                                const tn_route *route, const tn_request *request, tn_arena *arena,
+                                struct tn_principal *who);
     /* Cache-Control of answers whose handler gave none; NULL: no such header. */
     const char *cache_control;
     /* Bytes of a body where the route says nothing; NULL: server.body_max. */

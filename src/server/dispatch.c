@@ -44,7 +44,8 @@ authorise(const tn_principal *who, const tn_route *route, tn_arena *arena)
                             "the role %s may not call this", who->role_name);
     }
     if (who->role == TN_ROLE_AGENT && (route->roles & TN_ROLE_NONE) == 0 &&
-        (route->scope == NULL || !tn_principal_has_scope(who, route->scope)))
+        (route->scope == NULL || (strcmp(route->scope, TN_SCOPE_BY_POLICY) != 0 &&
+                                  !tn_principal_has_scope(who, route->scope))))
         return tn_error_new(
             arena, 403, "scope_missing", "Give the agent's key the scope, or use another key.",
             "the key lacks the scope %s", route->scope != NULL ? route->scope : "for this");
@@ -113,15 +114,45 @@ body_max(const tn_ctx *c)
 }
 
 static const tn_error *
+identify(const tn_dispatch *dispatch, const tn_ctx *c, tn_principal *who)
+{
+    const tn_area *area = c->match->area;
+
+    if (area->identify != NULL)
+        return area->identify(dispatch->process, area, c->match->route, c->request, c->arena, who);
+    return tn_principal_identify(dispatch->process, area, c->request, c->arena, who);
+}
+
+/* An upload whose body has not been read. What was refused and now would not be (a limit that has
+ * been lifted meanwhile) has lost its chance: nginx no longer has a way to take the body. */
+static const tn_error *
+admit(tn_ctx *c)
+{
+    tn_error *error;
+
+    if (c->match->route->admit != NULL)
+        TN_TRY(c->match->route->admit(c));
+    if (c->request->phase == TN_PHASE_ADMIT)
+        return tn_respond_empty(c, 204);
+    error = tn_error_new(c->arena, 503, "unavailable", "Try again.",
+                         "the upload was refused a moment ago");
+    error->retry_after_s = 1;
+    return error;
+}
+
+static const tn_error *
 run(const tn_dispatch *dispatch, tn_ctx *c, tn_request *request, tn_principal *who, bool overloaded)
 {
     const tn_route *route = c->match->route;
 
     if (route == NULL)
         return refuse_unknown(request, c->match, c->arena, c->response);
-    TN_TRY(tn_principal_identify(dispatch->process, c->match->area, request, c->arena, who));
+    TN_TRY(identify(dispatch, c, who));
     TN_TRY(authorise(who, route, c->arena));
-    TN_TRY(take_limit(dispatch, c));
+    if (request->phase != TN_PHASE_ADMITTED && request->phase != TN_PHASE_SEND)
+        TN_TRY(take_limit(dispatch, c)); /* once for each request, however often nginx asks */
+    if (request->phase == TN_PHASE_ADMIT || request->phase == TN_PHASE_REFUSE)
+        return admit(c);
     if (overloaded && route->waits) {
         tn_error *error =
             tn_error_new(c->arena, 503, "overloaded", "Try again in a moment.",
@@ -129,7 +160,7 @@ run(const tn_dispatch *dispatch, tn_ctx *c, tn_request *request, tn_principal *w
         error->retry_after_s = 1;
         return error;
     }
-    if (has_body(request))
+    if (has_body(request) && !route->takes_body)
         TN_TRY(tn_request_read_body(request, c->arena, body_max(c)));
     return route->handler(c);
 }
@@ -211,11 +242,17 @@ tn_dispatch_serve(const tn_dispatch *dispatch, tn_arena *arena, FCGX_Request *fc
         error = run(dispatch, &c, &request, &who, overloaded);
     if (error != NULL && !response.streaming)
         render(&c, error);
+    if (error != NULL && request.phase == TN_PHASE_ADMIT)
+        tn_response_empty(&response, 403); /* all that auth_request understands */
+    if (request.phase == TN_PHASE_REFUSE)
+        tn_request_abandon_body(&request);
     if (!response.streaming)
         add_cache_control(&c);
-    tn_activity_record(&c, error);
+    if (request.phase != TN_PHASE_ADMIT) /* the same request will be back */
+        tn_activity_record(&c, error);
     tn_request_discard_body(&request);
     tn_response_send(&response, arena);
-    count_and_log(dispatch, &c, error, tn_clock_us() - started_us);
+    if (request.phase != TN_PHASE_ADMIT)
+        count_and_log(dispatch, &c, error, tn_clock_us() - started_us);
     tn_arena_reset(arena);
 }

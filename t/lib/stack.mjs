@@ -106,6 +106,9 @@ class Stack {
     this.conf = path.join(this.dir, 'tenon.conf');
     this.runDir = path.join(this.dir, 'run');
     this.logFile = path.join(this.dir, 'tenon.log');
+    this.storageDir = path.join(this.dir, 'storage');
+    fs.mkdirSync(this.storageDir);
+    if (process.getuid() === 0) execFileSync('chown', ['www-data', this.storageDir]);
     process.on('exit', this.#exit);
   }
 
@@ -139,7 +142,7 @@ class Stack {
   #baseSettings() {
     return {
       ...databaseSettings(this.superuser, this.database, this.options.through),
-      'server.run_dir': this.runDir, 'server.secret': secret, 'server.public_url': this.origin, 'server.drain_timeout_s': 5,
+      'server.run_dir': this.runDir, 'server.secret': secret, 'server.public_url': this.origin, 'server.drain_timeout_s': 5, 'storage.dir': this.storageDir,
       'server.user': process.getuid() === 0 ? 'www-data' : '',
       'api.processes': 1, 'api.threads': 8, 'api.connections': 4,
       'stream.processes': 2, 'stream.threads': 16, 'stream.connections': 4,
@@ -181,7 +184,8 @@ class Stack {
     fs.mkdirSync(dir);
     if (process.getuid() === 0) execFileSync('chown', ['www-data', dir]);
     const conf = path.join(dir, 'nginx.conf');
-    fs.writeFileSync(conf, nginxConfiguration({ dir, port, metricsPort: this.metricsPorts[index], runDir: this.runDir }));
+    fs.writeFileSync(conf, nginxConfiguration({ dir, port, metricsPort: this.metricsPorts[index], runDir: this.runDir, storageDir: this.storageDir }));
+    fs.symlinkSync(path.join(source, 'nginx'), path.join(dir, 'tenon'));
     const log = fs.openSync(path.join(dir, 'stderr.log'), 'a');
     const nginx = this.#spawn('nginx', ['-e', path.join(dir, 'error.log'), '-p', dir, '-c', conf, '-g', 'daemon off;'], log);
     fs.closeSync(log);
@@ -378,8 +382,8 @@ function writeConfiguration(file, settings) {
 }
 
 /* The template of quickstart, filled in: @NAME@ for each value. */
-function nginxConfiguration({ dir, port, metricsPort, runDir }) {
-  const values = { DIR: dir, PORT: port, METRICS_PORT: metricsPort, RUN_DIR: runDir, SOURCE: source };
+function nginxConfiguration({ dir, port, metricsPort, runDir, storageDir }) {
+  const values = { DIR: dir, PORT: port, METRICS_PORT: metricsPort, RUN_DIR: runDir, STORAGE: storageDir };
   return fs.readFileSync(path.join(source, 'nginx/quickstart.conf.in'), 'utf8').replace(/@([A-Z_]+)@/g, (_, name) => {
     if (!(name in values)) throw new Error(`nginx/quickstart.conf.in wants ${name}`);
     return values[name];

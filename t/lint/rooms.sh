@@ -18,8 +18,11 @@ declare -A may=(
     [auth]="oauth mail hook ai jobs identity http db base"
     [chat]="ai jobs identity http db base"
     [data]="ai jobs identity http db base"
+    [objects]="identity http db base"
+    [images]="base"
+    [storage]="images objects identity http db base"
     [server]="identity http db base"
-    [cmd]="server auth chat data oauth mail hook ai jobs identity http db base areas.h"
+    [cmd]="server storage objects images auth chat data oauth mail hook ai jobs identity http db base areas.h"
 )
 # library header → the only places that may include it
 libraries="libpq-fe.h:src/db/ curl/:src/base/fetch,src/mail/smtp fcgiapp.h:src/server/,src/http/ openssl/:src/base/crypto,src/base/fetch,src/identity/token

@@ -1,0 +1,1 @@
+-- storage/queries.sql: what the dialects ask beyond the object model
