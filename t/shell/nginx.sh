@@ -23,10 +23,11 @@ http=$(free_port) tls=$((http + 5001)) metrics=$((http + 5002))
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=app.example.com \
     -keyout "$dir/key.pem" -out "$dir/certificate.pem" 2>/dev/null
 ln -s "$PWD/nginx" "$dir/tenon"
+mkdir "$dir/storage"
 sed -e "s|/etc/letsencrypt/live/app.example.com/fullchain.pem|$dir/certificate.pem|" \
     -e "s|/etc/letsencrypt/live/app.example.com/privkey.pem|$dir/key.pem|" -e '/listen \[::\]/d' \
     -e "s|listen 80;|listen 127.0.0.1:$http;|" -e "s|listen 443 |listen 127.0.0.1:$tls |" \
-    -e "s|127.0.0.1:9180|127.0.0.1:$metrics|" -e "s|/var/log/nginx|$dir|" nginx/tenon.conf >"$dir/site.conf"
+    -e "s|127.0.0.1:9180|127.0.0.1:$metrics|" -e "s|/var/log/nginx|$dir|" -e "s|/var/lib/tenon/storage|$dir/storage|" nginx/tenon.conf >"$dir/site.conf"
 cat >"$dir/nginx.conf" <<EOF
 user www-data;
 pid $dir/nginx.pid;

@@ -91,6 +91,12 @@ ok 'pgvector is there' psql -Xq "$database" -c "select '[1,2]'::vector <-> '[2,1
 ok 'the owner makes a table' psql -Xq "$database" -c 'create table todos (id bigint generated always as identity, task text)'
 is 'PostgreSQL does not run as root' "$(test "$(stat -c %u "/proc/$(pid_of postgres)")" -eq 0 && echo yes || echo no)" no
 
+# Files: nginx spools what is uploaded to where the workers keep it.
+storage=$(sed -n '/^\[storage\]/,/^\[/s/^dir = //p' "$dir/tenon.conf")
+is 'the folder of files is the workers'"'"' own' "$(stat -c '%U %a' "$storage")" \
+    "$(stat -c %U "$(sed -n 's/^file = //p' "$dir/tenon.conf")") 750"
+is '… and nginx'"'"'s spool in it too' "$(stat -c %U "$storage/spool")" "$(stat -c %U "$storage")"
+
 # Sockets that listen, as the kernel has them: state 0A; 0100007F is 127.0.0.1.
 listening() { # PORT: the addresses
     awk -v port="$(printf ':%04X' "$1")" '$4 == "0A" && substr($2, length($2) - 4) == port { print $2 }' /proc/net/tcp /proc/net/tcp6
@@ -174,6 +180,8 @@ if [ "$(id -u)" -eq 0 ]; then
     with_build "$top/closed/stack"
     ok 'it works below a folder that is closed to www-data' "$clone/quickstart" --dir "$top/closed/stack" --port "$other_port"
     is '… and answers' "$(port=$other_port get /auth/v1/health -o /dev/null -w '%{http_code}' -H "apikey: $(value TENON_ANON_KEY "$top/closed/stack")")" 200
+    is '… with its files where www-data reaches them' "$(setpriv --reuid=www-data --regid=www-data --clear-groups \
+        test -w "$(sed -n '/^\[storage\]/,/^\[/s/^dir = //p' "$top/closed/stack/tenon.conf")" && echo yes)" yes
     outside=$(sed -n 's/^SHARED=//p' "$top/closed/stack/state")
     "$clone/quickstart" --dir "$top/closed/stack" --reset --stop --yes >/dev/null
     ok 'reset leaves nothing outside' test ! -e "$outside"
