@@ -41,6 +41,7 @@ create table storage.objects (
     path_tokens      text[]      generated always as (string_to_array(name, '/')) stored,
     -- what lists sort by; a column, because row security does not let lower() into an index condition
     name_key         text        collate "C" generated always as (lower(name)) stored,
+    folder           text        collate "C" generated always as (coalesce(substring(name from '^.*/'), '')) stored, -- 'a/b/' of 'a/b/c'
     size             bigint      not null default 0 check (size >= 0),       -- bytes of the content
     sha256           bytea       check (octet_length(sha256) = 32),          -- of the content
     sealed_key       bytea,                                                  -- null: the bytes on disk are not encrypted
@@ -56,6 +57,8 @@ comment on table storage.objects is 'One row for each file.';
 create index objects_by_key on storage.objects (tenant_id, bucket_id, name_key, name);
 create index objects_by_creation on storage.objects (tenant_id, bucket_id, created_at, name);
 create index objects_by_update on storage.objects (tenant_id, bucket_id, updated_at, name);
+create index objects_by_creation_in_folder on storage.objects (tenant_id, bucket_id, folder, created_at, name);
+create index objects_by_update_in_folder on storage.objects (tenant_id, bucket_id, folder, updated_at, name);
 create index objects_by_owner on storage.objects (tenant_id, owner_id) where owner_id is not null;
 select tenon.isolate('storage.objects');
 
