@@ -4,7 +4,7 @@
 # CC=clang); otherwise it replays t/fuzz/corpus/<name>/. t/run knows which of the two it has.
 unit_tests = t/unit/data_accept t/unit/data_body t/unit/data_error t/unit/data_header t/unit/data_prefer \
 	t/unit/data_query t/unit/data_range t/unit/data_version \
-	t/unit/address t/unit/arena t/unit/buffer t/unit/cache t/unit/catalog t/unit/config t/unit/crypto \
+	t/unit/address t/unit/arena t/unit/buffer t/unit/cache t/unit/catalog t/unit/cipher t/unit/config t/unit/crypto \
 	t/unit/db_dynamic t/unit/data_call t/unit/data_nearest t/unit/data_plan t/unit/data_relate t/unit/data_sql t/unit/db_error t/unit/db_listen t/unit/db_migration t/unit/db_pool t/unit/db_script t/unit/db_stream \
 	t/unit/db_transaction t/unit/db_work t/unit/duration t/unit/error \
 	t/unit/estimate t/unit/event_stream t/unit/mail_mime t/unit/mail_template t/unit/message t/unit/model t/unit/provider \
