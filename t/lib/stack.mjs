@@ -35,6 +35,7 @@ import { startProvider } from './provider.mjs';
 
 const run = promisify(execFile);
 const source = path.resolve(import.meta.dirname, '../..');
+const sqlDir = process.env.TENON_SQL_DIR ?? path.join(source, 'sql');
 const binary = process.env.TENON_BIN ?? path.join(source, 'tenon');
 const secret = '5ec2e7'.padEnd(64, '0'); // the same for all stacks, because the template's signing keys are sealed with it
 
@@ -354,9 +355,9 @@ async function makeTemplate(superuser, name) {
 
 export function fingerprint() {
   const hash = createHash('sha256').update(fs.readFileSync(fs.realpathSync(binary)));
-  for (const folder of ['sql', 'sql/migrations'])
-    for (const file of fs.readdirSync(path.join(source, folder)).sort())
-      if (file.endsWith('.sql')) hash.update(fs.readFileSync(path.join(source, folder, file)));
+  for (const folder of [sqlDir, path.join(sqlDir, 'migrations')])
+    for (const file of fs.readdirSync(folder).sort())
+      if (file.endsWith('.sql')) hash.update(fs.readFileSync(path.join(folder, file)));
   return hash.digest('hex').slice(0, 16);
 }
 
@@ -393,7 +394,7 @@ function nginxConfiguration({ dir, port, metricsPort, runDir, storageDir }) {
 /* Our own settings in the environment must not reach the stack under test. */
 function cleanEnvironment(more = {}) {
   const kept = Object.entries(process.env).filter(([name]) => !name.startsWith('TENON_') && !name.startsWith('PG'));
-  return { ...Object.fromEntries(kept), TENON_SQL_DIR: path.join(source, 'sql'), GLIBC_TUNABLES: 'glibc.malloc.tcache_count=1', ...more };
+  return { ...Object.fromEntries(kept), TENON_SQL_DIR: sqlDir, GLIBC_TUNABLES: 'glibc.malloc.tcache_count=1', ...more };
 }
 
 export function childrenOf(pid) {
