@@ -72,6 +72,45 @@ tn_sha256(const void *bytes, size_t length, uint8_t digest[TN_SHA256_SIZE])
     check(EVP_Digest(bytes, length, digest, NULL, algorithms.sha256, NULL) == 1, "SHA-256");
 }
 
+struct tn_sha256_state {
+    EVP_MD_CTX *context;
+};
+
+static void
+free_sha256(void *what)
+{
+    const tn_sha256_state *state = what;
+
+    EVP_MD_CTX_free(state->context);
+}
+
+tn_sha256_state *
+tn_sha256_begin(tn_arena *arena)
+{
+    tn_sha256_state *state = tn_arena_alloc(arena, 1, sizeof(*state));
+
+    need_algorithms();
+    state->context = EVP_MD_CTX_new();
+    check(state->context != NULL && EVP_DigestInit_ex(state->context, algorithms.sha256, NULL) == 1,
+          "SHA-256");
+    tn_arena_defer(arena, free_sha256, state);
+    return state;
+}
+
+void
+tn_sha256_add(tn_sha256_state *state, const void *bytes, size_t length)
+{
+    check(EVP_DigestUpdate(state->context, bytes, length) == 1, "SHA-256");
+}
+
+void
+tn_sha256_end(tn_sha256_state *state, uint8_t digest[TN_SHA256_SIZE])
+{
+    check(EVP_DigestFinal_ex(state->context, digest, NULL) == 1 &&
+              EVP_DigestInit_ex(state->context, algorithms.sha256, NULL) == 1,
+          "SHA-256");
+}
+
 const char *
 tn_sha256_hex(tn_arena *arena, const char *text)
 {

@@ -22,6 +22,11 @@ void tn_random(void *bytes, size_t length);
 void tn_crypto_thread_end(void);
 
 void tn_sha256(const void *bytes, size_t length, uint8_t digest[TN_SHA256_SIZE]);
+/* The same in pieces: begun once, freed with the arena; its end begins the next one. */
+typedef struct tn_sha256_state tn_sha256_state;
+tn_sha256_state *tn_sha256_begin(tn_arena *arena) TN_NEVER_NULL TN_MUST_CHECK;
+void tn_sha256_add(tn_sha256_state *state, const void *bytes, size_t length);
+void tn_sha256_end(tn_sha256_state *state, uint8_t digest[TN_SHA256_SIZE]);
 /* Of a text, in hexadecimal. */
 const char *tn_sha256_hex(tn_arena *arena, const char *text) TN_NEVER_NULL TN_MUST_CHECK;
 void tn_hmac_sha256(const void *key, size_t key_length, const void *bytes, size_t length,
