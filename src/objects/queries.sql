@@ -1,7 +1,36 @@
 -- objects/queries.sql: what the object model asks the database
+--
+-- storage.object_columns() gives the columns that tn_object_read() reads, in their order.
 
 -- name: objects_begin_operation   $1 operation
 select storage.begin_operation($1)
 
 -- name: objects_find_bucket   $1 id
 select id, name, public, encrypted, coalesce(file_size_limit, 0), to_json(allowed_mime_types) from storage.find_bucket($1)
+
+-- name: objects_find_by_policy   $1 bucket, $2 name
+select d.* from storage.objects o cross join lateral storage.object_columns(o) d where o.bucket_id = $1 and o.name = $2
+
+-- name: objects_find_public   $1 bucket, $2 name
+select d.* from storage.find_public_object($1, $2) o cross join lateral storage.object_columns(o) d
+
+-- name: objects_find_either   $1 bucket, $2 name; by a policy first
+(select d.* from storage.objects o cross join lateral storage.object_columns(o) d where o.bucket_id = $1 and o.name = $2)
+union all
+(select d.* from storage.find_public_object($1, $2) o cross join lateral storage.object_columns(o) d)
+limit 1
+
+-- name: objects_put   $1 bucket, $2 name, $3 id, $4 version, $5 upsert, $6 owner, $7 size, $8 sha256, $9 sealed key, $10 metadata, $11 user's metadata, $12 and $13 quotas, $14 if_match, $15 if_none_match
+select storage.put_object($1, $2, $3::uuid, $4, $5::boolean, $6, $7::bigint, $8::bytea, $9::bytea, $10::jsonb, $11::jsonb, $12::bigint,
+                          $13::bigint, $14, $15)
+
+-- --- encryption --------------------------------------------------------------------------------------------------------------------
+
+-- name: vault_newest_key
+select generation, sealed from storage.tenant_keys where tenant_id = tenon.tenant_id() order by generation desc limit 1
+
+-- name: vault_first_key   $1 sealed, $2 name of the master key
+insert into storage.tenant_keys (generation, sealed, master) values (1, $1::bytea, $2) on conflict do nothing
+
+-- name: vault_key   $1 generation
+select sealed from storage.tenant_keys where tenant_id = tenon.tenant_id() and generation = $1::integer
