@@ -41,7 +41,8 @@ create table storage.objects (
     path_tokens      text[]      generated always as (string_to_array(name, '/')) stored,
     -- what lists sort by; a column, because row security does not let lower() into an index condition
     name_key         text        collate "C" generated always as (lower(name)) stored,
-    folder           text        collate "C" generated always as (coalesce(substring(name from '^.*/'), '')) stored, -- 'a/b/' of 'a/b/c'
+    -- 'a/b/' of 'a/b/c', with a slash that sorts before everything: a folder `a` comes before `a-b`
+    folder_key       text        collate "C" generated always as (translate(coalesce(substring(name from '^.*/'), ''), '/', E'\x01')) stored,
     size             bigint      not null default 0 check (size >= 0),       -- bytes of the content
     sha256           bytea       check (octet_length(sha256) = 32),          -- of the content
     sealed_key       bytea,                                                  -- null: the bytes on disk are not encrypted
@@ -57,8 +58,8 @@ comment on table storage.objects is 'One row for each file.';
 create index objects_by_key on storage.objects (tenant_id, bucket_id, name_key, name);
 create index objects_by_creation on storage.objects (tenant_id, bucket_id, created_at, name);
 create index objects_by_update on storage.objects (tenant_id, bucket_id, updated_at, name);
-create index objects_by_creation_in_folder on storage.objects (tenant_id, bucket_id, folder, created_at, name);
-create index objects_by_update_in_folder on storage.objects (tenant_id, bucket_id, folder, updated_at, name);
+create index objects_by_creation_in_folder on storage.objects (tenant_id, bucket_id, folder_key, created_at, name);
+create index objects_by_update_in_folder on storage.objects (tenant_id, bucket_id, folder_key, updated_at, name);
 create index objects_by_owner on storage.objects (tenant_id, owner_id) where owner_id is not null;
 select tenon.isolate('storage.objects');
 
@@ -224,11 +225,29 @@ begin atomic
      where o.tenant_id = tenon.tenant_id() and o.bucket_id = wanted_bucket and o.name = wanted and b.public;
 end;
 
+-- A row as the server reads it: columns in the order of tn_object_read() (objects/object.c). It is inlined.
+create function storage.object_columns(o storage.objects) returns table (
+    id uuid, version text, bucket text, name text, owner_id text, size bigint, content_type text, cache_control text, etag text, robots text,
+    metadata jsonb, user_metadata jsonb, created_at text, updated_at text, last_accessed_at text, modified_at text, sha256 bytea,
+    sealed_key bytea
+)
+    language sql stable
+begin atomic
+    select (o).id, (o).version, (o).bucket_id, (o).name, (o).owner_id, (o).size, (o).metadata ->> 'mimetype', (o).metadata ->> 'cacheControl',
+           (o).metadata ->> 'eTag', (o).metadata ->> 'xRobotsTag', (o).metadata, (o).user_metadata,
+           to_char((o).created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+           to_char((o).updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+           to_char((o).last_accessed_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+           (o).metadata ->> 'lastModified', (o).sha256, (o).sealed_key;
+end;
+
 -- Writes the row of an upload with the rights of whoever calls: policies decide. Without `upsert` it needs no right to read; with it,
--- those to read and to update as well, and the row that was there keeps its id. Gives the row's id.
+-- those to read and to update as well, and the row that was there keeps its id. The two conditions (an ETag, or a star) hold at the
+-- commit, whatever others do meanwhile. Gives the row's id.
 create function storage.put_object(
     wanted_bucket text, wanted_name text, new_id uuid, new_version text, upsert boolean, by_owner text, new_size bigint, new_sha256 bytea,
-    new_sealed_key bytea, new_metadata jsonb, new_user_metadata jsonb, tenant_quota bigint, user_quota bigint
+    new_sealed_key bytea, new_metadata jsonb, new_user_metadata jsonb, tenant_quota bigint, user_quota bigint, if_match text,
+    if_none_match text
 ) returns uuid
     language plpgsql set search_path = ''
 as $$
@@ -237,31 +256,52 @@ declare
     who_uuid constant uuid := case when who ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then who::uuid end;
     row_id uuid := new_id;
 begin
-    if upsert then
+    new_user_metadata := coalesce(new_user_metadata, '{}');
+    if if_match is not null then
+        update storage.objects o
+           set owner = who_uuid, owner_id = who, version = new_version, size = new_size, sha256 = new_sha256, sealed_key = new_sealed_key,
+               metadata = new_metadata, user_metadata = new_user_metadata
+         where o.bucket_id = wanted_bucket and o.name = wanted_name and if_match in ('*', o.metadata ->> 'eTag')
+        returning o.id into row_id;
+        if not found and not exists (select from storage.objects o where o.bucket_id = wanted_bucket and o.name = wanted_name) then
+            raise exception using errcode = 'PT404', constraint = 'NoSuchKey', message = 'Object not found';
+        end if;
+    elsif upsert and if_none_match is distinct from '*' then
         insert into storage.objects as o (id, bucket_id, name, owner, owner_id, version, size, sha256, sealed_key, metadata, user_metadata)
         values (new_id, wanted_bucket, wanted_name, who_uuid, who, new_version, new_size, new_sha256, new_sealed_key, new_metadata,
-                coalesce(new_user_metadata, '{}'))
+                new_user_metadata)
             on conflict (tenant_id, bucket_id, name) do update
            set owner = excluded.owner, owner_id = excluded.owner_id, version = excluded.version, size = excluded.size,
                sha256 = excluded.sha256, sealed_key = excluded.sealed_key, metadata = excluded.metadata,
                user_metadata = excluded.user_metadata
+         where if_none_match is null or o.metadata ->> 'eTag' is distinct from if_none_match
         returning o.id into row_id;
+    elsif if_none_match = '*' then
+        insert into storage.objects (id, bucket_id, name, owner, owner_id, version, size, sha256, sealed_key, metadata, user_metadata)
+        values (new_id, wanted_bucket, wanted_name, who_uuid, who, new_version, new_size, new_sha256, new_sealed_key, new_metadata,
+                new_user_metadata)
+            on conflict do nothing;
     else
         insert into storage.objects (id, bucket_id, name, owner, owner_id, version, size, sha256, sealed_key, metadata, user_metadata)
         values (new_id, wanted_bucket, wanted_name, who_uuid, who, new_version, new_size, new_sha256, new_sealed_key, new_metadata,
-                coalesce(new_user_metadata, '{}'));
+                new_user_metadata);
+    end if;
+    if not found then
+        raise exception using errcode = 'PT412', constraint = 'PreconditionFailed',
+            message = 'At least one of the pre-conditions you specified did not hold';
     end if;
     perform storage.check_quota(who, tenant_quota, user_quota);
     return row_id;
 end $$;
-comment on function storage.put_object(text, text, uuid, text, boolean, text, bigint, bytea, bytea, jsonb, jsonb, bigint, bigint) is
+comment on function storage.put_object(text, text, uuid, text, boolean, text, bigint, bytea, bytea, jsonb, jsonb, bigint, bigint, text, text) is
     'Writes the row of an upload as the caller.';
 
 revoke execute on function storage.throw_away(), storage.set_updated_at(), storage.protect_delete(), storage.count_usage(),
     storage.add_usage(uuid, text, bigint, bigint), storage.check_quota(text, bigint, bigint), storage.begin_operation(text),
     storage.find_bucket(text), storage.find_public_object(text, text),
-    storage.put_object(text, text, uuid, text, boolean, text, bigint, bytea, bytea, jsonb, jsonb, bigint, bigint) from public;
+    storage.object_columns(storage.objects),
+    storage.put_object(text, text, uuid, text, boolean, text, bigint, bytea, bytea, jsonb, jsonb, bigint, bigint, text, text) from public;
 grant execute on function storage.check_quota(text, bigint, bigint), storage.begin_operation(text), storage.find_bucket(text),
-    storage.find_public_object(text, text),
-    storage.put_object(text, text, uuid, text, boolean, text, bigint, bytea, bytea, jsonb, jsonb, bigint, bigint)
+    storage.find_public_object(text, text), storage.object_columns(storage.objects),
+    storage.put_object(text, text, uuid, text, boolean, text, bigint, bytea, bytea, jsonb, jsonb, bigint, bigint, text, text)
     to anon, authenticated, agent, service_role, tenon_worker;
