@@ -52,26 +52,9 @@ read_piece(tn_arena *arena, int fd, int64_t offset, uint8_t *bytes, size_t size)
     return NULL;
 }
 
-static const tn_error *
-write_piece(tn_arena *arena, int fd, int64_t offset, const uint8_t *bytes, size_t size)
-{
-    for (size_t done = 0; done < size;) {
-        const ssize_t put = pwrite(fd, bytes + done, size - done, (off_t)offset + (off_t)done);
-
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put < 0 && (errno == ENOSPC || errno == EDQUOT))
-            return tn_error_new(arena, 507, "storage_full", NULL,
-                                "there is no space left for files");
-        if (put < 0)
-            return tn_error_internal(arena, "storage.file.write_failed", "%s", strerror(errno));
-        done += (size_t)put;
-    }
-    return NULL;
-}
-
 const tn_error *
-tn_cipher_encrypt(tn_arena *arena, const tn_data_key *key, int from, int64_t size, int to)
+tn_cipher_encrypt(tn_arena *arena, const tn_data_key *key, int from, int64_t size,
+                  tn_cipher_put *put, void *context)
 {
     tn_chunk_cipher *cipher = tn_chunk_cipher_new(arena, key->bytes, true);
     uint8_t *plain = tn_arena_alloc(arena, TN_CIPHER_CHUNK, 1);
@@ -91,7 +74,7 @@ tn_cipher_encrypt(tn_arena *arena, const tn_data_key *key, int from, int64_t siz
         if (error != NULL)
             break;
         tn_chunk_seal(cipher, nonce, mark, sizeof(mark), plain, length, sealed);
-        error = write_piece(arena, to, i * SEALED_CHUNK, sealed, length + TN_CHUNK_TAG);
+        error = put(context, sealed, length + TN_CHUNK_TAG);
     }
     tn_wipe(plain, TN_CIPHER_CHUNK);
     return error;

@@ -35,11 +35,13 @@ typedef struct tn_data_key {
 /* Bytes on disk of a content of `size` bytes. */
 int64_t tn_cipher_file_size(int64_t size) TN_MUST_CHECK;
 
-/* Encrypts `size` bytes of `from`, from its beginning on, and writes them to `to`, from its
- * beginning on. Neither is synced, and their offsets do not move. 500 when `from` has not that many
- * bytes. */
+/* Takes what has been encrypted. */
+typedef const tn_error *tn_cipher_put(void *context, const void *bytes, size_t length);
+
+/* Encrypts `size` bytes of the file `from`, from its beginning on. 500 when it has not that many,
+ * and what `put` says. */
 const tn_error *tn_cipher_encrypt(tn_arena *arena, const tn_data_key *key, int from, int64_t size,
-                                  int to) TN_MUST_CHECK;
+                                  tn_cipher_put *put, void *context) TN_MUST_CHECK;
 
 /* What is read: `size` is the content's. */
 typedef struct tn_cipher_source {
