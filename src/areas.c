@@ -32,6 +32,7 @@ static const tn_service *const services[] = {&tn_mail_service, NULL};
 const tn_application tn_application_all = {
     .areas = areas,
     .services = services,
+    .helper = "tenon-image",
     .heartbeat = tn_jobs_heartbeat,
     .farewell = tn_jobs_farewell,
     .fail_worker = tn_jobs_fail_worker,

@@ -36,6 +36,8 @@ struct tn_process {
      * server/loop.h. Both may be NULL: it holds its thread then. */
     bool (*step_aside)(void);
     void (*step_back)(void);
+    int helper_socket; /* of the program that runs beside the workers (server/helper.h); -1:
+                          there is none */
     const atomic_bool *draining; /* true once this process shall finish what it has */
 };
 

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "identity/limit.h"
+#include "server/helper.h"
 #include "server/server.h"
 #include "server/shared.h"
 #include "server/sockets.h"
@@ -43,6 +44,7 @@ struct master {
     bool start_failed; /* a worker of `starting` has died before it was ready */
     int sockets[TN_POOLS];
     tn_shared *shared;
+    tn_helper helper;
     sigset_t signals;
     int64_t watchdog_ms, respawn_at_ms; /* respawn_at_ms 0: nobody is missing */
     int young_deaths;
@@ -149,7 +151,8 @@ fork_worker(struct master *master, struct generation *generation, tn_pool_id poo
                                    .pool = pool,
                                    .listener = master->sockets[pool],
                                    .shared = master->shared,
-                                   .slot = slot});
+                                   .slot = slot,
+                                   .helper = master->helper.ours});
     }
     if (pid < 0) {
         tn_log(TN_LOG_ERROR, "server.fork.failed", TN_STR("error", strerror(errno)));
@@ -246,8 +249,10 @@ reap_worker(struct master *master, pid_t pid, int status)
     tn_slot *slot = tn_shared_slot_of(master->shared, (int)pid);
     int state;
 
-    if (slot == NULL)
+    if (slot == NULL) {
+        (void)tn_helper_reap(&master->helper, pid, status);
         return;
+    }
     state = atomic_load(&slot->state);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && state == TN_SLOT_DRAINING) {
         atomic_store(&slot->state, TN_SLOT_FREE);
@@ -400,7 +405,8 @@ next_tick(const struct master *master)
 {
     int64_t ms = TICK_MS;
 
-    if (master->starting != NULL || master->stopping || master->respawn_at_ms != 0)
+    if (master->starting != NULL || master->stopping || master->respawn_at_ms != 0 ||
+        tn_helper_due_ms(&master->helper) != 0)
         ms = STARTING_TICK_MS;
     if (master->watchdog_ms > 0 && master->watchdog_ms < ms)
         ms = master->watchdog_ms;
@@ -416,6 +422,7 @@ watch_once(struct master *master)
     handle_signal(master, sigtimedwait(&master->signals, NULL, &tick));
     reap_workers(master);
     replace_missing(master);
+    tn_helper_keep(&master->helper, master->current->config.server.user);
     watch_reload(master);
     if (master->watchdog_ms > 0)
         tn_systemd_notify("WATCHDOG=1");
@@ -497,6 +504,8 @@ open_everything(struct master *master, tn_arena *arena)
     master->shared = tn_shared_create(path, hash_places(config));
     if (master->shared == NULL)
         return tn_arena_printf(arena, "cannot make %s: %s", path, strerror(errno));
+    if (master->application->helper != NULL)
+        tn_helper_open(&master->helper, arena, master->application->helper);
     tn_log_count_drops(&master->shared->metrics.log_lines_dropped);
     atomic_store(&master->shared->master_pid, (int)getpid());
     atomic_store(&master->shared->generation, master->current->number);
@@ -508,6 +517,7 @@ run_master(struct master *master, tn_arena *arena)
 {
     int exit_code = 0;
 
+    tn_helper_keep(&master->helper, master->current->config.server.user);
     if (!fill_pools(master, master->current) || !wait_for_first(master)) {
         if (!master->stopping) {
             (void)fprintf(stderr, "tenon: the workers did not start; the log says why\n");
@@ -520,6 +530,7 @@ run_master(struct master *master, tn_arena *arena)
                TN_STR("run_dir", master->current->config.server.run_dir));
     }
     watch_until_stopped(master);
+    tn_helper_stop(&master->helper);
     tn_sockets_remove(arena, &master->current->config);
     (void)unlink(tn_run_path(arena, &master->current->config, "tenon.pid"));
     tn_log(TN_LOG_INFO, "server.stopped");
@@ -530,6 +541,7 @@ int
 tn_serve(const tn_application *application, const char *config_path)
 {
     struct master master = {.application = application,
+                            .helper = {.ours = -1, .theirs = -1},
                             .config_path = config_path,
                             .current = load_generation(config_path, 1),
                             .watchdog_ms = tn_systemd_watchdog_ms()};

@@ -13,6 +13,7 @@
 typedef struct tn_application {
     const tn_area *const *areas;       /* NULL-terminated, the fallback last */
     const tn_service *const *services; /* of the jobs process; NULL-terminated */
+    const char *helper;                /* program that runs beside the workers; NULL: none */
     /* In every process: tells the database that this worker lives (tenon.workers). */
     const tn_error *(*heartbeat)(const tn_process *process, tn_arena *arena);
     const tn_error *(*farewell)(const tn_process *process, tn_arena *arena);

@@ -43,8 +43,8 @@ struct state {
 
 /* --- becoming a worker ----------------------------------------------------------------------- */
 
-static void
-drop_privileges(const char *user)
+void
+tn_worker_drop_privileges(const char *user)
 {
     const struct passwd *account;
 
@@ -79,7 +79,7 @@ become_worker(const tn_worker *worker, sigset_t *signals)
 
     block_signals(signals);
     (void)mallopt(M_ARENA_MAX, MALLOC_ARENAS);
-    drop_privileges(worker->config->server.user);
+    tn_worker_drop_privileges(worker->config->server.user);
     (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* after setuid(), which clears it */
     if (getppid() != master)
@@ -149,6 +149,7 @@ start_process(struct state *state)
         .metrics = &worker->shared->metrics,
         .worker_id = worker->slot->worker_id,
         .pool = tn_pools[worker->pool].name,
+        .helper_socket = worker->helper,
         .draining = &state->draining,
     };
     state->process.keys = tn_keys_new(state->process.db, config->auth.cache_ttl_s);

@@ -19,7 +19,11 @@ typedef struct tn_worker {
     int listener;
     tn_shared *shared;
     tn_slot *slot;
+    int helper; /* socket of the helper; -1: there is none */
 } tn_worker;
+
+/* To the user of server.user, when this process may; else it goes on as it is. */
+void tn_worker_drop_privileges(const char *user);
 
 void tn_worker_run(const tn_worker *worker) TN_NORETURN;
 
