@@ -8,7 +8,7 @@ trap 'rm -rf -- "$top"' EXIT
 install_there() { make -C "${TENON_BUILD:?}" install DESTDIR="$top" prefix=/usr sysconfdir=/etc localstatedir=/var; }
 
 ok 'make install' install_there
-for file in bin/tenon share/tenon/sql/init.sql share/tenon/sql/migrations/0001_tenon.sql share/tenon/nginx/tenon.conf \
+for file in bin/tenon libexec/tenon/tenon-image share/tenon/sql/init.sql share/tenon/sql/migrations/0001_tenon.sql share/tenon/nginx/tenon.conf \
     share/tenon/nginx/tenon_locations.conf lib/systemd/system/tenon.service lib/systemd/system/tenon-api.socket \
     lib/systemd/system/tenon-stream.socket lib/systemd/system/tenon-ops.socket lib/tmpfiles.d/tenon.conf lib/sysusers.d/tenon.conf \
     share/tenon/passwords/common.txt share/doc/tenon/examples/tenon share/doc/tenon/examples/tenon.conf share/doc/tenon/deploy.md; do
