@@ -25,6 +25,8 @@ typedef struct tn_metrics {
     _Atomic uint64_t ai_calls, ai_failures, ai_retries, ai_input_tokens, ai_output_tokens;
     _Atomic int64_t streams_open;
     _Atomic uint64_t password_hashes, password_hash_refused;
+    _Atomic uint64_t storage_swept, storage_orphans; /* files removed: of the trash, of nobody */
+    _Atomic int64_t storage_trash, storage_bytes, storage_objects; /* gauges, of all tenants */
     _Atomic uint64_t worker_deaths, reloads, log_lines_dropped;
 } tn_metrics;
 

@@ -123,6 +123,10 @@ print_counters(const tn_metrics *m, PQExpBuffer out)
             atomic_load(&m->password_hashes));
     counter(out, "tenon_password_hashes_refused_total", "Passwords not hashed for want of a place.",
             atomic_load(&m->password_hash_refused));
+    counter(out, "tenon_storage_swept_total", "Files removed that had been deleted or replaced.",
+            atomic_load(&m->storage_swept));
+    counter(out, "tenon_storage_orphans_total", "Files removed that belonged to nobody.",
+            atomic_load(&m->storage_orphans));
     counter(out, "tenon_worker_deaths_total", "Workers that ended unasked.",
             atomic_load(&m->worker_deaths));
     counter(out, "tenon_reloads_total", "Reloads of the configuration.", atomic_load(&m->reloads));
@@ -132,12 +136,25 @@ print_counters(const tn_metrics *m, PQExpBuffer out)
     appendPQExpBuffer(out, "tenon_streams_open %lld\n", (long long)atomic_load(&m->streams_open));
 }
 
+static void
+print_storage(const tn_metrics *m, PQExpBuffer out)
+{
+    head(out, "tenon_storage_trash", "gauge", "Files deleted or replaced, and not removed yet.");
+    appendPQExpBuffer(out, "tenon_storage_trash %lld\n", (long long)atomic_load(&m->storage_trash));
+    head(out, "tenon_storage_bytes", "gauge", "Bytes of all files.");
+    appendPQExpBuffer(out, "tenon_storage_bytes %lld\n", (long long)atomic_load(&m->storage_bytes));
+    head(out, "tenon_storage_objects", "gauge", "Files.");
+    appendPQExpBuffer(out, "tenon_storage_objects %lld\n",
+                      (long long)atomic_load(&m->storage_objects));
+}
+
 void
 tn_metrics_print(const tn_shared *shared, PQExpBuffer out)
 {
     print_pools(shared, out);
     print_requests(&shared->metrics, out);
     print_counters(&shared->metrics, out);
+    print_storage(&shared->metrics, out);
     head(out, "tenon_start_time_seconds", "gauge", "When the master started.");
     appendPQExpBuffer(out, "tenon_start_time_seconds %lld\n",
                       (long long)atomic_load(&shared->started_at));
