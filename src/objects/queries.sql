@@ -34,3 +34,23 @@ insert into storage.tenant_keys (generation, sealed, master) values (1, $1::byte
 
 -- name: vault_key   $1 generation
 select sealed from storage.tenant_keys where tenant_id = tenon.tenant_id() and generation = $1::integer
+
+-- --- the sweeper: as tenon_worker, without a tenant ---
+
+-- name: objects_claim_trash   $1 how many, $2 storage.trash_grace_s, $3 seconds of the lease
+select tenant_id, version, is_named from storage.claim_trash($1::integer, $2::bigint, $3::bigint)
+
+-- name: objects_forget_trash   $1 tenants, $2 versions
+select storage.forget_trash($1::uuid[], $2::text[])
+
+-- name: objects_throw_away_unnamed   $1 tenants, $2 versions
+select storage.throw_away_unnamed($1::uuid[], $2::text[])
+
+-- name: objects_unstaged_files   $1 tenants, $2 ids
+select tenant_id, id from storage.unstaged_files($1::uuid[], $2::uuid[])
+
+-- name: objects_expire_staged   $1 how many
+select tenant_id, id from storage.expire_staged($1::integer)
+
+-- name: objects_figures
+select trash, bytes, objects from storage.figures()
