@@ -6,6 +6,7 @@
 #include "data/data.h"
 #include "jobs/jobs.h"
 #include "mail/mail.h"
+#include "objects/store.h"
 #include "storage/storage.h"
 
 /* What is under no area's prefix: nothing, said in our own dialect. */
@@ -32,6 +33,8 @@ static const tn_service *const services[] = {&tn_mail_service, NULL};
 const tn_application tn_application_all = {
     .areas = areas,
     .services = services,
+    .store_new = tn_store_new,
+    .store_free = tn_store_free,
     .helper = "tenon-image",
     .heartbeat = tn_jobs_heartbeat,
     .farewell = tn_jobs_farewell,

@@ -19,6 +19,7 @@ struct tn_tokens;
 struct tn_limits;
 struct tn_metrics;
 struct tn_gate;
+struct tn_store;
 
 typedef struct tn_process tn_process;
 struct tn_process {
@@ -30,6 +31,7 @@ struct tn_process {
     struct tn_limits *limits;   /* identity/limit.h, in shared memory */
     struct tn_gate *hash_gate;  /* identity/gate.h, in shared memory: parallel password hashing */
     struct tn_metrics *metrics; /* base/metrics.h, in shared memory */
+    struct tn_store *store;     /* objects/store.h: files */
     tn_uuid worker_id;          /* row of tenon.workers */
     const char *pool;           /* "api", "stream", "jobs" */
     /* What a handler calls around waiting in a queue, so that others are served meanwhile: see

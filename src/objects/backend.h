@@ -26,20 +26,22 @@ typedef struct tn_blob {
 
 typedef struct tn_blob_entry {
     tn_blob blob;
-    int64_t size, modified_s; /* seconds since 1970 */
+    int64_t size, modified_s; /* seconds since 1970, of the bytes or of their place */
 } tn_blob_entry;
 
 /* A piece of it; false: stop. */
 typedef bool tn_blob_sink(void *context, const char *bytes, size_t length);
 
-/* Files and limits that are open as long as the process lives; opened when first needed. NULL with
- * a text in `problem` when storage.* does not allow it. */
+/* The one that storage.* names: a remote store with storage.backend_url, else the disk. Open until
+ * it is freed; whoever serves requests gets it from objects/store.h. NULL with a text in `problem`
+ * when that cannot be. */
 tn_backend *tn_backend_new(tn_arena *arena, const tn_config *config,
                            const char **problem) TN_MUST_CHECK;
-void tn_backend_free(tn_backend *backend);
+void tn_backend_free(tn_backend *backend); /* NULL: nothing happens */
 
-/* Puts the file `staged` (a path below storage.dir/staging, or a descriptor) in place; whole and
- * durable when it returns. The file is gone then. */
+/* Puts the bytes of a file in place; whole and durable when this returns. `staged` is its path
+ * beneath storage.dir, and `fd` is open for reading. The file keeps its name: whoever has staged it
+ * removes it. Nothing is ever replaced: bytes under that name are an error. */
 const tn_error *tn_backend_put(tn_backend *backend, tn_arena *arena, const tn_blob *blob,
                                const char *staged, int fd) TN_MUST_CHECK;
 /* The same bytes under another name. */
@@ -63,7 +65,11 @@ const tn_error *tn_backend_list(tn_backend *backend, tn_arena *arena,
 /* Where nginx finds it: "/_tenon/objects/…", or NULL when nginx cannot. */
 const char *tn_backend_accel_path(const tn_backend *backend, tn_arena *arena, const tn_blob *blob);
 
-/* "<tenant>/<2 hex>/<2 hex>/<version>", the one function that makes names of bytes. */
+/* "<tenant>/<2 hex>/<2 hex>/<version>", the one function that makes names of bytes. The digits are
+ * the version's last four, which are random in every version of UUID. */
 const char *tn_blob_path(tn_arena *arena, const tn_blob *blob) TN_NEVER_NULL TN_MUST_CHECK;
+
+/* Back again; false: this is no such path. */
+bool tn_blob_parse(const char *path, tn_blob *blob) TN_MUST_CHECK;
 
 #endif

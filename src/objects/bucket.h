@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "db/rows.h"
+#include "db/database.h"
 #include "identity/ctx.h"
 
 typedef struct tn_bucket {

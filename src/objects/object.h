@@ -33,7 +33,7 @@ typedef struct tn_object {
     const char *created_at, *updated_at, *last_accessed_at; /* ISO 8601, milliseconds, Z */
     int64_t modified_s;                                     /* seconds since 1970, of the content */
     const char *sha256, *sealed_key; /* as PostgreSQL prints bytea; NULL: none */
-    bool is_public;                  /* its bucket is */
+    bool is_public;                  /* its bucket is; set by tn_object_find() */
 } tn_object;
 
 /* --- reading ---------------------------------------------------------------------------------- */
@@ -52,7 +52,8 @@ const tn_error *tn_object_find(tn_ctx *c, const char *operation, tn_reader reade
                                const char *bucket, const char *name,
                                tn_object *object) TN_MUST_CHECK;
 
-/* The columns of a query over storage.objects in the order of tn_object_columns (queries.sql). */
+/* A row of storage.object_columns():
+ *     select d.* from storage.objects o cross join lateral storage.object_columns(o) d where … */
 const tn_error *tn_object_read(tn_ctx *c, const tn_rows *rows, int row,
                                tn_object *object) TN_MUST_CHECK;
 
@@ -72,24 +73,36 @@ typedef struct tn_upload {
     const char *etag;          /* with quotes; NULL: the MD5. Multipart uploads of S3 have others */
     const char *metadata;      /* further members of objects.metadata: "\"a\":1", or NULL */
     const char *if_match, *if_none_match; /* S3 conditional writes (etag, or a star); NULL: none.
-                                             412 `PreconditionFailed`, atomic with the commit */
+                                             412 `PreconditionFailed`, 404 `NoSuchKey`: atomic with
+                                             the commit */
+    /* Statements of the server's own (tenon_worker, in the tenant) that are run behind the row's,
+     * in the same transaction: an upload in parts ends with the object's beginning. `with_results`
+     * may be NULL. */
+    const tn_query *with;
+    size_t with_count; /* 4 at most */
+    const tn_rows **with_results;
 } tn_upload;
 
-/* Whether this may be uploaded, before a byte has been read: bucket, X-Robots-Tag, type (what the
- * client says), length, name, quota, policies, in this order; the row is written as the caller and
- * rolled back. One round trip. `bucket` may be NULL. */
+/* Whether this may be uploaded, before a byte has been read: bucket, header fields, type (what the
+ * client says; NULL: that is seen later), length, name, quota, policies, in this order; the row is
+ * written as the caller and rolled back. One round trip. `bucket` may be NULL. 400
+ * `InvalidRequest`: a control character in what is to be a header field. */
 const tn_error *tn_upload_admit(tn_ctx *c, const tn_upload *upload,
                                 tn_bucket *bucket) TN_MUST_CHECK;
 
 /* Bytes → object: size, type by content, checksums, virus scan, encryption, fsync, rename, fsync of
  * the folder, commit. Until the commit nothing can be seen, after it everything is there. On an
- * error nothing has changed and the bytes are gone. Takes `incoming`. `expected` (may be NULL):
- * checksums of the content, `which` of them count: 400 `BadDigest` when one differs. */
+ * error nothing has changed. Takes `incoming`: it is gone afterwards, but for one that was kept and
+ * an error of ours (5xx), after which the same may be tried again. (503 `commit_unknown`: the
+ * object may be there or not.) `expected` (may be NULL): checksums of the content, `which` of them
+ * count: 400 `BadDigest` when one differs.
+ *
+ * In `stored`, what only the database knows is missing: owner_id, created_at and last_accessed_at
+ * are NULL, updated_at is the time of the content. */
 const tn_error *tn_upload_store(tn_ctx *c, const tn_upload *upload, tn_incoming *incoming,
                                 const tn_digests *expected, unsigned which,
                                 tn_object *stored) TN_MUST_CHECK;
 
-/* The digests of what tn_upload_store() has stored last in this request: S3 answers with them. */
 /* --- moving, copying, removing ---------------------------------------------------------------- */
 
 typedef struct tn_transfer {

@@ -155,6 +155,7 @@ start_process(struct state *state)
     state->process.keys = tn_keys_new(state->process.db, config->auth.cache_ttl_s);
     state->process.tokens = tn_tokens_new(config, state->process.db);
     state->process.catalog = new_catalog(state);
+    state->process.store = worker->application->store_new(config);
 }
 
 static void
@@ -363,6 +364,7 @@ end_process(struct state *state)
         if (state->dispatch.areas[i]->stop != NULL)
             state->dispatch.areas[i]->stop(state->dispatch.states[i]);
     free(state->dispatch.states);
+    state->worker->application->store_free(state->process.store);
     tn_tokens_free(state->process.tokens);
     tn_keys_free(state->process.keys);
     tn_catalog_free(state->process.catalog);

@@ -25,8 +25,8 @@ declare -A may=(
     [cmd]="server storage objects images auth chat data oauth mail hook ai jobs identity http db base areas.h"
 )
 # library header → the only places that may include it
-libraries="libpq-fe.h:src/db/ curl/:src/base/fetch,src/mail/smtp fcgiapp.h:src/server/,src/http/ openssl/:src/base/crypto,src/base/fetch,src/identity/token
-argon2.h:src/auth/ crypt.h:src/auth/ fido.h:src/auth/ liboath/:src/auth/ qrencode.h:src/auth/ cjose/:src/identity/ json-c/:src/base/json"
+libraries="libpq-fe.h:src/db/ curl/:src/base/fetch,src/mail/smtp fcgiapp.h:src/server/,src/http/ openssl/:src/base/crypto,src/base/fetch,src/identity/token,src/objects/digest
+argon2.h:src/auth/ crypt.h:src/auth/ fido.h:src/auth/ liboath/:src/auth/ qrencode.h:src/auth/ cjose/:src/identity/ json-c/:src/base/json magic.h:src/objects/store"
 
 tests=0
 failed=0

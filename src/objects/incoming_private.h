@@ -1,0 +1,14 @@
+/* objects/incoming_private.h: what only those who take the file need to know of it
+ *
+ * Threads: one at a time.
+ */
+#ifndef TN_OBJECTS_INCOMING_PRIVATE_H
+#define TN_OBJECTS_INCOMING_PRIVATE_H
+
+#include "objects/incoming.h"
+
+/* Beneath storage.dir: "staging/<tenant>/<id>". */
+const char *tn_incoming_path(const tn_incoming *incoming) TN_NEVER_NULL;
+bool tn_incoming_is_kept(const tn_incoming *incoming);
+
+#endif
