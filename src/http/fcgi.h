@@ -26,6 +26,10 @@ const tn_error *tn_request_build(tn_request *request, tn_arena *arena, tn_fcgi *
  * at a record of its own. */
 void tn_request_discard_body(tn_request *request);
 
+/* Called before libfcgi reads from the connection of this thread's request: waits until there is
+ * something, as whoever reads the body has asked for. false: they wait no longer. */
+bool tn_request_wait(int fd) TN_MUST_CHECK;
+
 /* Sends the collected answer (nothing when it was streamed). */
 void tn_response_send(tn_response *response, tn_arena *arena);
 

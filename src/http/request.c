@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #define TARGET_MAX 65536
 #define QUERY_MEMBERS_MAX 1000
 #define METHOD_MAX 16
+#define TICK_MS 250
 
 static const tn_error *
 bad_request(tn_arena *arena, const char *hint, const char *message)
@@ -280,6 +282,51 @@ tn_request_read_some(tn_request *request, void *bytes, size_t size)
     if (got == 0 && FCGX_GetError(in) != 0)
         return -1;
     return got;
+}
+
+static _Thread_local struct {
+    tn_request_tick *tick;
+    void *context;
+} waiting; /* of the thread that reads a body */
+
+bool
+tn_request_wait(int fd)
+{
+    struct pollfd peer = {.fd = fd, .events = POLLIN};
+
+    if (waiting.tick == NULL)
+        return true;
+    while (poll(&peer, 1, TICK_MS) == 0)
+        if (!waiting.tick(waiting.context))
+            return false;
+    return true;
+}
+
+/* What libfcgi has read already, up to `size`. */
+static int
+take_buffered(FCGX_Stream *in, char *bytes, size_t size)
+{
+    const size_t there = (size_t)(in->stop - in->rdNext);
+
+    return there > 0 && size > 0 ? FCGX_GetStr(bytes, (int)(there < size ? there : size), in) : 0;
+}
+
+ssize_t
+tn_request_read_live(tn_request *request, void *bytes, size_t size, tn_request_tick *tick,
+                     void *context)
+{
+    FCGX_Stream *in = request->fcgi->fcgx->in;
+    int got = take_buffered(in, bytes, size);
+
+    if (got > 0)
+        return got;
+    waiting.tick = tick;
+    waiting.context = context;
+    got = FCGX_GetStr(bytes, 1, in);
+    waiting.tick = NULL;
+    if (got == 0)
+        return FCGX_GetError(in) != 0 ? -1 : 0;
+    return 1 + take_buffered(in, (char *)bytes + 1, size - 1);
 }
 
 void

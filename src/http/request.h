@@ -66,9 +66,15 @@ const tn_error *tn_request_read_body(tn_request *request, tn_arena *arena,
                                      size_t max) TN_MUST_CHECK;
 
 /* Reads the next bytes of a body that nginx passes on as it comes (fastcgi_request_buffering off),
- * waiting for some: up to `size`, 0 at its end, -1 when the connection is cut off. For handlers
- * whose route has `takes_body`. */
+ * waiting until it has `size` of them (64 KiB at most) or all: 0 at its end, -1 when the connection
+ * is cut off. For handlers whose route has `takes_body`. */
 ssize_t tn_request_read_some(tn_request *request, void *bytes, size_t size);
+
+/* The same without waiting for more than there is. While nothing comes, `tick` is asked four times
+ * a second whether to wait on: false from it is -1 as well, and the end of the body. */
+typedef bool tn_request_tick(void *context);
+ssize_t tn_request_read_live(tn_request *request, void *bytes, size_t size, tn_request_tick *tick,
+                             void *context);
 
 /* What is left of the body is not wanted: the answer is sent at once, and the connection to nginx
  * ends with it. */

@@ -190,6 +190,18 @@ add_cache_control(const tn_ctx *c)
         tn_response_header(c->response, "Cache-Control", value);
 }
 
+/* Would it cost more to read what is left of a refused request's body than to connect anew? */
+static bool
+is_worth_abandoning(const tn_ctx *c)
+{
+    const tn_route *route = c->match->route;
+
+    if (c->request->phase != TN_PHASE_WHOLE || c->request->body_file != NULL)
+        return false;
+    return (route != NULL && route->takes_body && has_body(c->request)) ||
+           c->request->content_length > c->config->server.body_max;
+}
+
 static void
 count_and_log(const tn_dispatch *dispatch, const tn_ctx *c, const tn_error *error, int64_t us)
 {
@@ -244,7 +256,7 @@ tn_dispatch_serve(const tn_dispatch *dispatch, tn_arena *arena, FCGX_Request *fc
         render(&c, error);
     if (error != NULL && request.phase == TN_PHASE_ADMIT)
         tn_response_empty(&response, 403); /* all that auth_request understands */
-    if (request.phase == TN_PHASE_REFUSE)
+    if (request.phase == TN_PHASE_REFUSE || (error != NULL && is_worth_abandoning(&c)))
         tn_request_abandon_body(&request);
     if (!response.streaming)
         add_cache_control(&c);

@@ -5,6 +5,8 @@
 #include <fcgios.h>
 #include <unistd.h>
 
+#include "http/fcgi.h"
+
 #define PARAMS_MAX ((size_t)16 << 20) /* above server.header_max, below what overflows */
 
 enum { BEGIN_REQUEST = 1, PARAMS = 4 };
@@ -122,12 +124,17 @@ tn_records_watch(tn_records *records)
     watched = records;
 }
 
-/* libfcgi's own does the same without the walk. */
+/* libfcgi's own does the same without waiting and walk. */
 int
 OS_Read(int fd, char *buffer, size_t size)
 {
-    const ssize_t got = read(fd, buffer, size);
+    ssize_t got;
 
+    if (!tn_request_wait(fd)) {
+        errno = ETIMEDOUT;
+        return -1;
+    }
+    got = read(fd, buffer, size);
     if (got > 0 && watched != NULL && !tn_records_feed(watched, (uint8_t *)buffer, (size_t)got)) {
         errno = EPROTO;
         return -1;
