@@ -46,6 +46,7 @@ create table storage.objects (
     size             bigint      not null default 0 check (size >= 0),       -- bytes of the content
     sha256           bytea       check (octet_length(sha256) = 32),          -- of the content
     sealed_key       bytea,                                                  -- null: the bytes on disk are not encrypted
+    is_attached      boolean     not null default false,                     -- there are rows of storage.attachments
     created_at       timestamptz not null default now(),
     updated_at       timestamptz not null default now(),
     last_accessed_at timestamptz default now(),
@@ -63,15 +64,22 @@ create index objects_by_update_in_folder on storage.objects (tenant_id, bucket_i
 create index objects_by_owner on storage.objects (tenant_id, owner_id) where owner_id is not null;
 select tenon.isolate('storage.objects');
 
--- An agent's scopes name the bucket: storage:docs:read, storage:docs:write.
+-- An agent's scopes name the bucket: storage:docs:read, storage:docs:write. Which buckets these are is found out once, not for each row.
+create function storage.scoped_buckets(action text) returns text[]
+    language sql stable security definer set search_path = ''
+begin atomic
+    select coalesce(array_agg(b.id), '{}') from storage.buckets b
+     where b.tenant_id = tenon.tenant_id() and tenon.has_scope('storage:' || b.id || ':' || action);
+end;
 create policy tenon_agent_reads on storage.objects as restrictive for select to agent
-    using (tenon.has_scope('storage:' || bucket_id || ':read'));
+    using (bucket_id = any ((select storage.scoped_buckets('read'))::text[]));
 create policy tenon_agent_adds on storage.objects as restrictive for insert to agent
-    with check (tenon.has_scope('storage:' || bucket_id || ':write'));
+    with check (bucket_id = any ((select storage.scoped_buckets('write'))::text[]));
 create policy tenon_agent_edits on storage.objects as restrictive for update to agent
-    using (tenon.has_scope('storage:' || bucket_id || ':write')) with check (tenon.has_scope('storage:' || bucket_id || ':write'));
+    using (bucket_id = any ((select storage.scoped_buckets('write'))::text[]))
+    with check (bucket_id = any ((select storage.scoped_buckets('write'))::text[]));
 create policy tenon_agent_drops on storage.objects as restrictive for delete to agent
-    using (tenon.has_scope('storage:' || bucket_id || ':write'));
+    using (bucket_id = any ((select storage.scoped_buckets('write'))::text[]));
 
 grant select, insert, update, delete on storage.buckets, storage.objects to anon, authenticated, agent, service_role, tenon_worker;
 
@@ -88,8 +96,9 @@ create index trash_by_age on storage.trash (deleted_at);
 select tenon.isolate('storage.trash');
 grant select, insert, update, delete on storage.trash to tenon_worker;
 
+-- As the platform, since it happens in the context of whoever deletes.
 create function storage.throw_away() returns trigger
-    language plpgsql security definer set search_path = ''
+    language plpgsql set search_path = ''
 as $$
 begin
     if old.version is not null and (tg_op = 'DELETE' or new.version is distinct from old.version) then
@@ -97,6 +106,7 @@ begin
     end if;
     return null;
 end $$;
+select tenon.run_as_platform('storage.throw_away()');
 create trigger tenon_throw_away after delete or update of version on storage.objects
     for each row execute function storage.throw_away();
 
@@ -151,7 +161,7 @@ select tenon.isolate('storage.quotas');
 grant select on storage.quotas to tenon_worker, service_role;
 
 create function storage.add_usage(tenant uuid, owner text, more_bytes bigint, more_objects bigint) returns void
-    language sql security definer set search_path = ''
+    language sql set search_path = ''
 begin atomic
     insert into storage.usage as u (tenant_id, owner_id, shard, bytes, objects)
     values (tenant, coalesce(owner, ''), pg_backend_pid() % 16, more_bytes, more_objects)
@@ -159,7 +169,7 @@ begin atomic
 end;
 
 create function storage.count_usage() returns trigger
-    language plpgsql security definer set search_path = ''
+    language plpgsql set search_path = ''
 as $$
 begin
     if tg_op = 'UPDATE' and new.owner_id is not distinct from old.owner_id then
@@ -174,6 +184,7 @@ begin
     end if;
     return null;
 end $$;
+select tenon.run_as_platform('storage.count_usage()');
 create trigger tenon_count_usage after insert or delete or update of size, owner_id on storage.objects
     for each row execute function storage.count_usage();
 
@@ -296,11 +307,12 @@ end $$;
 comment on function storage.put_object(text, text, uuid, text, boolean, text, bigint, bytea, bytea, jsonb, jsonb, bigint, bigint, text, text) is
     'Writes the row of an upload as the caller.';
 
-revoke execute on function storage.throw_away(), storage.set_updated_at(), storage.protect_delete(), storage.count_usage(),
+revoke execute on function storage.scoped_buckets(text), storage.throw_away(), storage.set_updated_at(), storage.protect_delete(), storage.count_usage(),
     storage.add_usage(uuid, text, bigint, bigint), storage.check_quota(text, bigint, bigint), storage.begin_operation(text),
     storage.find_bucket(text), storage.find_public_object(text, text),
     storage.object_columns(storage.objects),
     storage.put_object(text, text, uuid, text, boolean, text, bigint, bytea, bytea, jsonb, jsonb, bigint, bigint, text, text) from public;
+grant execute on function storage.scoped_buckets(text) to agent;
 grant execute on function storage.check_quota(text, bigint, bigint), storage.begin_operation(text), storage.find_bucket(text),
     storage.find_public_object(text, text), storage.object_columns(storage.objects),
     storage.put_object(text, text, uuid, text, boolean, text, bigint, bytea, bytea, jsonb, jsonb, bigint, bigint, text, text)
