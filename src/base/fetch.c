@@ -35,6 +35,7 @@ struct transfer {
     CURL *easy;
     PQExpBuffer body;
     size_t response_max;
+    int64_t uploaded;                                      /* bytes of fetch->upload */
     int64_t started_ms, connected_ms, heard_ms, ticked_ms; /* connected, heard: 0 until then */
     bool is_refused, is_too_large, is_stopped;
     char problem[CURL_ERROR_SIZE];
@@ -216,6 +217,37 @@ take_body(char *bytes, size_t size, size_t count, void *context)
     return length;
 }
 
+/* Gives the next piece of the upload. What is sent is no silence, however long it takes. */
+static size_t
+give_upload(char *bytes, size_t size, size_t count, void *context)
+{
+    struct transfer *transfer = context;
+    const tn_fetch_upload *upload = transfer->fetch->upload;
+    const int64_t left = upload->length - transfer->uploaded;
+    const size_t wanted = (int64_t)(size * count) < left ? size * count : (size_t)left;
+    const ssize_t got =
+        pread(upload->fd, bytes, wanted, (off_t)(upload->offset + transfer->uploaded));
+
+    if (got < 0 || (got == 0 && left > 0))
+        return CURL_READFUNC_ABORT;
+    transfer->uploaded += got;
+    if (transfer->connected_ms != 0)
+        transfer->connected_ms = tn_clock_ms();
+    return (size_t)got;
+}
+
+/* libcurl may begin anew when a connection broke before the answer. */
+static int
+rewind_upload(void *context, curl_off_t offset, int origin)
+{
+    struct transfer *transfer = context;
+
+    if (origin != SEEK_SET || offset < 0 || offset > transfer->fetch->upload->length)
+        return CURL_SEEKFUNC_FAIL;
+    transfer->uploaded = offset;
+    return CURL_SEEKFUNC_OK;
+}
+
 static void
 set_guards(struct transfer *transfer)
 {
@@ -243,12 +275,14 @@ static void
 set_transport(struct transfer *transfer)
 {
     CURL *easy = transfer->easy;
+    const long buffer_size = (long)transfer->fetch->buffer_size;
 
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* do not wait for a resolver that hangs */
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, BUFFER_SIZE);
-    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER_SIZE);
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, buffer_size > 0 ? buffer_size : BUFFER_SIZE);
+    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE,
+                     buffer_size > UPLOAD_BUFFER_SIZE ? buffer_size : UPLOAD_BUFFER_SIZE);
     curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->problem);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
@@ -268,7 +302,10 @@ free_headers(void *list)
 static struct curl_slist *
 build_headers(const tn_fetch *fetch)
 {
-    struct curl_slist *list = curl_slist_append(NULL, "Expect:"); /* no pause before the body */
+    /* No pause before the body. (Under a signature libcurl 7.88 would sign a header that it does
+     * not send; and a store may well refuse what is large before it comes.) */
+    const char *first = fetch->signature == NULL ? "Expect:" : "Accept: */*";
+    struct curl_slist *list = curl_slist_append(NULL, first);
 
     for (const char *const *header = fetch->headers;
          list != NULL && header != NULL && *header != NULL; header++) {
@@ -294,6 +331,28 @@ headers_are_lines(const char *const *headers)
 }
 
 static void
+set_upload(struct transfer *transfer)
+{
+    CURL *easy = transfer->easy;
+
+    curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
+    curl_easy_setopt(easy, CURLOPT_READFUNCTION, give_upload);
+    curl_easy_setopt(easy, CURLOPT_READDATA, transfer);
+    curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, rewind_upload);
+    curl_easy_setopt(easy, CURLOPT_SEEKDATA, transfer);
+    curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)transfer->fetch->upload->length);
+}
+
+static void
+set_signature(tn_arena *arena, CURL *easy, const tn_fetch_signature *signature)
+{
+    curl_easy_setopt(easy, CURLOPT_AWS_SIGV4,
+                     tn_arena_printf(arena, "aws:amz:%s:s3", signature->region));
+    curl_easy_setopt(easy, CURLOPT_USERNAME, signature->key_id);
+    curl_easy_setopt(easy, CURLOPT_PASSWORD, signature->secret);
+}
+
+static void
 set_request(tn_arena *arena, struct transfer *transfer)
 {
     const tn_fetch *fetch = transfer->fetch;
@@ -304,11 +363,15 @@ set_request(tn_arena *arena, struct transfer *transfer)
     curl_easy_setopt(easy, CURLOPT_URL, fetch->url);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "tenon");
+    if (fetch->signature != NULL)
+        set_signature(arena, easy, fetch->signature);
     if (strcmp(fetch->method, "HEAD") == 0) {
         curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
         return;
     }
-    if (fetch->body != NULL || strcmp(fetch->method, "POST") == 0) {
+    if (fetch->upload != NULL) {
+        set_upload(transfer);
+    } else if (fetch->body != NULL || strcmp(fetch->method, "POST") == 0) {
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)fetch->body_length);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, fetch->body == NULL ? "" : fetch->body);
     }
@@ -464,10 +527,14 @@ fill_result(tn_arena *arena, struct transfer *transfer)
 {
     tn_fetch_result *result = transfer->result;
     CURL *easy = transfer->easy;
+    curl_off_t length;
 
     result->status = answer_status(transfer);
     result->total_ms = tn_clock_ms() - transfer->started_ms;
     result->content_type = copy_header(arena, easy, "content-type");
+    result->etag = copy_header(arena, easy, "etag");
+    if (curl_easy_getinfo(easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length) == CURLE_OK)
+        result->content_length = length;
     result->request_id = copy_header(arena, easy, "x-request-id");
     if (result->request_id == NULL)
         result->request_id = copy_header(arena, easy, "request-id");
@@ -517,7 +584,7 @@ tn_fetch_run(tn_arena *arena, const tn_fetch *fetch, tn_fetch_result *result)
     CURLM *multi;
     bool has_ended;
 
-    *result = (tn_fetch_result){.retry_after_ms = -1, .first_byte_ms = -1};
+    *result = (tn_fetch_result){.retry_after_ms = -1, .first_byte_ms = -1, .content_length = -1};
     if (!headers_are_lines(fetch->headers)) {
         result->outcome = TN_FETCH_REFUSED;
         result->problem = "a header holds a line break";

@@ -19,15 +19,31 @@
 
 struct sockaddr;
 
+/* A body that comes out of a file. */
+typedef struct tn_fetch_upload {
+    int fd; /* its offset does not move */
+    int64_t offset, length;
+} tn_fetch_upload;
+
+/* Signature of a request to a store that speaks S3 (AWS Signature Version 4), made by libcurl. The
+ * caller gives the header x-amz-content-sha256 and the members of the query in the order of their
+ * names, encoded as RFC 3986 has it: libcurl 7.88 signs them as they are. */
+typedef struct tn_fetch_signature {
+    const char *key_id, *secret, *region;
+} tn_fetch_signature;
+
 typedef struct tn_fetch {
     const char *method, *url;
     const char *const *headers; /* "Name: value", NULL-terminated; may be NULL. A redirect takes
                                    them along, but for Authorization and Cookie to another host */
     const char *body;           /* may be NULL */
     size_t body_length;
-    int64_t connect_timeout_ms, first_byte_timeout_ms, silence_timeout_ms,
-        total_timeout_ms; /* 0: none */
-    size_t response_max;  /* bytes; more is an error; 0: 1 MiB */
+    const tn_fetch_upload *upload;       /* instead of `body`; NULL: none */
+    const tn_fetch_signature *signature; /* NULL: none */
+    /* 0: none. The first byte of the answer is waited for from the last one of the upload on. */
+    int64_t connect_timeout_ms, first_byte_timeout_ms, silence_timeout_ms, total_timeout_ms;
+    size_t response_max; /* bytes; more is an error; 0: 1 MiB */
+    size_t buffer_size;  /* for bodies that are large; 0: a small one */
     bool allow_private, follow_redirects;
     /* Called for each piece of the body of any answer, as it arrives; false stops. NULL: the body
      * is collected in the result. `status` is the HTTP status. */
@@ -57,6 +73,8 @@ typedef struct tn_fetch_result {
     size_t received;                       /* bytes of body that arrived */
     int64_t retry_after_ms;                /* from Retry-After (seconds or date), -1: none */
     const char *content_type, *request_id; /* headers content-type and x-request-id/request-id */
+    const char *etag;                      /* NULL: none */
+    int64_t content_length;                /* -1: not told */
     int64_t first_byte_ms, total_ms;       /* since the call; first_byte_ms -1: none came */
 } tn_fetch_result;
 
