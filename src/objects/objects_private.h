@@ -6,6 +6,7 @@
 #define TN_OBJECTS_OBJECTS_PRIVATE_H
 
 #include "db/database.h"
+#include "objects/backend.h"
 #include "objects/object.h"
 #include "objects/store.h"
 
@@ -28,6 +29,27 @@ typedef struct tn_objects_work {
 const tn_error *tn_objects_transact(tn_ctx *c, const tn_objects_work *work) TN_MUST_CHECK;
 
 #define TN_QUERY(sql, ...) ((tn_query){&(sql), TN_PARAMS(__VA_ARGS__), NULL, NULL})
+
+/* The rules that uploads and transfers are held to; the codes are those of objects/object.h. */
+const tn_error *tn_objects_check_fields(tn_ctx *c, const tn_upload *upload) TN_MUST_CHECK;
+const tn_error *tn_bucket_check_type(tn_ctx *c, const tn_bucket *bucket, const char *name,
+                                     const char *type) TN_MUST_CHECK;
+const tn_error *tn_bucket_check_size(tn_ctx *c, const tn_bucket *bucket,
+                                     int64_t size) TN_MUST_CHECK;
+const tn_error *tn_bucket_check_encryption(tn_ctx *c, const tn_bucket *bucket) TN_MUST_CHECK;
+
+/* A name for bytes that are about to be written; the time, ISO 8601 with milliseconds. */
+tn_uuid tn_objects_new_version(void) TN_MUST_CHECK;
+const char *tn_objects_now(tn_arena *arena, int64_t *seconds) TN_NEVER_NULL TN_MUST_CHECK;
+
+/* Writes the row: of `object` id, version, size, sha256, sealed_key and metadata; everything else
+ * is the upload's. Its id is then that of the row. */
+const tn_error *tn_objects_put_row(tn_ctx *c, const tn_upload *upload,
+                                   tn_object *object) TN_MUST_CHECK;
+/* The same for bytes that have been put in place: without a row they go at once, unless nobody
+ * knows whether there is one (`commit_unknown`); then the sweeper will know. */
+const tn_error *tn_objects_commit(tn_ctx *c, const tn_upload *upload, tn_backend *backend,
+                                  tn_object *object) TN_MUST_CHECK;
 
 const tn_error *tn_no_such_key(tn_arena *arena) TN_NEVER_NULL TN_MUST_CHECK;
 

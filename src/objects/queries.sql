@@ -26,6 +26,18 @@ select storage.put_object($1, $2, $3::uuid, $4, $5::boolean, $6, $7::bigint, $8:
 
 -- --- encryption --------------------------------------------------------------------------------------------------------------------
 
+-- name: objects_move   $1 bucket, $2 name, $3 new bucket, $4 new name
+with moved as (
+    update storage.objects o set bucket_id = $3, name = $4 where o.bucket_id = $1 and o.name = $2 returning o
+)
+select d.* from moved cross join lateral storage.object_columns(moved.o) d
+
+-- name: objects_remove   $1 bucket, $2 names
+with gone as (
+    delete from storage.objects o where o.bucket_id = $1 and o.name = any ($2::text[]) returning o
+)
+select d.* from gone cross join lateral storage.object_columns(gone.o) d
+
 -- name: vault_newest_key
 select generation, sealed from storage.tenant_keys where tenant_id = tenon.tenant_id() order by generation desc limit 1
 
@@ -54,3 +66,44 @@ select tenant_id, id from storage.expire_staged($1::integer)
 
 -- name: objects_figures
 select trash, bytes, objects from storage.figures()
+
+-- --- fsck: in the role tenon_platform ---
+
+-- name: objects_rows_page   $1 tenant, $2 version: behind these; $3 of this tenant, or null; $4 how many
+select o.tenant_id, o.id, o.bucket_id, o.name, o.version, o.size, encode(o.sha256, 'hex'), o.sealed_key
+  from storage.objects o
+ where o.version is not null and (o.tenant_id, o.version) > ($1::uuid, $2) and ($3::uuid is null or o.tenant_id = $3::uuid)
+ order by o.tenant_id, o.version
+ limit $4::integer
+
+-- name: objects_row_is_there   $1 tenant, $2 id, $3 version
+select 1 from storage.objects o where o.tenant_id = $1::uuid and o.id = $2::uuid and o.version = $3
+
+-- name: objects_lose_object   $1 tenant, $2 id, $3 version, $4 reason
+select storage.lose_object($1::uuid, $2::uuid, $3, $4)
+
+-- name: objects_tenant_key   $1 tenant, $2 generation
+select k.sealed from storage.tenant_keys k where k.tenant_id = $1::uuid and k.generation = $2::integer
+
+-- name: objects_unnamed_files   $1 tenants, $2 versions
+select tenant_id, version, is_known from storage.unnamed_files($1::uuid[], $2::text[])
+
+-- name: objects_usage_differences   $1 tenant, or null
+select tenant_id, owner_id,
+       format('%s bytes in %s objects are counted, and it is %s in %s', counted_bytes, counted_objects, bytes, objects)
+  from storage.usage_differences($1::uuid)
+
+-- name: objects_recount_usage   $1 tenant, or null
+select storage.recount_usage($1::uuid)
+
+-- name: objects_named_trash   $1 tenant, or null
+select t.tenant_id, t.version from storage.trash t
+ where ($1::uuid is null or t.tenant_id = $1::uuid) and storage.names_version(t.tenant_id, t.version)
+
+-- name: objects_mend_trash   $1 tenant, or null
+delete from storage.trash t
+ where ($1::uuid is null or t.tenant_id = $1::uuid) and storage.names_version(t.tenant_id, t.version)
+returning t.tenant_id, t.version
+
+-- name: objects_count_lost   $1 tenant, or null
+select count(*) from storage.lost_objects l where $1::uuid is null or l.tenant_id = $1::uuid

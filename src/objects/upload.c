@@ -20,8 +20,16 @@
 
 /* --- what is checked before and after --------------------------------------------------------- */
 
-static const tn_error *
-check_field_values(tn_ctx *c, const tn_upload *upload)
+static bool
+is_placeholder(const char *name)
+{
+    const size_t length = strlen(name), size = sizeof(PLACEHOLDER) - 1;
+
+    return length >= size && strcmp(name + length - size, PLACEHOLDER) == 0;
+}
+
+const tn_error *
+tn_objects_check_fields(tn_ctx *c, const tn_upload *upload)
 {
     const char *const values[] = {upload->content_type, upload->cache_control, upload->robots};
 
@@ -32,16 +40,8 @@ check_field_values(tn_ctx *c, const tn_upload *upload)
     return NULL;
 }
 
-static bool
-is_placeholder(const char *name)
-{
-    const size_t length = strlen(name), size = sizeof(PLACEHOLDER) - 1;
-
-    return length >= size && strcmp(name + length - size, PLACEHOLDER) == 0;
-}
-
-static const tn_error *
-check_type(tn_ctx *c, const tn_bucket *bucket, const char *name, const char *type)
+const tn_error *
+tn_bucket_check_type(tn_ctx *c, const tn_bucket *bucket, const char *name, const char *type)
 {
     if (type == NULL || is_placeholder(name) || tn_bucket_allows_type(bucket, type))
         return NULL;
@@ -49,8 +49,8 @@ check_type(tn_ctx *c, const tn_bucket *bucket, const char *name, const char *typ
                         tn_text_excerpt(c->arena, type, 200));
 }
 
-static const tn_error *
-check_size(tn_ctx *c, const tn_bucket *bucket, int64_t size)
+const tn_error *
+tn_bucket_check_size(tn_ctx *c, const tn_bucket *bucket, int64_t size)
 {
     if (size <= bucket->size_max)
         return NULL;
@@ -58,8 +58,8 @@ check_size(tn_ctx *c, const tn_bucket *bucket, int64_t size)
                         "The object exceeded the maximum allowed size");
 }
 
-static const tn_error *
-check_encryption(tn_ctx *c, const tn_bucket *bucket)
+const tn_error *
+tn_bucket_check_encryption(tn_ctx *c, const tn_bucket *bucket)
 {
     if (!bucket->encrypted)
         return NULL;
@@ -69,23 +69,63 @@ check_encryption(tn_ctx *c, const tn_bucket *bucket)
 
 /* --- the row ---------------------------------------------------------------------------------- */
 
-/* What the row gets, in the words of PostgreSQL. */
-struct row {
-    const char *id, *version, *size, *sha256, *sealed_key, *metadata;
-};
-
-/* The parameters of objects_put. */
-#define PUT_PARAMS(c, upload, row)                                                              \
-    TN_PARAMS((upload)->bucket, (upload)->name, (row)->id, (row)->version,                      \
-              (upload)->upsert ? "t" : "f", (upload)->as_system ? (upload)->owner_id : NULL,    \
-              (row)->size, (row)->sha256, (row)->sealed_key, (row)->metadata,                   \
-              (upload)->user_metadata,                                                          \
-              tn_arena_number((c)->arena, (c)->config->storage.tenant_quota),                   \
-              tn_arena_number((c)->arena, (c)->config->storage.user_quota), (upload)->if_match, \
+/* The parameters of objects_put: what `object` has. */
+#define PUT_PARAMS(c, upload, object)                                                              \
+    TN_PARAMS((upload)->bucket, (upload)->name, (object)->id.text, (object)->version.text,         \
+              (upload)->upsert ? "t" : "f", (upload)->as_system ? (upload)->owner_id : NULL,       \
+              tn_arena_number((c)->arena, (object)->size), (object)->sha256, (object)->sealed_key, \
+              (object)->metadata, (upload)->user_metadata,                                         \
+              tn_arena_number((c)->arena, (c)->config->storage.tenant_quota),                      \
+              tn_arena_number((c)->arena, (c)->config->storage.user_quota), (upload)->if_match,    \
               (upload)->if_none_match)
 
-static tn_uuid
-new_version(void)
+/* One transaction, one round trip, with what else shall be true from then on. */
+const tn_error *
+tn_objects_put_row(tn_ctx *c, const tn_upload *upload, tn_object *object)
+{
+    const tn_db_context own = upload->as_system ? tn_ctx_db_as(c, "service_role") : tn_ctx_db(c);
+    const tn_db_context server = tn_ctx_db_as(c, "tenon_worker");
+    const tn_db_context *contexts[2 + WITH_MAX] = {&own, &own};
+    const tn_rows *results[2 + WITH_MAX] = {NULL};
+    tn_query queries[2 + WITH_MAX] = {
+        TN_QUERY(tn_sql_objects_begin_operation, upload->operation),
+        {.statement = &tn_sql_objects_put, PUT_PARAMS(c, upload, object)},
+    };
+    tn_transaction *transaction;
+
+    assert(upload->with_count <= WITH_MAX);
+    for (size_t i = 0; i < upload->with_count; i++) {
+        queries[2 + i] = upload->with[i];
+        contexts[2 + i] = &server;
+    }
+    TN_TRY(tn_db_begin(
+        c->process->db, c->arena,
+        &(tn_db_work){.context = &own, .access = TN_READ_WRITE, .translate = tn_objects_translate},
+        &transaction));
+    TN_TRY(tn_transaction_run_last_as(transaction, contexts, queries, 2 + upload->with_count,
+                                      results));
+    for (size_t i = 0; i < upload->with_count && upload->with_results != NULL; i++)
+        upload->with_results[i] = results[2 + i];
+    if (!tn_uuid_parse(tn_rows_text(results[1], 0, 0), &object->id))
+        return tn_error_internal(c->arena, "storage.row.invalid", "an id is no UUID");
+    return NULL;
+}
+
+const tn_error *
+tn_objects_commit(tn_ctx *c, const tn_upload *upload, tn_backend *backend, tn_object *object)
+{
+    const tn_blob blob = {.tenant_id = c->who->tenant_id, .version = object->version};
+    const tn_error *error = tn_objects_put_row(c, upload, object), *failed = NULL;
+
+    if (error != NULL && strcmp(error->code, "commit_unknown") != 0)
+        failed = tn_backend_remove(backend, c->arena, &blob);
+    if (failed != NULL)
+        tn_log(TN_LOG_WARN, "storage.object.left", TN_STR("version", blob.version.text));
+    return error;
+}
+
+tn_uuid
+tn_objects_new_version(void)
 {
     uint8_t bytes[16];
 
@@ -113,27 +153,26 @@ announced_metadata(tn_ctx *c, const tn_upload *upload)
 static const tn_error *
 check_announced(tn_ctx *c, const tn_upload *upload, const tn_bucket *bucket)
 {
-    TN_TRY(check_field_values(c, upload));
-    TN_TRY(check_type(c, bucket, upload->name, upload->content_type));
-    TN_TRY(check_size(c, bucket, upload->length));
+    TN_TRY(tn_objects_check_fields(c, upload));
+    TN_TRY(tn_bucket_check_type(c, bucket, upload->name, upload->content_type));
+    TN_TRY(tn_bucket_check_size(c, bucket, upload->length));
     TN_TRY(tn_object_name_check(c->arena, upload->name));
-    return check_encryption(c, bucket);
+    return tn_bucket_check_encryption(c, bucket);
 }
 
 const tn_error *
 tn_upload_admit(tn_ctx *c, const tn_upload *upload, tn_bucket *bucket)
 {
-    const tn_uuid id = tn_uuid_new(), version = new_version();
-    const struct row row = {
-        .id = id.text,
-        .version = version.text,
-        .size = tn_arena_number(c->arena, upload->length > 0 ? upload->length : 0),
+    const tn_object announced = {
+        .id = tn_uuid_new(),
+        .version = tn_objects_new_version(),
+        .size = upload->length > 0 ? upload->length : 0,
         .metadata = announced_metadata(c, upload),
     };
     const tn_rows *results[3] = {NULL, NULL, NULL};
     tn_query queries[3] = {
         [1] = TN_QUERY(tn_sql_objects_find_bucket, upload->bucket),
-        [2] = {.statement = &tn_sql_objects_put, PUT_PARAMS(c, upload, &row)},
+        [2] = {.statement = &tn_sql_objects_put, PUT_PARAMS(c, upload, &announced)},
     };
     const tn_error *error;
     tn_bucket found;
@@ -223,8 +262,8 @@ struct storing {
     tn_object *object;
 };
 
-static const char *
-time_text(tn_arena *arena, int64_t *seconds)
+const char *
+tn_objects_now(tn_arena *arena, int64_t *seconds)
 {
     struct timespec now;
     struct tm parts;
@@ -297,69 +336,14 @@ describe(tn_ctx *c, struct storing *s)
         .sealed_key = s->sealed_key,
         .is_public = s->bucket.is_public,
     };
-    object->updated_at = time_text(c->arena, &object->modified_s);
+    object->updated_at = tn_objects_now(c->arena, &object->modified_s);
     object->metadata = metadata_of(c, s);
-}
-
-/* One transaction, one round trip, with what else shall be true from then on. */
-static const tn_error *
-commit_row(tn_ctx *c, struct storing *s)
-{
-    const tn_upload *upload = s->upload;
-    const struct row row = {
-        .id = s->object->id.text,
-        .version = s->object->version.text,
-        .size = tn_arena_number(c->arena, s->object->size),
-        .sha256 = s->object->sha256,
-        .sealed_key = s->object->sealed_key,
-        .metadata = s->object->metadata,
-    };
-    const tn_db_context own = upload->as_system ? tn_ctx_db_as(c, "service_role") : tn_ctx_db(c);
-    const tn_db_context server = tn_ctx_db_as(c, "tenon_worker");
-    const tn_db_context *contexts[2 + WITH_MAX] = {&own, &own};
-    const tn_rows *results[2 + WITH_MAX] = {NULL};
-    tn_query queries[2 + WITH_MAX] = {
-        TN_QUERY(tn_sql_objects_begin_operation, upload->operation),
-        {.statement = &tn_sql_objects_put, PUT_PARAMS(c, upload, &row)},
-    };
-    tn_transaction *transaction;
-
-    assert(upload->with_count <= WITH_MAX);
-    for (size_t i = 0; i < upload->with_count; i++) {
-        queries[2 + i] = upload->with[i];
-        contexts[2 + i] = &server;
-    }
-    TN_TRY(tn_db_begin(
-        c->process->db, c->arena,
-        &(tn_db_work){.context = &own, .access = TN_READ_WRITE, .translate = tn_objects_translate},
-        &transaction));
-    TN_TRY(tn_transaction_run_last_as(transaction, contexts, queries, 2 + upload->with_count,
-                                      results));
-    for (size_t i = 0; i < upload->with_count && upload->with_results != NULL; i++)
-        upload->with_results[i] = results[2 + i];
-    if (!tn_uuid_parse(tn_rows_text(results[1], 0, 0), &s->object->id))
-        return tn_error_internal(c->arena, "storage.row.invalid", "an id is no UUID");
-    return NULL;
-}
-
-/* What was put in place without a row goes at once, unless nobody knows whether there is a row:
- * then the sweeper will know. */
-static const tn_error *
-commit(tn_ctx *c, struct storing *s)
-{
-    const tn_error *error = commit_row(c, s), *failed = NULL;
-
-    if (error != NULL && strcmp(error->code, "commit_unknown") != 0)
-        failed = tn_backend_remove(s->backend, c->arena, &s->blob);
-    if (failed != NULL)
-        tn_log(TN_LOG_WARN, "storage.object.left", TN_STR("version", s->blob.version.text));
-    return error;
 }
 
 static const tn_error *
 check_content(tn_ctx *c, const struct storing *s, const tn_digests *expected, unsigned which)
 {
-    TN_TRY(check_type(c, &s->bucket, s->upload->name, s->content.type));
+    TN_TRY(tn_bucket_check_type(c, &s->bucket, s->upload->name, s->content.type));
     if (expected != NULL && !digests_are_same(&s->content.digests, expected, which))
         return tn_error_new(c->arena, 400, "BadDigest", NULL,
                             "The checksum that you specified did not match what we received");
@@ -370,19 +354,19 @@ static const tn_error *
 store(tn_ctx *c, struct storing *s, const tn_digests *expected, unsigned which)
 {
     TN_TRY(tn_bucket_find(c, s->upload->bucket, &s->bucket));
-    TN_TRY(check_field_values(c, s->upload));
-    TN_TRY(check_type(c, &s->bucket, s->upload->name, s->upload->content_type));
-    TN_TRY(check_size(c, &s->bucket, tn_incoming_size(s->incoming)));
+    TN_TRY(tn_objects_check_fields(c, s->upload));
+    TN_TRY(tn_bucket_check_type(c, &s->bucket, s->upload->name, s->upload->content_type));
+    TN_TRY(tn_bucket_check_size(c, &s->bucket, tn_incoming_size(s->incoming)));
     TN_TRY(tn_object_name_check(c->arena, s->upload->name));
-    TN_TRY(check_encryption(c, &s->bucket));
+    TN_TRY(tn_bucket_check_encryption(c, &s->bucket));
     TN_TRY(tn_store_backend(c->process->store, c->arena, &s->backend));
     TN_TRY(read_content(c, s->upload, s->incoming, expected != NULL ? which : 0, &s->content));
     TN_TRY(check_content(c, s, expected, which));
-    s->blob = (tn_blob){.tenant_id = c->who->tenant_id, .version = new_version()};
+    s->blob = (tn_blob){.tenant_id = c->who->tenant_id, .version = tn_objects_new_version()};
     describe(c, s);
     TN_TRY(tn_backend_put(s->backend, c->arena, &s->blob, tn_incoming_path(s->incoming),
                           tn_incoming_fd(s->incoming)));
-    return commit(c, s);
+    return tn_objects_commit(c, s->upload, s->backend, s->object);
 }
 
 const tn_error *
