@@ -7,6 +7,7 @@
 #include "jobs/jobs.h"
 #include "mail/mail.h"
 #include "objects/store.h"
+#include "objects/sweeper.h"
 #include "storage/storage.h"
 
 /* What is under no area's prefix: nothing, said in our own dialect. */
@@ -28,7 +29,7 @@ static const tn_area *const areas[] = {
     NULL,
 };
 
-static const tn_service *const services[] = {&tn_mail_service, NULL};
+static const tn_service *const services[] = {&tn_mail_service, &tn_objects_service, NULL};
 
 const tn_application tn_application_all = {
     .areas = areas,

@@ -15,10 +15,23 @@
 #define WORDS_MAX 3 /* of a command's name */
 
 const tn_command *const tn_command_tables[] = {
-    tn_init_commands,   tn_migrate_commands, tn_serve_commands,    tn_control_commands,
-    tn_status_commands, tn_doctor_commands,  tn_tenant_commands,   tn_key_commands,
-    tn_agent_commands,  tn_user_commands,    tn_provider_commands, tn_signing_key_commands,
-    tn_routes_commands, tn_types_commands,   tn_mail_commands,     NULL,
+    tn_init_commands,
+    tn_migrate_commands,
+    tn_serve_commands,
+    tn_control_commands,
+    tn_status_commands,
+    tn_doctor_commands,
+    tn_tenant_commands,
+    tn_key_commands,
+    tn_agent_commands,
+    tn_user_commands,
+    tn_provider_commands,
+    tn_signing_key_commands,
+    tn_routes_commands,
+    tn_types_commands,
+    tn_mail_commands,
+    tn_storage_commands,
+    NULL,
 };
 
 /* --- the line --------------------------------------------------------------------------------- */

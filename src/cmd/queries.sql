@@ -558,3 +558,35 @@ select jsonb_build_object('id', m.id, 'tenant', t.name, 'channel', m.channel, 'k
                           'domain', case m.channel when 'email' then split_part(m.recipient, '@', 2) end, 'attempts', m.attempts,
                           'due_at', m.due_at, 'expires_at', m.expires_at)
   from tenon.outbox m join tenon.tenants t on t.id = m.tenant_id order by m.due_at limit 1000
+
+-- --- storage ---
+
+-- name: storage_quota_set   $1 tenant, $2 whether the tenant's changes, $3 to what, $4 whether each person's does, $5 to what
+insert into storage.quotas as q (tenant_id, tenant_bytes, user_bytes) values ($1::uuid, $3::bigint, $5::bigint)
+    on conflict (tenant_id) do update
+   set tenant_bytes = case when $2::boolean then excluded.tenant_bytes else q.tenant_bytes end,
+       user_bytes = case when $4::boolean then excluded.user_bytes else q.user_bytes end
+
+-- name: storage_quota   $1 tenant, $2 storage.tenant_quota, $3 storage.user_quota
+with found as (
+    select t.name, coalesce(q.tenant_bytes, nullif($2::bigint, 0)) as bytes, coalesce(q.user_bytes, nullif($3::bigint, 0)) as user_bytes,
+           coalesce((select sum(u.bytes) from storage.usage u where u.tenant_id = t.id), 0) as used
+      from tenon.tenants t left join storage.quotas q on q.tenant_id = t.id where t.id = $1::uuid)
+select jsonb_build_object('tenant', f.name, 'bytes', f.bytes, 'user_bytes', f.user_bytes, 'used_bytes', f.used),
+       format('%s: %s bytes of %s; each person %s', f.name, f.used, coalesce(f.bytes::text, 'any number'), coalesce(f.user_bytes::text, 'any number'))
+  from found f
+
+-- name: storage_usage   $1 storage.tenant_quota
+select jsonb_build_object('tenant', t.name, 'bytes', coalesce(u.bytes, 0), 'objects', coalesce(u.objects, 0),
+                          'quota', coalesce(q.tenant_bytes, nullif($1::bigint, 0)),
+                          'trash', (select count(*) from storage.trash x where x.tenant_id = t.id))
+  from tenon.tenants t
+  left join (select s.tenant_id, sum(s.bytes) as bytes, sum(s.objects) as objects from storage.usage s group by 1) u on u.tenant_id = t.id
+  left join storage.quotas q on q.tenant_id = t.id
+ order by t.name
+
+-- name: storage_usage_of_owners   $1 tenant
+select jsonb_build_object('owner_id', nullif(u.owner_id, ''), 'bytes', sum(u.bytes), 'objects', sum(u.objects))
+  from storage.usage u where u.tenant_id = $1::uuid
+ group by u.owner_id having sum(u.objects) <> 0 or sum(u.bytes) <> 0
+ order by sum(u.bytes) desc, u.owner_id limit 1000

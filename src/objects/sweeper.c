@@ -287,7 +287,7 @@ start(const tn_process *process)
     sweeper->process = process;
     sweeper->slices_from_ms = tn_clock_ms();
     sweeper->sweep = (tn_sweep){.process = process,
-                                .store = tn_store_new(process->config),
+                                .store = process->store,
                                 .is_stopping = is_stopping,
                                 .context = sweeper,
                                 .slice = random};
@@ -310,7 +310,6 @@ stop(void *state)
     (void)pthread_join(sweeper->thread, NULL);
     (void)pthread_cond_destroy(&sweeper->changed);
     tn_lock_release(&sweeper->lock);
-    tn_store_free(sweeper->sweep.store);
     free(sweeper);
 }
 

@@ -1,0 +1,107 @@
+/* objects/fsck.c: what is told, the counters, the trash */
+#include "objects/fsck.h"
+
+#include <string.h>
+
+#include "base/text.h"
+#include "objects/fsck_private.h"
+#include "objects/queries.h"
+
+const char *const tn_difference_names[TN_DIFFERENCES] = {
+    [TN_DIFFERENCE_MISSING] = "missing_bytes",  [TN_DIFFERENCE_SIZE] = "wrong_size",
+    [TN_DIFFERENCE_CONTENT] = "wrong_content",  [TN_DIFFERENCE_ORPHAN] = "orphan_file",
+    [TN_DIFFERENCE_FOREIGN] = "foreign_file",   [TN_DIFFERENCE_STRANGE] = "strange_file",
+    [TN_DIFFERENCE_ACCESS] = "wrong_access",    [TN_DIFFERENCE_STAGED] = "orphan_staged",
+    [TN_DIFFERENCE_SPOOLED] = "orphan_spooled", [TN_DIFFERENCE_USAGE] = "wrong_usage",
+    [TN_DIFFERENCE_TRASH] = "named_trash",
+};
+
+void
+tn_fsck_tell(tn_fsck *fsck, const tn_fsck_finding *finding)
+{
+    fsck->found[finding->difference]++;
+    if (finding->is_mended)
+        fsck->mended[finding->difference]++;
+    fsck->told(fsck->context, finding);
+}
+
+bool
+tn_fsck_wants(const tn_fsck *fsck, const char *tenant_id)
+{
+    return fsck->tenant_id == NULL || strcmp(fsck->tenant_id, tenant_id) == 0;
+}
+
+static const tn_error *
+check_usage(tn_fsck *fsck, tn_arena *arena)
+{
+    const tn_rows *rows, *counted;
+
+    TN_TRY(tn_session_run(fsck->session, arena, tn_sql_objects_usage_differences.sql,
+                          TN_PARAMS(fsck->tenant_id), &rows));
+    if (tn_rows_count(rows) > 0 && fsck->repairs)
+        TN_TRY(tn_session_run(fsck->session, arena, tn_sql_objects_recount_usage.sql,
+                              TN_PARAMS(fsck->tenant_id), &counted));
+    for (size_t i = 0; i < tn_rows_count(rows); i++)
+        tn_fsck_tell(fsck, &(tn_fsck_finding){
+                               .difference = TN_DIFFERENCE_USAGE,
+                               .tenant_id = tn_rows_text(rows, i, 0),
+                               .what = tn_rows_text(rows, i, 1),
+                               .detail = tn_rows_text(rows, i, 2),
+                               .is_mended = fsck->repairs,
+                           });
+    return NULL;
+}
+
+static const tn_error *
+check_trash(tn_fsck *fsck, tn_arena *arena)
+{
+    const tn_rows *rows;
+
+    TN_TRY(tn_session_run(fsck->session, arena,
+                          fsck->repairs ? tn_sql_objects_mend_trash.sql
+                                        : tn_sql_objects_named_trash.sql,
+                          TN_PARAMS(fsck->tenant_id), &rows));
+    for (size_t i = 0; i < tn_rows_count(rows); i++)
+        tn_fsck_tell(fsck, &(tn_fsck_finding){
+                               .difference = TN_DIFFERENCE_TRASH,
+                               .tenant_id = tn_rows_text(rows, i, 0),
+                               .what = tn_rows_text(rows, i, 1),
+                               .is_mended = fsck->repairs,
+                           });
+    return NULL;
+}
+
+static const tn_error *
+count_lost(tn_fsck *fsck, tn_arena *arena)
+{
+    const tn_rows *rows;
+
+    TN_TRY(tn_session_run(fsck->session, arena, tn_sql_objects_count_lost.sql,
+                          TN_PARAMS(fsck->tenant_id), &rows));
+    fsck->lost = tn_rows_int(rows, 0, 0, 0);
+    return NULL;
+}
+
+static const tn_error *
+run(tn_fsck *fsck, tn_store *store, tn_arena *arena)
+{
+    TN_TRY(tn_fsck_rows(fsck, store, arena));
+    TN_TRY(tn_fsck_files(fsck, store, arena));
+    TN_TRY(check_trash(fsck, arena));
+    TN_TRY(check_usage(fsck, arena));
+    return count_lost(fsck, arena);
+}
+
+const tn_error *
+tn_fsck_run(tn_fsck *fsck)
+{
+    tn_arena *arena = tn_arena_new(); /* of this call; an error must outlive it */
+    tn_store *store = tn_store_new(fsck->config);
+    const tn_error *error = run(fsck, store, arena);
+
+    tn_store_free(store);
+    if (error != NULL)
+        return error; /* the process ends soon, and the arena with it */
+    tn_arena_free(arena);
+    return NULL;
+}

@@ -1,0 +1,22 @@
+/* objects/fsck_private.h: what the halves of fsck share: rows here, files there
+ *
+ * Threads: none.
+ */
+#ifndef TN_OBJECTS_FSCK_PRIVATE_H
+#define TN_OBJECTS_FSCK_PRIVATE_H
+
+#include "objects/fsck.h"
+#include "objects/store.h"
+
+/* Counts and tells it. */
+void tn_fsck_tell(tn_fsck *fsck, const tn_fsck_finding *finding);
+
+/* Whether bytes of this tenant are looked at. */
+bool tn_fsck_wants(const tn_fsck *fsck, const char *tenant_id) TN_MUST_CHECK;
+
+/* Every row → its bytes. */
+const tn_error *tn_fsck_rows(tn_fsck *fsck, tn_store *store, tn_arena *arena) TN_MUST_CHECK;
+/* Every file → its row. */
+const tn_error *tn_fsck_files(tn_fsck *fsck, tn_store *store, tn_arena *arena) TN_MUST_CHECK;
+
+#endif
