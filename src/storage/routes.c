@@ -47,6 +47,10 @@ static const tn_route routes[] = {
     {"GET", "/storage/v1/object/{bucket}/{name...}", tn_storage_download, .scope = BY_POLICY,
      .limit = TN_LIMIT_READ, .roles = ANYBODY,
      .summary = "Download a file; of a public bucket without a key"},
+    {"DELETE", "/storage/v1/object/{bucket}/{name...}", tn_storage_remove, .scope = BY_POLICY,
+     .limit = TN_LIMIT_WRITE, .roles = CALLERS, .summary = "Delete a file"},
+    {"DELETE", "/storage/v1/object/{bucket}", tn_storage_remove_many, .scope = BY_POLICY,
+     .limit = TN_LIMIT_WRITE, .roles = CALLERS, .summary = "Delete the files with these names"},
     {"GET", "/storage/v1/object/authenticated/{bucket}/{name...}", tn_storage_download,
      .scope = BY_POLICY, .limit = TN_LIMIT_READ, .roles = CALLERS,
      .summary = "Download a file, with a key or a token"},
@@ -82,6 +86,12 @@ static const tn_route routes[] = {
     {"PUT", "/storage/v1/object/upload/sign/{bucket}/{name...}", tn_storage_upload,
      .limit = TN_LIMIT_WRITE, .roles = TN_ROLE_NONE, .takes_body = true,
      .admit = tn_storage_upload_admit, .summary = "Upload a file by a signed URL"},
+
+    {"POST", "/storage/v1/object/move", tn_storage_move, .scope = BY_POLICY,
+     .limit = TN_LIMIT_WRITE, .roles = CALLERS,
+     .summary = "Give a file another name, or put it into another bucket"},
+    {"POST", "/storage/v1/object/copy", tn_storage_copy, .scope = BY_POLICY,
+     .limit = TN_LIMIT_WRITE, .roles = CALLERS, .summary = "Copy a file"},
 
     {"DELETE", "/storage/v1/cdn/{bucket}", tn_storage_purge, .limit = TN_LIMIT_WRITE,
      .roles = CALLERS, .summary = "Accepted: there is no cache in front; takes a secret key"},
