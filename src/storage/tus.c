@@ -103,7 +103,7 @@ check_length(tn_ctx *c, const tn_tus *upload)
 
 /* The writer's part: appends, and makes the object when all is there. */
 static const tn_error *
-append(tn_ctx *c, tn_tus *upload, const tn_tus_writer *writer, const tn_tus_checksum *checksum,
+append(tn_ctx *c, tn_tus *upload, tn_tus_writer *writer, const tn_tus_checksum *checksum,
        int64_t size_max)
 {
     const int64_t ceiling = upload->length >= 0 ? upload->length : size_max;
@@ -326,7 +326,7 @@ bytes_to_come(const tn_ctx *c, const tn_tus *upload)
 }
 
 static const tn_error *
-write_piece(tn_ctx *c, tn_tus *upload, const struct piece *piece, const tn_tus_writer *writer)
+write_piece(tn_ctx *c, tn_tus *upload, const struct piece *piece, tn_tus_writer *writer)
 {
     tn_bucket bucket;
     bool is_there;

@@ -60,7 +60,7 @@ const tn_error *tn_tus_read_token(tn_ctx *c, tn_tus *upload) TN_MUST_CHECK;
 /* Appends the body of this request as it comes, up to `size_max` bytes in all (413 beyond). Sets
  * upload->offset, also with an error: what has arrived then is on disk and in the row. With a
  * checksum it is all or nothing. */
-const tn_error *tn_tus_write(tn_ctx *c, tn_tus *upload, const tn_tus_writer *writer,
+const tn_error *tn_tus_write(tn_ctx *c, tn_tus *upload, tn_tus_writer *writer,
                              tn_incoming *incoming, int64_t size_max,
                              const tn_tus_checksum *checksum) TN_MUST_CHECK;
 

@@ -13,15 +13,16 @@
 #define NOTE_BYTES ((int64_t)16 << 20)
 #define NOTE_MS 5000
 #define NOTE_LEAVING_MS \
-    1000              /* of a worker that is to end: what it is killed for is nearly nothing */
-#define PACE_MS 60000 /* in such a time a client brings at least PACE_BYTES, or has to come back \
-                       */
+    1000 /* of a worker that is to end: what it is killed for is nearly nothing */
+#define PACE_MS                                                                      \
+    60000 /* in such a time a client brings at least PACE_BYTES, or has to come back \
+           */
 #define PACE_BYTES 4096
 
 struct writing {
     tn_ctx *c;
     tn_tus *upload;
-    const tn_tus_writer *writer;
+    tn_tus_writer *writer;
     tn_incoming *incoming;
     tn_digest *digest; /* NULL: no checksum was sent */
     int64_t start, size_max;
@@ -148,16 +149,15 @@ static bool
 keep_going(void *context)
 {
     struct writing *w = context;
-    tn_tus_writer *writer = (tn_tus_writer *)w->writer;
     const int64_t now_ms = tn_clock_ms();
     const tn_error *error = NULL;
 
-    if (atomic_load(&writer->is_wanted))
+    if (atomic_load(&w->writer->is_wanted))
         w->error = interrupted(w->c);
     else if (is_too_slow(w, now_ms))
         w->error = tn_error_new(w->c->arena, 408, "request_timeout", NULL,
                                 "too few bytes have come; go on from Upload-Offset");
-    else if (atomic_exchange(&writer->is_watched, false) || is_due(w, now_ms)) {
+    else if (atomic_exchange(&w->writer->is_watched, false) || is_due(w, now_ms)) {
         error = note(w);
         w->noted_ms = tn_clock_ms();
     }
@@ -229,7 +229,7 @@ keep_what_came(struct writing *w, const tn_error *error)
 }
 
 const tn_error *
-tn_tus_write(tn_ctx *c, tn_tus *upload, const tn_tus_writer *writer, tn_incoming *incoming,
+tn_tus_write(tn_ctx *c, tn_tus *upload, tn_tus_writer *writer, tn_incoming *incoming,
              int64_t size_max, const tn_tus_checksum *checksum)
 {
     const int64_t now_ms = tn_clock_ms();
