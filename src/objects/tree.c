@@ -33,7 +33,7 @@ int
 tn_tree_open(int root, const char *path, int flags)
 {
     const struct open_how how = {
-        .flags = (unsigned)(flags | O_CLOEXEC | O_NOCTTY),
+        .flags = (unsigned)(flags | O_CLOEXEC),
         .mode = (flags & O_CREAT) != 0 ? TN_TREE_FILE_MODE : 0,
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
     };
