@@ -80,7 +80,6 @@ add_fields(const struct sending *s)
 {
     add_validators(s);
     s->c->response->content_type = s->content_type;
-    add(s, "Accept-Ranges", "bytes");
     add(s, "X-Robots-Tag", s->object->robots != NULL ? s->object->robots : "none");
     add(s, "Content-Disposition", s->disposition);
     add(s, "Content-Encoding", s->wanted->content_encoding);
@@ -106,6 +105,7 @@ answer_head(const struct sending *s)
 {
     tn_response_empty(s->c->response, 200);
     add_fields(s);
+    add(s, "Accept-Ranges", "bytes");
     add(s, "Content-Length", tn_arena_number(s->c->arena, s->object->size));
     return NULL;
 }
@@ -158,7 +158,9 @@ redirect(const struct sending *s, tn_backend *backend, const tn_blob *blob)
                                      (long long)size, (long long)s->object->size);
     }
     tn_response_empty(s->c->response, 200);
-    add_fields(s);
+    if (path != NULL)
+        add_fields(
+            s); /* but for Accept-Ranges, which nginx adds; the other way all are said again */
     tn_response_header(s->c->response, "X-Accel-Redirect", path != NULL ? path : SEND_PATH);
     return NULL;
 }
@@ -173,6 +175,7 @@ open_answer(struct sending *s)
     s->opened = true;
     tn_response_empty(s->c->response, s->is_part ? 206 : 200);
     add_fields(s);
+    add(s, "Accept-Ranges", "bytes");
     add(s, "Content-Length", tn_arena_number(s->c->arena, length));
     if (s->is_part)
         add(s, "Content-Range",
