@@ -4,11 +4,8 @@
 tn_backend *
 tn_backend_new(tn_arena *arena, const tn_config *config, const char **problem)
 {
-    if (*config->storage.backend_url != '\0') {
-        *problem = "storage.backend_url: this build knows no remote store";
-        return NULL;
-    }
-    return tn_backend_disk_new(arena, config, problem);
+    return *config->storage.backend_url != '\0' ? tn_backend_remote_new(arena, config, problem)
+                                                : tn_backend_disk_new(arena, config, problem);
 }
 
 void

@@ -107,3 +107,10 @@ returning t.tenant_id, t.version
 
 -- name: objects_count_lost   $1 tenant, or null
 select count(*) from storage.lost_objects l where $1::uuid is null or l.tenant_id = $1::uuid
+
+-- --- virus scanning -----------------------------------------------------------------------------------------------------------------
+
+-- name: quarantine_add   $1 id, $2 bucket, $3 name, $4 owner or null, $5 signature, $6 size, $7 sha256, $8 sealed key
+insert into storage.quarantine (id, bucket_id, name, owner_id, signature, size, sha256, sealed_key)
+values ($1::uuid, $2, $3, coalesce($4, nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub', '')), $5, $6::bigint,
+        $7::bytea, $8::bytea)
