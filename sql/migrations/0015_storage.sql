@@ -127,7 +127,7 @@ create function storage.protect_delete() returns trigger
     language plpgsql set search_path = ''
 as $$
 begin
-    if coalesce(current_setting('storage.allow_delete_query', true), '') <> 'true' and current_user <> 'tenon_owner' then
+    if coalesce(current_setting('storage.allow_delete_query', true), '') <> 'true' and current_user not in ('tenon_owner', 'tenon_platform') then
         raise exception 'Direct deletion from storage tables is not allowed. Use the Storage API instead.'
             using errcode = '42501', hint = 'Or say first: set local storage.allow_delete_query = ''true''.';
     end if;

@@ -319,6 +319,249 @@ end $$;
 comment on function storage.list_objects(text, text, text, integer, text, text, text, timestamptz) is
     'Folders and files whose names begin with a prefix, a page at a time.';
 
+-- --- files that belong to rows -----------------------------------------------------------------------------------------------------
+--
+-- Who may see the row may see the file, and the file goes when the row goes, or the last one of several. A row is named by its table and
+-- the text of its primary key (without tenant_id). Tables only, and only those within the walls of tenants. `truncate` counts as deleting
+-- all rows; dropping a table leaves its files where they are.
+
+create table storage.attachments (
+    tenant_id  uuid        not null default tenon.tenant_id() references tenon.tenants (id),
+    object_id  uuid        not null,
+    target     regclass    not null,
+    row_key    text        not null check (octet_length(row_key) <= 1024),
+    created_at timestamptz not null default now(),
+    primary key (tenant_id, object_id, target, row_key),
+    foreign key (tenant_id, object_id) references storage.objects (tenant_id, id) on delete cascade
+);
+comment on table storage.attachments is 'Which files belong to which rows.';
+create index attachments_by_row on storage.attachments (tenant_id, target, row_key);
+select tenon.isolate('storage.attachments');
+
+-- The column by which rows of a table are named: the primary key, if that is one column beside tenant_id, of a type whose text is the
+-- same everywhere. No row for what is no table within the walls.
+create function storage.key_column(target regclass) returns table (key_name name, key_type text)
+    language sql stable set search_path = ''
+as $$
+    select min(a.attname::text)::name, min(a.atttypid::regtype::text)
+      from pg_catalog.pg_class c
+      join pg_catalog.pg_index i on i.indrelid = c.oid and i.indisprimary
+      join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = any (i.indkey::int2[]) and a.attname <> 'tenant_id'
+     where c.oid = target and c.relkind in ('r', 'p') and c.relnamespace <> 'storage'::regnamespace
+       and exists (select from pg_catalog.pg_policy p where p.polrelid = c.oid and p.polname = 'tenon_tenant')
+    having count(*) = 1 and bool_and(a.atttypid in ('uuid'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'text'::regtype, 'varchar'::regtype))
+$$;
+
+-- Whether the caller sees this row, as row security of its table has it. What is gone, closed or no key of that table is not seen.
+create function storage.sees_row(target regclass, row_key text) returns boolean
+    language plpgsql stable set search_path = ''
+as $$
+declare
+    key record;
+    seen boolean;
+begin
+    select * into key from storage.key_column(target);
+    if not found then
+        return false;
+    end if;
+    execute format('select exists (select from %s r where r.%I = $1::%s)', target, key.key_name, key.key_type) into seen using row_key;
+    return seen;
+exception when insufficient_privilege or undefined_table or undefined_column or data_exception then
+    return false;
+end $$;
+
+-- Whether the caller sees a row to which the file belongs.
+create function storage.sees_attached(object uuid) returns boolean
+    language sql stable set search_path = ''
+as $$
+    select exists (select from storage.attachments a where a.tenant_id = tenon.tenant_id() and a.object_id = object)
+$$;
+
+-- Whether the caller may change the file: a lock takes the right to.
+create function storage.may_edit(object uuid) returns boolean
+    language plpgsql volatile set search_path = ''
+as $$
+begin
+    perform from storage.objects o where o.tenant_id = tenon.tenant_id() and o.id = object for no key update;
+    return found;
+end $$;
+
+create policy tenon_agent_reads on storage.attachments as restrictive for select to agent
+    using (cardinality((select storage.scoped_buckets('read'))) > 0);
+create policy tenon_agent_adds on storage.attachments as restrictive for insert to agent
+    with check (cardinality((select storage.scoped_buckets('write'))) > 0);
+create policy tenon_agent_edits on storage.attachments as restrictive for update to agent using (false) with check (false);
+create policy tenon_agent_drops on storage.attachments as restrictive for delete to agent
+    using (cardinality((select storage.scoped_buckets('write'))) > 0);
+
+create policy seen_with_row on storage.attachments for select to anon, authenticated using (storage.sees_row(target, row_key));
+create policy added_by_editor on storage.attachments for insert to anon, authenticated
+    with check (storage.may_edit(object_id) and storage.sees_row(target, row_key));
+create policy dropped_by_editor on storage.attachments for delete to anon, authenticated using (storage.may_edit(object_id));
+grant select, insert, delete on storage.attachments to anon, authenticated, agent, service_role;
+
+create policy tenon_attached on storage.objects for select to anon, authenticated using (is_attached and storage.sees_attached(id));
+
+-- Deletes what belongs to rows that are gone; as the platform, since a cascade has no other rights, and truncating has no tenant.
+create function storage.follow_row() returns trigger
+    language plpgsql set search_path = ''
+as $$
+declare
+    root constant regclass := coalesce(pg_catalog.pg_partition_root(tg_relid), tg_relid);
+    tenant uuid;
+    key text;
+    freed uuid[];
+begin
+    if tg_op <> 'TRUNCATE' then
+        tenant := old.tenant_id;
+        key := to_jsonb(old) ->> tg_argv[0];
+    end if;
+    if tg_op = 'UPDATE' then
+        update storage.attachments a set row_key = to_jsonb(new) ->> tg_argv[0]
+         where a.tenant_id = tenant and a.target = root and a.row_key = key;
+        return null;
+    end if;
+    with gone as (
+        delete from storage.attachments a
+         where a.target = root and (tg_op = 'TRUNCATE' or a.tenant_id = tenant and a.row_key = key) returning a.object_id)
+    select array_agg(g.object_id) into freed from gone g;
+    delete from storage.objects o
+     where o.id = any (freed)
+       and not exists (select from storage.attachments a where a.tenant_id = o.tenant_id and a.object_id = o.id);
+    return null;
+end $$;
+select tenon.run_as_platform('storage.follow_row()');
+
+-- `is_attached` as it is now; that is no change of the file.
+create function storage.mark_attached(tenant uuid, object uuid) returns void
+    language plpgsql volatile set search_path = ''
+as $$
+declare
+    kept constant text := current_setting('tenon.keep_updated_at', true);
+begin
+    perform set_config('tenon.keep_updated_at', 'on', true);
+    with held as (
+        select exists (select from storage.attachments a where a.tenant_id = tenant and a.object_id = object) as yes)
+    update storage.objects o set is_attached = held.yes from held
+     where o.tenant_id = tenant and o.id = object and o.is_attached <> held.yes;
+    perform set_config('tenon.keep_updated_at', coalesce(kept, ''), true);
+end $$;
+
+-- Makes an attachment hold: the row is there and stays until this transaction is over, and the file will go with it.
+create function storage.note_attachment() returns trigger
+    language plpgsql security definer set search_path = ''
+as $$
+declare
+    key record;
+    canonical text;
+begin
+    if tg_op = 'DELETE' then
+        perform storage.mark_attached(old.tenant_id, old.object_id);
+        return null;
+    end if;
+    select * into key from storage.key_column(new.target);
+    if not found then
+        raise exception 'Files cannot be attached to rows of %', new.target
+            using errcode = 'wrong_object_type', hint = 'It takes a protected table with a primary key of one column: uuid, text or an integer.';
+    end if;
+    execute format('select r.%1$I::text from %2$s r where r.tenant_id = $1 and r.%1$I = $2::%3$s for key share', key.key_name, new.target, key.key_type)
+       into canonical using new.tenant_id, new.row_key;
+    if canonical is distinct from new.row_key then
+        raise exception 'No row of % has the key %', new.target, new.row_key using errcode = 'foreign_key_violation';
+    end if;
+    perform storage.mark_attached(new.tenant_id, new.object_id);
+    if not exists (select from pg_catalog.pg_trigger t where t.tgrelid = new.target and t.tgname = 'tenon_follow_row') then
+        execute format('create trigger tenon_follow_row after delete or update of %1$I on %2$s for each row execute function storage.follow_row(%1$L)',
+                       key.key_name, new.target);
+        execute format('create trigger tenon_follow_rows after truncate on %s for each statement execute function storage.follow_row()', new.target);
+    end if;
+    return null;
+end $$;
+create trigger tenon_note_attachment after insert or delete on storage.attachments
+    for each row execute function storage.note_attachment();
+
+-- `row_key`: the primary key as text, `new.id::text`. What is attached already stays so. Who may change the file and sees the row may.
+create function storage.attach(object uuid, target regclass, row_key text) returns void
+    language plpgsql volatile set search_path = ''
+as $$
+declare
+    key record;
+    canonical text := row_key;
+begin
+    select * into key from storage.key_column(target);
+    if found then -- '007' is 7
+        execute format('select $1::%s::text', key.key_type) into canonical using row_key;
+    end if;
+    insert into storage.attachments (object_id, target, row_key) values (object, target, canonical) on conflict do nothing;
+end $$;
+comment on function storage.attach(uuid, regclass, text) is 'Lets a file belong to a row: seen by whoever sees the row, deleted with it.';
+
+create function storage.attach(bucket text, object_name text, target regclass, row_key text) returns void
+    language plpgsql volatile set search_path = ''
+as $$
+declare
+    object uuid := (select o.id from storage.objects o where o.tenant_id = tenon.tenant_id() and o.bucket_id = bucket and o.name = object_name);
+begin
+    if object is null then
+        raise exception 'There is no file % in the bucket %', object_name, bucket using errcode = 'no_data_found';
+    end if;
+    perform storage.attach(object, target, row_key);
+end $$;
+comment on function storage.attach(text, text, regclass, text) is 'Lets a file belong to a row: seen by whoever sees the row, deleted with it.';
+
+-- The file stays, and is its owner's alone. Gives whether it was attached.
+create function storage.detach(object uuid, target regclass, row_key text) returns boolean
+    language plpgsql volatile set search_path = ''
+as $$
+begin
+    delete from storage.attachments a
+     where a.tenant_id = tenon.tenant_id() and a.object_id = object and a.target = detach.target and a.row_key = detach.row_key;
+    return found;
+end $$;
+comment on function storage.detach(uuid, regclass, text) is 'Ends what storage.attach() has begun; the file stays.';
+
+create function storage.detach(bucket text, object_name text, target regclass, row_key text) returns boolean
+    language sql volatile set search_path = ''
+as $$
+    select coalesce((select storage.detach(o.id, target, row_key) from storage.objects o
+                      where o.tenant_id = tenon.tenant_id() and o.bucket_id = bucket and o.name = object_name), false)
+$$;
+comment on function storage.detach(text, text, regclass, text) is 'Ends what storage.attach() has begun; the file stays.';
+
+-- --- people --------------------------------------------------------------------------------------------------------------------------
+
+-- A person who is deleted takes their files along; the bytes go as those of every row that goes.
+create function storage.delete_files() returns trigger
+    language plpgsql set search_path = ''
+as $$
+begin
+    delete from storage.objects o where o.tenant_id = old.tenant_id and o.owner_id = old.id::text;
+    return null;
+end $$;
+select tenon.run_as_platform('storage.delete_files()');
+create trigger delete_files after delete on auth.users for each row execute function storage.delete_files();
+
+create or replace function auth.export_account(person uuid) returns setof text
+    language plpgsql stable set search_path = ''
+as $$
+begin
+    return next '"exported_at":' || to_json(auth.rfc3339(now())) || ',"account":' || auth.describe_user(person);
+    return query select auth.export_list(',', 'sessions', 'select jsonb_array_elements(auth.list_sessions($1, null))', person);
+    return query select auth.export_list(',', 'factors', 'select jsonb_array_elements(auth.list_factors($1))', person);
+    return query select auth.export_list(',', 'passkeys', 'select jsonb_array_elements(auth.passkeys_of($1))', person);
+    return query select auth.export_list(',', 'teams', 'select auth.team_object(t, m.role)
+        from auth.team_members m join auth.teams t on t.tenant_id = m.tenant_id and t.id = m.team_id
+        where m.tenant_id = tenon.tenant_id() and m.user_id = $1 order by m.created_at, t.id', person);
+    return query select auth.export_list(',', 'audit', 'select auth.audit_object(e) from auth.audit_log_entries e
+        where e.tenant_id = tenon.tenant_id() and (e.payload ->> ''actor_id'' = $1::text or e.payload #>> ''{traits,user_id}'' = $1::text)
+        order by e.created_at, e.id', person);
+    return query select auth.export_list(',', 'usage', 'select to_jsonb(u) - ''tenant_id'' from tenon.usage u
+        where u.tenant_id = tenon.tenant_id() and u.user_id = $1', person);
+    return query select auth.export_list(',', 'files', 'select jsonb_build_object(''bucket'', o.bucket_id, ''name'', o.name, ''size'', o.size,
+            ''type'', o.metadata ->> ''mimetype'', ''created_at'', auth.rfc3339(o.created_at), ''updated_at'', auth.rfc3339(o.updated_at),
+            ''metadata'', o.user_metadata)
+        from storage.objects o where o.tenant_id = tenon.tenant_id() and o.owner_id = $1::text order by o.bucket_id, o.name', person);
+end $$;
 do $$
 declare
     ours text;
@@ -327,9 +570,11 @@ begin
         select p.oid::regprocedure::text from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
          where n.nspname = 'storage' and p.proname in (
             'foldername', 'filename', 'extension', 'operation', 'allow_any_operation', 'allow_only_operation',
-            'subfolders', 'search_by_name', 'search_by_time', 'search', 'list_by_name', 'list_by_time', 'list_objects')
+            'subfolders', 'search_by_name', 'search_by_time', 'search', 'list_by_name', 'list_by_time', 'list_objects',
+            'key_column', 'sees_row', 'sees_attached', 'may_edit', 'attach', 'detach')
     loop
         execute format('revoke execute on function %s from public', ours);
         execute format('grant execute on function %s to anon, authenticated, agent, service_role, tenon_worker', ours);
     end loop;
 end $$;
+revoke execute on function storage.mark_attached(uuid, uuid), storage.follow_row(), storage.note_attachment(), storage.delete_files() from public;

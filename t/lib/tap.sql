@@ -89,7 +89,9 @@ insert into t.overrides values
     ('auth.mail_templates', 'kind', $$'recovery'$$),
     ('auth.mail_templates', 'language', $$'en'$$),
     ('auth.mail_templates', 'text', $$'words'$$),
-    ('tenon.outbox', 'kind', $$'recovery'$$);
+    ('tenon.outbox', 'kind', $$'recovery'$$),
+    ('storage.attachments', 'target', $$'auth.users'::regclass$$), -- the row has to be there
+    ('storage.attachments', 'row_key', $$(select id::text from auth.users where tenant_id = $1 limit 1)$$);
 
 create table t.rows (tab regclass, tenant uuid, content jsonb, primary key (tab, tenant));
 

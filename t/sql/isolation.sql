@@ -14,7 +14,7 @@ create table book_tags (book bigint references books on delete cascade, tag text
 reset role;
 select t.fill();
 create table t.scopes as -- agents get all there are, so that the tenant is the only wall left
-    select coalesce(jsonb_agg(distinct m[1]), '[]')::text as every
+    select (coalesce(jsonb_agg(distinct m[1]), '[]') || '["storage:*"]')::text as every
       from pg_policies p, regexp_matches(coalesce(p.qual, p.with_check), 'has_scope\(''([^'']+)''') as m;
 create table t.attackers as
     select unnest(array['anon', 'authenticated', 'agent', 'service_role', 'tenon_worker', 'tenon_owner']) as role;
