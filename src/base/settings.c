@@ -454,7 +454,7 @@ const tn_setting tn_settings[] = {
     {"storage", "object_max", TN_SETTING_INT, AT(storage.object_max), "5368709120", 1,
      INT64_C(5) * 1024 * MIB * 1024, NULL,
      "Bytes of one file, at most. Buckets can have a smaller limit. nginx has one of its own: "
-     "client_max_body_size in tenon_storage.conf."},
+     "client_max_body_size in tenon_upload_max.conf."},
     {"storage", "tenant_quota", TN_SETTING_INT, AT(storage.tenant_quota), "0", 0, INT64_MAX, NULL,
      "Bytes that each tenant may store; `tenon storage quota` sets another number for one. 0: any "
      "number."},
