@@ -427,7 +427,8 @@ begin
     select array_agg(g.object_id) into freed from gone g;
     delete from storage.objects o
      where o.id = any (freed)
-       and not exists (select from storage.attachments a where a.tenant_id = o.tenant_id and a.object_id = o.id);
+       and not exists (select from storage.attachments a join pg_catalog.pg_class c on c.oid = a.target -- else dropped
+                        where a.tenant_id = o.tenant_id and a.object_id = o.id);
     return null;
 end $$;
 select tenon.run_as_platform('storage.follow_row()');
