@@ -90,6 +90,9 @@ insert into t.overrides values
     ('auth.mail_templates', 'language', $$'en'$$),
     ('auth.mail_templates', 'text', $$'words'$$),
     ('tenon.outbox', 'kind', $$'recovery'$$),
+    ('storage.s3_keys', 'access_key_id', $$'TNS3' || translate(upper(left(md5(random()::text), 16)), '0189', 'WXYZ')$$),
+    ('storage.s3_keys', 'kind', $$'user'$$),
+    ('storage.s3_keys', 'agent_id', $$null$$),
     ('storage.attachments', 'target', $$'auth.users'::regclass$$), -- the row has to be there
     ('storage.attachments', 'row_key', $$(select id::text from auth.users where tenant_id = $1 limit 1)$$);
 

@@ -64,7 +64,7 @@ select results_eq($$
      where o.has_tenant and (i.indisunique or i.indisexclusion) and not (o.schema = 'public' and i.indisprimary)
        and not exists (select from pg_attribute a where a.attrelid = o.id and a.attname = 'tenant_id'
                           and a.attnum = any ((i.indkey::int2[])[0:i.indnkeyatts - 1]))
-     order by 1 $$, array['auth.users_pkey', 'storage.objects_pkey', 'tenon.keys_hash_key'],
+     order by 1 $$, array['auth.users_pkey', 'storage.objects_pkey', 'storage.s3_keys_access_key_id_key', 'tenon.keys_hash_key'],
     'what is unique in a tenant table is so within a tenant');
 drop table public.walled;
 
