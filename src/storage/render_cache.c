@@ -150,7 +150,7 @@ find_place(tn_ctx *c, const tn_object *object, const char *digest, struct place 
 static bool
 is_current(const struct place *place, int fd)
 {
-    const int named = tn_tree_open(place->root, place->new_path, O_PATH);
+    const int named = tn_tree_open(place->root, place->new_path, O_RDONLY);
     struct stat ours, theirs;
     bool same;
 
