@@ -13,7 +13,7 @@ unit_tests = t/unit/data_accept t/unit/data_body t/unit/data_error t/unit/data_h
 thread_tests = t/threads/catalog t/threads/db_pool t/threads/live t/threads/oauth t/unit/cache t/unit/catalog t/unit/db_listen t/unit/db_pool t/unit/gate t/unit/limit t/unit/loop
 fuzz_targets = t/fuzz/access_token t/fuzz/auth_form t/fuzz/base64url t/fuzz/config \
 	t/fuzz/data_batch t/fuzz/data_body t/fuzz/data_header t/fuzz/data_prefer t/fuzz/data_query t/fuzz/data_range t/fuzz/data_select t/fuzz/event_stream t/fuzz/field t/fuzz/id_token t/fuzz/json t/fuzz/mail_template t/fuzz/password_hash \
-	t/fuzz/oauth_callback t/fuzz/provider_answer t/fuzz/redirect t/fuzz/refresh_token t/fuzz/request t/fuzz/script t/fuzz/text t/fuzz/view t/fuzz/webauthn
+	t/fuzz/oauth_callback t/fuzz/provider_answer t/fuzz/redirect t/fuzz/refresh_token t/fuzz/request t/fuzz/script t/fuzz/text t/fuzz/tus_header t/fuzz/view t/fuzz/webauthn
 
 # What tests are linked with; `tenon` itself has its own list.
 AM_CPPFLAGS += -I$(top_srcdir) -DTN_SOURCE_DIR='"$(abs_top_srcdir)"'
@@ -50,6 +50,7 @@ t_fuzz_refresh_token_SOURCES = t/fuzz/refresh_token.c $(fuzz_main)
 t_fuzz_request_SOURCES = t/fuzz/request.c $(fuzz_main)
 t_fuzz_script_SOURCES = t/fuzz/script.c $(fuzz_main)
 t_fuzz_text_SOURCES = t/fuzz/text.c $(fuzz_main)
+t_fuzz_tus_header_SOURCES = t/fuzz/tus_header.c $(fuzz_main)
 t_fuzz_view_SOURCES = t/fuzz/view.c $(fuzz_main)
 t_fuzz_webauthn_SOURCES = t/fuzz/webauthn.c $(fuzz_main)
 if FUZZERS
@@ -79,6 +80,7 @@ t_fuzz_refresh_token_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_request_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_script_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_text_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+t_fuzz_tus_header_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_view_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_webauthn_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 else
