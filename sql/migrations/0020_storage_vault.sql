@@ -70,5 +70,25 @@ drop trigger update_objects_updated_at on storage.objects;
 create trigger update_objects_updated_at before update on storage.objects
     for each row when (coalesce(current_setting('tenon.keep_updated_at', true), '') <> 'on') execute function storage.set_updated_at();
 
-revoke execute on function storage.key_generation(bytea), storage.check_encryption() from public;
+-- Keys of a tenant that a newer one has replaced and that seal nothing any more. Who is about to write a row holds the lock of its key, so
+-- what is not to be seen here will not come; later it is refused.
+create function storage.drop_unused_keys(tenant uuid) returns integer
+    language plpgsql set search_path = ''
+as $$
+declare
+    dropped integer;
+begin
+    perform from storage.tenant_keys k where k.tenant_id = tenant for update;
+    delete from storage.tenant_keys k
+     where k.tenant_id = tenant
+       and k.generation < (select max(n.generation) from storage.tenant_keys n where n.tenant_id = tenant)
+       and not exists (select from storage.objects o where o.tenant_id = tenant and storage.key_generation(o.sealed_key) = k.generation)
+       and not exists (select from storage.quarantine q where q.tenant_id = tenant and storage.key_generation(q.sealed_key) = k.generation)
+       and not exists (select from storage.lost_objects l
+                        where l.tenant_id = tenant and storage.key_generation((l.row ->> 'sealed_key')::bytea) = k.generation);
+    get diagnostics dropped = row_count;
+    return dropped;
+end $$;
+
+revoke execute on function storage.key_generation(bytea), storage.check_encryption(), storage.drop_unused_keys(uuid) from public;
 grant execute on function storage.key_generation(bytea) to tenon_worker;

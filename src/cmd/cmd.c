@@ -31,6 +31,7 @@ const tn_command *const tn_command_tables[] = {
     tn_types_commands,
     tn_mail_commands,
     tn_storage_commands,
+    tn_storage_key_commands,
     NULL,
 };
 

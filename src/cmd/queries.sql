@@ -590,3 +590,52 @@ select jsonb_build_object('owner_id', nullif(u.owner_id, ''), 'bytes', sum(u.byt
   from storage.usage u where u.tenant_id = $1::uuid
  group by u.owner_id having sum(u.objects) <> 0 or sum(u.bytes) <> 0
  order by sum(u.bytes) desc, u.owner_id limit 1000
+
+-- --- keys of encrypted files --------------------------------------------------------------------------------------------------------
+
+-- name: storage_work_in   $1 tenant: triggers look at it, and what is done here is no change of a file
+select set_config('tenon.tenant_id', $1, false), set_config('tenon.keep_updated_at', 'on', false)
+
+-- name: storage_keys_of_other_masters   $1 name of the master key
+select tenant_id, generation, sealed from storage.tenant_keys where master <> $1 order by tenant_id, generation
+
+-- name: storage_key_reseal   $1 tenant, $2 generation, $3 sealed as it was, $4 sealed anew, $5 name of the master key
+update storage.tenant_keys set sealed = $4::bytea, master = $5 where tenant_id = $1::uuid and generation = $2::integer and sealed = $3::bytea
+
+-- name: storage_keys   $1 tenant
+select generation, sealed from storage.tenant_keys where tenant_id = $1::uuid order by generation desc
+
+-- name: storage_key_add   $1 tenant, $2 generation, $3 sealed, $4 name of the master key
+insert into storage.tenant_keys (tenant_id, generation, sealed, master) values ($1::uuid, $2::integer, $3::bytea, $4)
+    on conflict do nothing returning generation
+
+-- name: storage_keys_drop   $1 tenant
+select storage.drop_unused_keys($1::uuid)
+
+-- name: storage_sealed_objects   $1 tenant, $2 generation: under older ones, $3 behind this id, $4 how many
+select id, sealed_key from storage.objects
+ where tenant_id = $1::uuid and sealed_key is not null and storage.key_generation(sealed_key) < $2::integer and id > $3::uuid
+ order by id limit $4::integer
+
+-- name: storage_sealed_quarantine   $1 tenant, $2 generation: under older ones, $3 behind this id, $4 how many
+select id, sealed_key from storage.quarantine
+ where tenant_id = $1::uuid and sealed_key is not null and storage.key_generation(sealed_key) < $2::integer and id > $3::uuid
+ order by id limit $4::integer
+
+-- name: storage_reseal_object   $1 tenant, $2 id, $3 sealed key as it was, $4 and is
+update storage.objects set sealed_key = $4::bytea where tenant_id = $1::uuid and id = $2::uuid and sealed_key = $3::bytea
+
+-- name: storage_reseal_quarantine   $1 tenant, $2 id, $3 sealed key as it was, $4 and is
+update storage.quarantine set sealed_key = $4::bytea where tenant_id = $1::uuid and id = $2::uuid and sealed_key = $3::bytea
+
+-- name: storage_bucket_encrypt   $1 tenant, $2 bucket
+update storage.buckets set encrypted = true where tenant_id = $1::uuid and id = $2 returning id
+
+-- name: storage_plain_objects   $1 tenant, $2 bucket, $3 behind this id, $4 how many
+select id, version, size, encode(sha256, 'hex'), name from storage.objects
+ where tenant_id = $1::uuid and bucket_id = $2 and version is not null and sealed_key is null and id > $3::uuid
+ order by id limit $4::integer
+
+-- name: storage_object_encrypted   $1 tenant, $2 id, $3 version as it was, $4 and is, $5 sealed key
+update storage.objects set version = $4, sealed_key = $5::bytea
+ where tenant_id = $1::uuid and id = $2::uuid and version = $3 and sealed_key is null
