@@ -208,7 +208,7 @@ typedef struct tn_config {
         const char *s3_region;       /* what clients of S3 sign for */
         const char *backend_url;     /* of a remote store: https://host/bucket; empty: disk */
         const char *backend_region, *backend_key_id, *backend_secret;
-        bool backend_allow_private;
+        bool backend_allow_private, backend_writes;
         const char *clamd; /* unix:/path or host:port; empty: nothing is scanned */
         int64_t clamd_timeout_s, clamd_max;
         bool clamd_oversize;      /* what is larger than clamd_max is stored unscanned */

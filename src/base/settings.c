@@ -493,6 +493,10 @@ const tn_setting tn_settings[] = {
      "Its secret."},
     {"storage", "backend_allow_private", TN_SETTING_BOOL, AT(storage.backend_allow_private), "off",
      0, 0, NULL, "That store may be at a loopback or private address."},
+    {"storage", "backend_writes", TN_SETTING_BOOL, AT(storage.backend_writes), "on", 0, 0, NULL,
+     "New files go to that store; off: to the disk. Files are read from both places either way, "
+     "and "
+     "`tenon storage migrate` moves them."},
     {"storage", "clamd", TN_SETTING_TEXT, AT(storage.clamd), "", 0, 256, NULL,
      "Where clamd listens, unix:/run/clamav/clamd.ctl or host:port. Uploads are scanned then "
      "before "

@@ -4,7 +4,7 @@
 tn_backend *
 tn_backend_new(tn_arena *arena, const tn_config *config, const char **problem)
 {
-    return *config->storage.backend_url != '\0' ? tn_backend_remote_new(arena, config, problem)
+    return *config->storage.backend_url != '\0' ? tn_backend_both_new(arena, config, problem)
                                                 : tn_backend_disk_new(arena, config, problem);
 }
 

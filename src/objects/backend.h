@@ -32,9 +32,9 @@ typedef struct tn_blob_entry {
 /* A piece of it; false: stop. */
 typedef bool tn_blob_sink(void *context, const char *bytes, size_t length);
 
-/* The one that storage.* names: a remote store with storage.backend_url, else the disk. Open until
- * it is freed; whoever serves requests gets it from objects/store.h. NULL with a text in `problem`
- * when that cannot be. */
+/* The one that storage.* names: the disk, and with storage.backend_url a remote store too. Open
+ * until it is freed; whoever serves requests gets it from objects/store.h. NULL with a text in
+ * `problem` when that cannot be. */
 tn_backend *tn_backend_new(tn_arena *arena, const tn_config *config,
                            const char **problem) TN_MUST_CHECK;
 void tn_backend_free(tn_backend *backend); /* NULL: nothing happens */

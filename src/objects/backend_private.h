@@ -29,11 +29,18 @@ struct tn_backend {
     const tn_backend_ops *ops;
 };
 
-/* Both kinds, whatever storage.backend_url says: `tenon storage migrate` has the two at once. */
+/* Each kind by itself, whatever storage.backend_url says: `tenon storage migrate` has both. */
 tn_backend *tn_backend_disk_new(tn_arena *arena, const tn_config *config,
                                 const char **problem) TN_MUST_CHECK;
 /* NULL with a `problem` when storage.backend_url is empty or not understood. */
 tn_backend *tn_backend_remote_new(tn_arena *arena, const tn_config *config,
                                   const char **problem) TN_MUST_CHECK;
+/* The two together: objects/backend_both.c. */
+tn_backend *tn_backend_both_new(tn_arena *arena, const tn_config *config,
+                                const char **problem) TN_MUST_CHECK;
+
+/* The bytes from one backend into another, by way of a staged file beneath `root` (storage.dir). */
+const tn_error *tn_blob_carry(tn_arena *arena, int root, tn_backend *source, const tn_blob *from,
+                              tn_backend *target, const tn_blob *to) TN_MUST_CHECK;
 
 #endif
