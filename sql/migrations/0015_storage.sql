@@ -254,26 +254,29 @@ end;
 
 -- Writes the row of an upload with the rights of whoever calls: policies decide. Without `upsert` it needs no right to read; with it,
 -- those to read and to update as well, and the row that was there keeps its id. The two conditions (an ETag, or a star) hold at the
--- commit, whatever others do meanwhile. Gives the row's id.
+-- commit, whatever others do meanwhile. Gives what of the row is not known before.
 create function storage.put_object(
     wanted_bucket text, wanted_name text, new_id uuid, new_version text, upsert boolean, by_owner text, new_size bigint, new_sha256 bytea,
     new_sealed_key bytea, new_metadata jsonb, new_user_metadata jsonb, tenant_quota bigint, user_quota bigint, if_match text,
-    if_none_match text
-) returns uuid
+    if_none_match text, out row_id uuid, out row_owner text, out row_created_at timestamptz, out row_updated_at timestamptz
+)
     language plpgsql set search_path = ''
 as $$
 declare
     who constant text := coalesce(by_owner, nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub', ''));
     who_uuid constant uuid := case when who ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then who::uuid end;
-    row_id uuid := new_id;
 begin
+    row_id := new_id;
+    row_owner := who;
+    row_created_at := now();
+    row_updated_at := now();
     new_user_metadata := coalesce(new_user_metadata, '{}');
     if if_match is not null then
         update storage.objects o
            set owner = who_uuid, owner_id = who, version = new_version, size = new_size, sha256 = new_sha256, sealed_key = new_sealed_key,
                metadata = new_metadata, user_metadata = new_user_metadata
          where o.bucket_id = wanted_bucket and o.name = wanted_name and if_match in ('*', o.metadata ->> 'eTag')
-        returning o.id into row_id;
+        returning o.id, o.created_at into row_id, row_created_at;
         if not found and not exists (select from storage.objects o where o.bucket_id = wanted_bucket and o.name = wanted_name) then
             raise exception using errcode = 'PT404', constraint = 'NoSuchKey', message = 'Object not found';
         end if;
@@ -286,7 +289,7 @@ begin
                sha256 = excluded.sha256, sealed_key = excluded.sealed_key, metadata = excluded.metadata,
                user_metadata = excluded.user_metadata
          where if_none_match is null or o.metadata ->> 'eTag' is distinct from if_none_match
-        returning o.id into row_id;
+        returning o.id, o.created_at into row_id, row_created_at;
     elsif if_none_match = '*' then
         insert into storage.objects (id, bucket_id, name, owner, owner_id, version, size, sha256, sealed_key, metadata, user_metadata)
         values (new_id, wanted_bucket, wanted_name, who_uuid, who, new_version, new_size, new_sha256, new_sealed_key, new_metadata,
@@ -302,7 +305,6 @@ begin
             message = 'At least one of the pre-conditions you specified did not hold';
     end if;
     perform storage.check_quota(who, tenant_quota, user_quota);
-    return row_id;
 end $$;
 comment on function storage.put_object(text, text, uuid, text, boolean, text, bigint, bytea, bytea, jsonb, jsonb, bigint, bigint, text, text) is
     'Writes the row of an upload as the caller.';

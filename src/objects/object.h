@@ -95,10 +95,9 @@ const tn_error *tn_upload_admit(tn_ctx *c, const tn_upload *upload,
  * error nothing has changed. Takes `incoming`: it is gone afterwards, but for one that was kept and
  * an error of ours (5xx), after which the same may be tried again. (503 `commit_unknown`: the
  * object may be there or not.) `expected` (may be NULL): checksums of the content, `which` of them
- * count: 400 `BadDigest` when one differs.
+ * count: 400 `BadDigest` when one differs, and `details` is its name ("md5", "crc64nvme").
  *
- * In `stored`, what only the database knows is missing: owner_id, created_at and last_accessed_at
- * are NULL, updated_at is the time of the content. */
+ * last_accessed_at of `stored` is NULL. */
 const tn_error *tn_upload_store(tn_ctx *c, const tn_upload *upload, tn_incoming *incoming,
                                 const tn_digests *expected, unsigned which,
                                 tn_object *stored) TN_MUST_CHECK;
@@ -112,13 +111,16 @@ typedef struct tn_transfer {
     bool upsert;
     /* of copies; NULL: as the source has it */
     const char *content_type, *cache_control, *user_metadata;
+    const char *metadata; /* further members of objects.metadata, as in tn_upload; NULL: those of
+                             the source stay */
     const char *if_match, *if_none_match; /* of the destination, as in tn_upload */
 } tn_transfer;
 
 /* The row keeps its id. The bytes stay where they are, unless the buckets differ in encryption. */
 const tn_error *tn_object_move(tn_ctx *c, const tn_transfer *transfer,
                                tn_object *moved) TN_MUST_CHECK;
-/* A new row, whose bytes are a link to the same on disk. */
+/* A new row, whose bytes are a link to the same on disk. With upsert also onto itself: what is
+ * given anew is changed then. */
 const tn_error *tn_object_copy(tn_ctx *c, const tn_transfer *transfer,
                                tn_object *copied) TN_MUST_CHECK;
 

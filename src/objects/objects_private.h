@@ -42,12 +42,23 @@ const tn_error *tn_bucket_check_encryption(tn_ctx *c, const tn_bucket *bucket) T
 tn_uuid tn_objects_new_version(void) TN_MUST_CHECK;
 const char *tn_objects_now(tn_arena *arena, int64_t *seconds) TN_NEVER_NULL TN_MUST_CHECK;
 
+/* objects.metadata as Supabase has it, with further members ("\"a\":1") or without (NULL). */
+const char *tn_objects_metadata(tn_arena *arena, const tn_object *object,
+                                const char *further) TN_NEVER_NULL TN_MUST_CHECK;
+
+/* Puts the bytes of a staged file in place under the object's version. */
+const tn_error *tn_objects_place(tn_ctx *c, tn_backend *backend, const tn_object *object,
+                                 tn_incoming *incoming) TN_MUST_CHECK;
+
 /* Writes the row: of `object` id, version, size, sha256, sealed_key and metadata; everything else
- * is the upload's. Its id is then that of the row. */
+ * is the upload's. Then it has the row's id, owner_id, created_at and updated_at. */
 const tn_error *tn_objects_put_row(tn_ctx *c, const tn_upload *upload,
                                    tn_object *object) TN_MUST_CHECK;
-/* The same for bytes that have been put in place: without a row they go at once, unless nobody
- * knows whether there is one (`commit_unknown`); then the sweeper will know. */
+/* Bytes that have been put in place and got no row, because of `error`, go at once, unless nobody
+ * knows whether there is a row (`commit_unknown`): then the sweeper will know. */
+void tn_objects_take_back(tn_ctx *c, tn_backend *backend, const tn_object *object,
+                          const tn_error *error);
+/* The row, or neither row nor bytes. */
 const tn_error *tn_objects_commit(tn_ctx *c, const tn_upload *upload, tn_backend *backend,
                                   tn_object *object) TN_MUST_CHECK;
 

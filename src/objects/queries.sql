@@ -21,14 +21,19 @@ union all
 limit 1
 
 -- name: objects_put   $1 bucket, $2 name, $3 id, $4 version, $5 upsert, $6 owner, $7 size, $8 sha256, $9 sealed key, $10 metadata, $11 user's metadata, $12 and $13 quotas, $14 if_match, $15 if_none_match
-select storage.put_object($1, $2, $3::uuid, $4, $5::boolean, $6, $7::bigint, $8::bytea, $9::bytea, $10::jsonb, $11::jsonb, $12::bigint,
+select row_id, row_owner, to_char(row_created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+       to_char(row_updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+  from storage.put_object($1, $2, $3::uuid, $4, $5::boolean, $6, $7::bigint, $8::bytea, $9::bytea, $10::jsonb, $11::jsonb, $12::bigint,
                           $13::bigint, $14, $15)
 
 -- --- encryption --------------------------------------------------------------------------------------------------------------------
 
--- name: objects_move   $1 bucket, $2 name, $3 new bucket, $4 new name
+-- name: objects_move   $1 bucket, $2 name, $3 new bucket, $4 new name; where the bytes change: $5 version, $6 new version, $7 sealed key
 with moved as (
-    update storage.objects o set bucket_id = $3, name = $4 where o.bucket_id = $1 and o.name = $2 returning o
+    update storage.objects o
+       set bucket_id = $3, name = $4, version = coalesce($6, o.version), sealed_key = coalesce($7::bytea, o.sealed_key)
+     where o.bucket_id = $1 and o.name = $2 and ($5::text is null or o.version = $5)
+    returning o
 )
 select d.* from moved cross join lateral storage.object_columns(moved.o) d
 

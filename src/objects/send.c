@@ -6,6 +6,7 @@
 #include "objects/condition.h"
 #include "objects/content_type.h"
 #include "objects/objects_private.h"
+#include "objects/vault.h"
 
 /* Nothing in it may run, load or be framed as the site's own (CSP level 3). Images and styles of a
  * drawing's own still show. */
@@ -196,16 +197,26 @@ pass_on(void *context, const char *bytes, size_t length)
 }
 
 static const tn_error *
+read_bytes(struct sending *s, tn_backend *backend, const tn_blob *blob, int64_t length)
+{
+    tn_data_key key;
+    const tn_cipher_source source = {
+        .key = &key, .size = s->object->size, .offset = s->range.first, .length = length};
+
+    if (s->object->sealed_key == NULL)
+        return tn_backend_get(backend, s->c->arena, blob, s->range.first, length, pass_on, s);
+    TN_TRY(tn_vault_open(s->c, s->object->sealed_key, &key));
+    return tn_cipher_get(backend, s->c->arena, blob, &source, pass_on, s);
+}
+
+static const tn_error *
 stream(struct sending *s, tn_backend *backend, const tn_blob *blob)
 {
     const int64_t length = s->range.last - s->range.first + 1;
     const tn_error *error = NULL;
 
-    if (s->object->sealed_key != NULL)
-        return tn_error_new(s->c->arena, 503, "encryption_unavailable", NULL,
-                            "this server cannot decrypt files");
     if (length > 0)
-        error = tn_backend_get(backend, s->c->arena, blob, s->range.first, length, pass_on, s);
+        error = read_bytes(s, backend, blob, length);
     if (error == NULL && !s->opened)
         open_answer(s);
     if (error != NULL && s->opened)

@@ -1,10 +1,12 @@
 /* objects/transfer.c: objects under another name, and without any
  *
  * A move changes the row alone; a copy is a new row, whose bytes are a second link to the same.
+ * Into an encrypted bucket, what is not encrypted yet is read, encrypted and written anew.
  */
 #include "base/text.h"
 #include "objects/objects_private.h"
 #include "objects/queries.h"
+#include "objects/vault.h"
 
 /* What a transfer begins with. */
 struct ends {
@@ -54,15 +56,50 @@ find_ends(tn_ctx *c, const tn_transfer *transfer, struct ends *ends)
     return check_destination(c, transfer, ends);
 }
 
+/* --- into an encrypted bucket --------------------------------------------------------------- */
+
+struct appending {
+    tn_incoming *incoming;
+    const tn_error *error;
+};
+
+static bool
+append(void *context, const char *bytes, size_t length)
+{
+    struct appending *appending = context;
+
+    appending->error = tn_incoming_append(appending->incoming, bytes, length);
+    return appending->error == NULL;
+}
+
+/* The bytes of an object that is not encrypted, encrypted, under another version. */
+static const tn_error *
+encrypt_bytes(tn_ctx *c, tn_backend *backend, const tn_object *source, tn_object *copy)
+{
+    const tn_blob from = {.tenant_id = c->who->tenant_id, .version = source->version};
+    struct appending appending = {.error = NULL};
+    tn_incoming *encrypted;
+
+    TN_TRY(tn_incoming_new(c, &appending.incoming));
+    TN_TRY(tn_backend_get(backend, c->arena, &from, 0, source->size, append, &appending));
+    TN_TRY(appending.error);
+    TN_TRY(tn_vault_encrypt(c, appending.incoming, &encrypted, &copy->sealed_key));
+    return tn_objects_place(c, backend, copy, encrypted);
+}
+
 /* --- move ------------------------------------------------------------------------------------- */
 
+/* `target` is NULL where the bytes stay as they are. */
 static const tn_error *
-move_row(tn_ctx *c, const tn_transfer *transfer, tn_object *moved)
+move_row(tn_ctx *c, const tn_transfer *transfer, const tn_object *source, const tn_object *target,
+         tn_object *moved)
 {
     const tn_rows *results[2] = {NULL, NULL};
     tn_query queries[2] = {
         [1] = TN_QUERY(tn_sql_objects_move, transfer->bucket, transfer->name, transfer->to_bucket,
-                       transfer->to_name),
+                       transfer->to_name, target != NULL ? source->version.text : NULL,
+                       target != NULL ? target->version.text : NULL,
+                       target != NULL ? target->sealed_key : NULL),
     };
 
     TN_TRY(tn_objects_transact(c, &(tn_objects_work){.operation = transfer->operation,
@@ -73,6 +110,22 @@ move_row(tn_ctx *c, const tn_transfer *transfer, tn_object *moved)
     if (tn_rows_count(results[1]) == 0)
         return tn_no_such_key(c->arena);
     return tn_object_read(c, results[1], 0, moved);
+}
+
+/* New bytes, and the row names them. */
+static const tn_error *
+move_encrypted(tn_ctx *c, const tn_transfer *transfer, const tn_object *source, tn_object *moved)
+{
+    tn_object target = {.version = tn_objects_new_version()};
+    const tn_error *error;
+    tn_backend *backend;
+
+    TN_TRY(tn_store_backend(c->process->store, c->arena, &backend));
+    TN_TRY(encrypt_bytes(c, backend, source, &target));
+    error = move_row(c, transfer, source, &target, moved);
+    if (error != NULL)
+        tn_objects_take_back(c, backend, &target, error);
+    return error;
 }
 
 const tn_error *
@@ -86,7 +139,9 @@ tn_object_move(tn_ctx *c, const tn_transfer *transfer, tn_object *moved)
         *moved = ends.source;
         return NULL;
     }
-    return move_row(c, transfer, moved);
+    if (ends.to.encrypted && ends.source.sealed_key == NULL && ends.source.version.text[0] != '\0')
+        return move_encrypted(c, transfer, &ends.source, moved);
+    return move_row(c, transfer, &ends.source, NULL, moved);
 }
 
 /* --- copy ------------------------------------------------------------------------------------- */
@@ -108,7 +163,6 @@ metadata_of_copy(tn_ctx *c, const tn_object *source, tn_object *copy)
     if (!json_object_is_type(metadata, json_type_object))
         return tn_error_internal(c->arena, "storage.row.invalid", "the metadata of %s",
                                  source->id.text);
-    copy->updated_at = tn_objects_now(c->arena, &copy->modified_s);
     set_text(metadata, "mimetype", copy->content_type);
     set_text(metadata, "cacheControl", copy->cache_control);
     set_text(metadata, "lastModified", copy->updated_at);
@@ -132,17 +186,24 @@ describe_copy(tn_ctx *c, const tn_transfer *transfer, const struct ends *ends, t
         copy->cache_control = transfer->cache_control;
     if (transfer->user_metadata != NULL)
         copy->user_metadata = transfer->user_metadata;
-    return metadata_of_copy(c, &ends->source, copy);
+    copy->updated_at = tn_objects_now(c->arena, &copy->modified_s);
+    if (transfer->metadata == NULL)
+        return metadata_of_copy(c, &ends->source, copy);
+    copy->metadata = tn_objects_metadata(c->arena, copy, transfer->metadata);
+    return NULL;
 }
 
 static const tn_error *
-copy_bytes(tn_ctx *c, tn_backend *backend, const tn_object *source, const tn_object *copy)
+copy_bytes(tn_ctx *c, tn_backend *backend, const struct ends *ends, tn_object *copy)
 {
+    const tn_object *source = &ends->source;
     const tn_blob from = {.tenant_id = c->who->tenant_id, .version = source->version};
     const tn_blob to = {.tenant_id = c->who->tenant_id, .version = copy->version};
 
     if (source->version.text[0] == '\0')
         return tn_error_new(c->arena, 404, "NoSuchKey", NULL, "this object has no bytes");
+    if (ends->to.encrypted && source->sealed_key == NULL)
+        return encrypt_bytes(c, backend, source, copy);
     return tn_backend_copy(backend, c->arena, &from, &to);
 }
 
@@ -163,7 +224,7 @@ tn_object_copy(tn_ctx *c, const tn_transfer *transfer, tn_object *copied)
     TN_TRY(find_ends(c, transfer, &ends));
     TN_TRY(describe_copy(c, transfer, &ends, copied));
     TN_TRY(tn_store_backend(c->process->store, c->arena, &backend));
-    TN_TRY(copy_bytes(c, backend, &ends.source, copied));
+    TN_TRY(copy_bytes(c, backend, &ends, copied));
     upload.user_metadata = copied->user_metadata;
     return tn_objects_commit(c, &upload, backend, copied);
 }

@@ -12,6 +12,8 @@
 #include "objects/incoming_private.h"
 #include "objects/objects_private.h"
 #include "objects/queries.h"
+#include "objects/scan.h"
+#include "objects/vault.h"
 
 #define PIECE 1048576
 #define SNIFFED 65536
@@ -61,17 +63,15 @@ tn_bucket_check_size(tn_ctx *c, const tn_bucket *bucket, int64_t size)
 const tn_error *
 tn_bucket_check_encryption(tn_ctx *c, const tn_bucket *bucket)
 {
-    if (!bucket->encrypted)
-        return NULL;
-    return tn_error_new(c->arena, 503, "encryption_unavailable", NULL,
-                        "this server cannot encrypt files");
+    return bucket->encrypted ? tn_vault_check(c) : NULL;
 }
 
 /* --- the row ---------------------------------------------------------------------------------- */
 
 /* The parameters of objects_put: what `object` has. */
 #define PUT_PARAMS(c, upload, object)                                                              \
-    TN_PARAMS((upload)->bucket, (upload)->name, (object)->id.text, (object)->version.text,         \
+    TN_PARAMS((upload)->bucket, (upload)->name, (object)->id.text,                                 \
+              (object)->version.text[0] != '\0' ? (object)->version.text : NULL,                   \
               (upload)->upsert ? "t" : "f", (upload)->as_system ? (upload)->owner_id : NULL,       \
               tn_arena_number((c)->arena, (object)->size), (object)->sha256, (object)->sealed_key, \
               (object)->metadata, (upload)->user_metadata,                                         \
@@ -106,21 +106,40 @@ tn_objects_put_row(tn_ctx *c, const tn_upload *upload, tn_object *object)
                                       results));
     for (size_t i = 0; i < upload->with_count && upload->with_results != NULL; i++)
         upload->with_results[i] = results[2 + i];
+    object->owner_id = tn_rows_text(results[1], 0, 1);
+    object->created_at = tn_rows_text(results[1], 0, 2);
+    object->updated_at = tn_rows_text(results[1], 0, 3);
     if (!tn_uuid_parse(tn_rows_text(results[1], 0, 0), &object->id))
         return tn_error_internal(c->arena, "storage.row.invalid", "an id is no UUID");
     return NULL;
 }
 
 const tn_error *
-tn_objects_commit(tn_ctx *c, const tn_upload *upload, tn_backend *backend, tn_object *object)
+tn_objects_place(tn_ctx *c, tn_backend *backend, const tn_object *object, tn_incoming *incoming)
 {
     const tn_blob blob = {.tenant_id = c->who->tenant_id, .version = object->version};
-    const tn_error *error = tn_objects_put_row(c, upload, object), *failed = NULL;
 
-    if (error != NULL && strcmp(error->code, "commit_unknown") != 0)
-        failed = tn_backend_remove(backend, c->arena, &blob);
-    if (failed != NULL)
+    return tn_backend_put(backend, c->arena, &blob, tn_incoming_path(incoming),
+                          tn_incoming_fd(incoming));
+}
+
+void
+tn_objects_take_back(tn_ctx *c, tn_backend *backend, const tn_object *object, const tn_error *error)
+{
+    const tn_blob blob = {.tenant_id = c->who->tenant_id, .version = object->version};
+
+    if (strcmp(error->code, "commit_unknown") != 0 &&
+        tn_backend_remove(backend, c->arena, &blob) != NULL)
         tn_log(TN_LOG_WARN, "storage.object.left", TN_STR("version", blob.version.text));
+}
+
+const tn_error *
+tn_objects_commit(tn_ctx *c, const tn_upload *upload, tn_backend *backend, tn_object *object)
+{
+    const tn_error *error = tn_objects_put_row(c, upload, object);
+
+    if (error != NULL)
+        tn_objects_take_back(c, backend, object, error);
     return error;
 }
 
@@ -164,8 +183,8 @@ const tn_error *
 tn_upload_admit(tn_ctx *c, const tn_upload *upload, tn_bucket *bucket)
 {
     const tn_object announced = {
+        /* no version, because there are no bytes */
         .id = tn_uuid_new(),
-        .version = tn_objects_new_version(),
         .size = upload->length > 0 ? upload->length : 0,
         .metadata = announced_metadata(c, upload),
     };
@@ -226,26 +245,28 @@ read_content(tn_ctx *c, const tn_upload *upload, tn_incoming *incoming, unsigned
     return NULL;
 }
 
-static bool
-digests_are_same(const tn_digests *a, const tn_digests *b, unsigned which)
+/* The name of the first one that differs, or NULL. */
+static const char *
+find_difference(const tn_digests *a, const tn_digests *b, unsigned which)
 {
     const struct {
         unsigned flag;
+        const char *name;
         const uint8_t *a, *b;
         size_t size;
     } parts[] = {
-        {TN_DIGEST_MD5, a->md5, b->md5, sizeof(a->md5)},
-        {TN_DIGEST_SHA256, a->sha256, b->sha256, sizeof(a->sha256)},
-        {TN_DIGEST_SHA1, a->sha1, b->sha1, sizeof(a->sha1)},
-        {TN_DIGEST_CRC32, a->crc32, b->crc32, sizeof(a->crc32)},
-        {TN_DIGEST_CRC32C, a->crc32c, b->crc32c, sizeof(a->crc32c)},
-        {TN_DIGEST_CRC64NVME, a->crc64nvme, b->crc64nvme, sizeof(a->crc64nvme)},
+        {TN_DIGEST_MD5, "md5", a->md5, b->md5, sizeof(a->md5)},
+        {TN_DIGEST_SHA256, "sha256", a->sha256, b->sha256, sizeof(a->sha256)},
+        {TN_DIGEST_SHA1, "sha1", a->sha1, b->sha1, sizeof(a->sha1)},
+        {TN_DIGEST_CRC32, "crc32", a->crc32, b->crc32, sizeof(a->crc32)},
+        {TN_DIGEST_CRC32C, "crc32c", a->crc32c, b->crc32c, sizeof(a->crc32c)},
+        {TN_DIGEST_CRC64NVME, "crc64nvme", a->crc64nvme, b->crc64nvme, sizeof(a->crc64nvme)},
     };
 
     for (size_t i = 0; i < TN_COUNT(parts); i++)
         if ((which & parts[i].flag) != 0 && memcmp(parts[i].a, parts[i].b, parts[i].size) != 0)
-            return false;
-    return true;
+            return parts[i].name;
+    return NULL;
 }
 
 /* --- the object ------------------------------------------------------------------------------- */
@@ -256,8 +277,7 @@ struct storing {
     tn_bucket bucket;
     tn_incoming *incoming;
     struct content content;
-    tn_backend *backend;
-    tn_blob blob;
+    tn_incoming *placed; /* what is put in place; encrypted, another one */
     const char *sealed_key;
     tn_object *object;
 };
@@ -287,12 +307,10 @@ etag_of(tn_ctx *c, const struct storing *s)
     return tn_arena_printf(c->arena, "\"%s\"", hex);
 }
 
-/* objects.metadata, as Supabase has it. */
-static const char *
-metadata_of(tn_ctx *c, const struct storing *s)
+const char *
+tn_objects_metadata(tn_arena *arena, const tn_object *object, const char *further)
 {
-    PQExpBuffer json = tn_arena_buffer(c->arena);
-    const tn_object *object = s->object;
+    PQExpBuffer json = tn_arena_buffer(arena);
 
     appendPQExpBufferStr(json, "{\"eTag\":");
     tn_buffer_json_string(json, object->etag);
@@ -308,8 +326,8 @@ metadata_of(tn_ctx *c, const struct storing *s)
         appendPQExpBufferStr(json, ",\"xRobotsTag\":");
         tn_buffer_json_string(json, object->robots);
     }
-    if (tn_text_is_given(s->upload->metadata))
-        appendPQExpBuffer(json, ",%s", s->upload->metadata);
+    if (tn_text_is_given(further))
+        appendPQExpBuffer(json, ",%s", further);
     appendPQExpBufferChar(json, '}');
     return tn_buffer_text(json);
 }
@@ -322,7 +340,7 @@ describe(tn_ctx *c, struct storing *s)
 
     *object = (tn_object){
         .id = tn_uuid_new(),
-        .version = s->blob.version,
+        .version = tn_objects_new_version(),
         .bucket = upload->bucket,
         .name = upload->name,
         .size = s->content.size,
@@ -337,36 +355,71 @@ describe(tn_ctx *c, struct storing *s)
         .is_public = s->bucket.is_public,
     };
     object->updated_at = tn_objects_now(c->arena, &object->modified_s);
-    object->metadata = metadata_of(c, s);
+    object->metadata = tn_objects_metadata(c->arena, object, upload->metadata);
 }
 
 static const tn_error *
 check_content(tn_ctx *c, const struct storing *s, const tn_digests *expected, unsigned which)
 {
+    const char *difference =
+        expected != NULL ? find_difference(&s->content.digests, expected, which) : NULL;
+    tn_error *error;
+
     TN_TRY(tn_bucket_check_type(c, &s->bucket, s->upload->name, s->content.type));
-    if (expected != NULL && !digests_are_same(&s->content.digests, expected, which))
-        return tn_error_new(c->arena, 400, "BadDigest", NULL,
-                            "The checksum that you specified did not match what we received");
+    if (difference == NULL)
+        return NULL;
+    error = tn_error_new(c->arena, 400, "BadDigest", NULL,
+                         "The checksum that you specified did not match what we received");
+    error->details = difference;
+    return error;
+}
+
+/* Nobody sees it before a scanner has, and in an encrypted bucket nothing else is ever put in place
+ * than what is encrypted. */
+static const tn_error *
+scan_and_encrypt(tn_ctx *c, struct storing *s)
+{
+    const tn_scan scan = {
+        .bucket = s->upload->bucket,
+        .name = s->upload->name,
+        .owner_id = s->upload->as_system ? s->upload->owner_id : NULL,
+        .sha256 = s->content.digests.sha256,
+        .encrypted = s->bucket.encrypted,
+    };
+
+    TN_TRY(tn_scan_file(c, s->incoming, &scan));
+    s->placed = s->incoming;
+    if (s->bucket.encrypted)
+        TN_TRY(tn_vault_encrypt(c, s->incoming, &s->placed, &s->sealed_key));
     return NULL;
+}
+
+static const tn_error *
+check_bucket(tn_ctx *c, struct storing *s)
+{
+    const tn_upload *upload = s->upload;
+
+    TN_TRY(tn_bucket_find(c, upload->bucket, &s->bucket));
+    TN_TRY(tn_objects_check_fields(c, upload));
+    TN_TRY(tn_bucket_check_type(c, &s->bucket, upload->name, upload->content_type));
+    TN_TRY(tn_bucket_check_size(c, &s->bucket, tn_incoming_size(s->incoming)));
+    TN_TRY(tn_object_name_check(c->arena, upload->name));
+    return tn_bucket_check_encryption(c, &s->bucket);
 }
 
 static const tn_error *
 store(tn_ctx *c, struct storing *s, const tn_digests *expected, unsigned which)
 {
-    TN_TRY(tn_bucket_find(c, s->upload->bucket, &s->bucket));
-    TN_TRY(tn_objects_check_fields(c, s->upload));
-    TN_TRY(tn_bucket_check_type(c, &s->bucket, s->upload->name, s->upload->content_type));
-    TN_TRY(tn_bucket_check_size(c, &s->bucket, tn_incoming_size(s->incoming)));
-    TN_TRY(tn_object_name_check(c->arena, s->upload->name));
-    TN_TRY(tn_bucket_check_encryption(c, &s->bucket));
-    TN_TRY(tn_store_backend(c->process->store, c->arena, &s->backend));
+    tn_backend *backend;
+
+    TN_TRY(check_bucket(c, s));
+    TN_TRY(tn_store_backend(c->process->store, c->arena, &backend));
     TN_TRY(read_content(c, s->upload, s->incoming, expected != NULL ? which : 0, &s->content));
     TN_TRY(check_content(c, s, expected, which));
-    s->blob = (tn_blob){.tenant_id = c->who->tenant_id, .version = tn_objects_new_version()};
+    TN_TRY(scan_and_encrypt(c, s));
     describe(c, s);
-    TN_TRY(tn_backend_put(s->backend, c->arena, &s->blob, tn_incoming_path(s->incoming),
-                          tn_incoming_fd(s->incoming)));
-    return tn_objects_commit(c, s->upload, s->backend, s->object);
+    TN_TRY(tn_objects_place(c, backend, s->object, s->placed));
+    return tn_objects_commit(c, s->upload, backend, s->object);
 }
 
 const tn_error *
