@@ -24,6 +24,7 @@ const tn_command *const tn_command_tables[] = {
     tn_tenant_commands,
     tn_key_commands,
     tn_agent_commands,
+    tn_s3_key_commands,
     tn_user_commands,
     tn_provider_commands,
     tn_signing_key_commands,
@@ -32,6 +33,7 @@ const tn_command *const tn_command_tables[] = {
     tn_mail_commands,
     tn_storage_commands,
     tn_storage_key_commands,
+    tn_storage_migrate_commands,
     NULL,
 };
 

@@ -28,6 +28,22 @@ tn_fresh_key_print(const tn_command_line *line, const char *row, const char *key
         fputs("This is the only time the key is shown.\n", stderr);
 }
 
+/* A publishable key is kept as well, sealed, because clients of S3 sign with it; nothing without a
+ * usable server.secret. */
+static const char *
+seal_publishable(const tn_command_line *line, const tn_config *config, const char *kind,
+                 const char *text)
+{
+    uint8_t key[32];
+
+    if (strcmp(kind, "publishable") != 0 || config->server.secret == NULL ||
+        strspn(config->server.secret, "0123456789abcdefABCDEF") != 64 ||
+        strlen(config->server.secret) != 64)
+        return NULL;
+    tn_derive_server_key(config->server.secret, TN_PUBLISHABLE_PURPOSE, key);
+    return tn_seal_text(line->arena, key, TN_PUBLISHABLE_PURPOSE, text);
+}
+
 static tn_exit
 check_kind(tn_command_line *line, const char *kind)
 {
@@ -75,7 +91,8 @@ run_create(tn_command_line *line)
         TN_COMMAND_TRY(tn_command_query(line, session, &tn_sql_key_create,
                                         TN_PARAMS(tenant, kind, name, key.hash_hex, key.hint,
                                                   tn_command_option(line, "scopes"),
-                                                  tn_command_option(line, "user"), lifetime),
+                                                  tn_command_option(line, "user"), lifetime,
+                                                  seal_publishable(line, config, kind, key.text)),
                                         NULL, &rows));
     }
     tn_fresh_key_print(line, tn_rows_text(rows, 0, 0), key.text);
@@ -140,7 +157,6 @@ static tn_exit
 run_rotate(tn_command_line *line)
 {
     const char *overlap = tn_command_option(line, "overlap"), *kind;
-    const tn_statement *statement = &tn_sql_key_rotate;
     const tn_config *config;
     tn_session *session;
     const tn_rows *rows;
@@ -153,12 +169,17 @@ run_rotate(tn_command_line *line)
                                     "no key with this id is in force", &rows));
     kind = tn_rows_text(rows, 0, 0);
     key = tn_fresh_key_new(line->arena, kind);
+    if (overlap == NULL)
+        overlap = "0";
     if (strcmp(kind, "platform") == 0)
-        statement = &tn_sql_key_rotate_platform;
-    TN_COMMAND_TRY(tn_command_query(
-        line, session, statement,
-        TN_PARAMS(id.text, key.hash_hex, key.hint, overlap == NULL ? "0" : overlap),
-        "no key with this id is in force", &rows));
+        TN_COMMAND_TRY(tn_command_query(line, session, &tn_sql_key_rotate_platform,
+                                        TN_PARAMS(id.text, key.hash_hex, key.hint, overlap),
+                                        "no key with this id is in force", &rows));
+    else
+        TN_COMMAND_TRY(tn_command_query(line, session, &tn_sql_key_rotate,
+                                        TN_PARAMS(id.text, key.hash_hex, key.hint, overlap,
+                                                  seal_publishable(line, config, kind, key.text)),
+                                        "no key with this id is in force", &rows));
     tn_fresh_key_print(line, tn_rows_text(rows, 0, 0), key.text);
     return TN_EXIT_OK;
 }

@@ -75,11 +75,11 @@ select to_jsonb(b) from tenon.budget_report() b where b.tenant_id = $1::uuid
 
 -- --- keys ---
 
--- name: key_create   $1 tenant, $2 kind, $3 name, $4 hash in hexadecimal, $5 hint, $6 scopes, $7 user, $8 lifetime
+-- name: key_create   $1 tenant, $2 kind, $3 name, $4 hash in hexadecimal, $5 hint, $6 scopes, $7 user, $8 lifetime, $9 the key sealed, or null
 -- A key of the kind agent makes its agent, which has the scopes.
-insert into tenon.keys as k (tenant_id, kind, name, hash, hint, scopes, user_id, expires_at)
+insert into tenon.keys as k (tenant_id, kind, name, hash, hint, scopes, user_id, expires_at, sealed)
 values ($1::uuid, $2::text, $3::text, decode($4::text, 'hex'), $5::text,
-        to_jsonb(regexp_split_to_array(btrim($6::text, ' ,'), '[ ,]+')), $7::uuid, now() + $8::interval)
+        to_jsonb(regexp_split_to_array(btrim($6::text, ' ,'), '[ ,]+')), $7::uuid, now() + $8::interval, $9::bytea)
 returning jsonb_build_object('id', k.id, 'tenant_id', k.tenant_id, 'kind', k.kind, 'name', k.name, 'agent_id', k.agent_id,
                              'scopes', to_jsonb(regexp_split_to_array(btrim($6::text, ' ,'), '[ ,]+')),
                              'user_id', k.user_id, 'expires_at', k.expires_at)
@@ -116,16 +116,16 @@ union all
 select 'platform' from tenon.platform_keys k
  where k.id = $1::uuid and k.revoked_at is null and coalesce(k.expires_at > now(), true)
 
--- name: key_rotate   $1 id, $2 hash in hexadecimal, $3 hint, $4 for how long the old one still works
+-- name: key_rotate   $1 id, $2 hash in hexadecimal, $3 hint, $4 for how long the old one still works, $5 the new one sealed, or null
 with old as (
     update tenon.keys set expires_at = least(expires_at, now() + $4::interval),
                           revoked_at = case when $4::interval <= interval '0' then now() end
      where id = $1::uuid returning *),
 -- an agent's key lives as long again as the old one did; its agent may end before
 new as (
-    insert into tenon.keys (tenant_id, kind, name, hash, hint, scopes, user_id, agent_id, expires_at)
+    insert into tenon.keys (tenant_id, kind, name, hash, hint, scopes, user_id, agent_id, expires_at, sealed)
     select o.tenant_id, o.kind, o.name, decode($2::text, 'hex'), $3::text, o.scopes, o.user_id, o.agent_id,
-           now() + (before.expires_at - before.created_at)
+           now() + (before.expires_at - before.created_at), $5::bytea
       from old o join tenon.keys before on before.tenant_id = o.tenant_id and before.id = o.id
     returning *)
 select jsonb_build_object('id', n.id, 'tenant_id', n.tenant_id, 'kind', n.kind, 'name', n.name, 'scopes', n.scopes,
@@ -145,6 +145,36 @@ new as (
 select jsonb_build_object('id', n.id, 'tenant_id', null, 'kind', 'platform', 'name', n.name,
                           'expires_at', n.expires_at, 'replaces', $1::uuid)
   from new n
+
+-- --- access keys for S3 ---
+
+-- name: s3_key_create   $1 tenant, $2 access key id, $3 sealed secret, $4 kind, $5 user, $6 agent, $7 name, $8 lifetime
+insert into storage.s3_keys as k (tenant_id, access_key_id, secret, kind, user_id, agent_id, name, expires_at)
+values ($1::uuid, $2::text, $3::bytea, $4::text, $5::uuid, $6::uuid, $7::text, now() + $8::interval)
+returning jsonb_build_object('id', k.id, 'tenant_id', k.tenant_id, 'access_key_id', k.access_key_id, 'kind', k.kind, 'user_id', k.user_id,
+                             'agent_id', k.agent_id, 'name', k.name, 'created_at', k.created_at, 'expires_at', k.expires_at)
+
+-- name: s3_key_agent   $1 tenant, $2 id
+select a.id from tenon.agents a where a.tenant_id = $1::uuid and a.id = $2::uuid and a.revoked_at is null
+
+-- name: s3_key_list   $1 tenant or null for all
+select jsonb_build_object('id', k.id, 'tenant_id', k.tenant_id, 'tenant', t.name, 'access_key_id', k.access_key_id, 'kind', k.kind,
+                          'user_id', k.user_id, 'agent_id', k.agent_id, 'name', k.name, 'created_at', k.created_at,
+                          'last_used_at', k.last_used_at, 'expires_at', k.expires_at, 'revoked_at', k.revoked_at,
+                          'acts_as', coalesce(u.email, k.user_id::text, a.name, 'the tenant'),
+                          'state', case when k.revoked_at is not null or a.revoked_at is not null then 'revoked'
+                                        when least(k.expires_at, a.expires_at) <= now() then 'expired' else 'in force' end)
+  from storage.s3_keys k
+  join tenon.tenants t on t.id = k.tenant_id
+  left join auth.users u on u.tenant_id = k.tenant_id and u.id = k.user_id
+  left join tenon.agents a on a.tenant_id = k.tenant_id and a.id = k.agent_id
+ where $1::uuid is null or k.tenant_id = $1::uuid
+ order by t.name, k.created_at, k.id
+
+-- name: s3_key_revoke   $1 id or access key id, $2 tenant or null for any
+update storage.s3_keys k set revoked_at = now()
+ where (k.id::text = lower($1::text) or k.access_key_id = $1::text) and ($2::uuid is null or k.tenant_id = $2::uuid) and k.revoked_at is null
+returning jsonb_build_object('id', k.id, 'access_key_id', k.access_key_id, 'revoked', true)
 
 -- --- agents ---
 

@@ -31,7 +31,9 @@ enum {
     KEY_EXPIRES,
     KEY_STATUS,
     KEY_AGENT, /* "" or as read_agent() takes it */
-    KEY_COLUMNS
+    KEY_COLUMNS,
+    ACCESS_SECRET = KEY_COLUMNS, /* of access keys, behind all these */
+    ACCESS_COLUMNS
 };
 enum {
     DELEGATION_SCOPES,
@@ -113,7 +115,7 @@ ask(tn_keys *keys, tn_arena *arena, const tn_statement *statement, const char *c
 static bool
 may_be_kept(const tn_rows *rows, size_t column_count)
 {
-    return column_count != KEY_COLUMNS || tn_rows_text(rows, 0, KEY_AGENT) == NULL;
+    return column_count < KEY_COLUMNS || tn_rows_text(rows, 0, KEY_AGENT) == NULL;
 }
 
 /* One row as texts, "" for null. `columns` stays all NULL when there is no such row. */
@@ -198,6 +200,25 @@ read_agent(tn_arena *arena, const char *text, tn_key *key)
     return tn_text_starts(words[2], "banned ") ? refuse_banned(arena) : NULL;
 }
 
+/* The columns of a key as one, if it may be used. */
+static const tn_error *
+read_key(tn_arena *arena, const char *const *columns, tn_key *key)
+{
+    *key = (tn_key){.id = uuid_or_empty(columns[KEY_ID]),
+                    .tenant_id = uuid_or_empty(columns[KEY_TENANT]),
+                    .user_id = uuid_or_empty(columns[KEY_USER]),
+                    .role = columns[KEY_ROLE],
+                    .scopes = columns[KEY_SCOPES],
+                    .claims = ""};
+    if (!tn_text_int(columns[KEY_EXPIRES], 1, INT64_MAX, &key->expires_at))
+        key->expires_at = 0;
+    if (key->expires_at != 0 && key->expires_at <= tn_clock_unix())
+        return refuse_key(arena, "it has expired");
+    if (strcmp(columns[KEY_STATUS], "suspended") == 0)
+        return refuse_suspended(arena);
+    return *columns[KEY_AGENT] != '\0' ? read_agent(arena, columns[KEY_AGENT], key) : NULL;
+}
+
 const tn_error *
 tn_keys_find(tn_keys *keys, tn_arena *arena, const char *text, tn_key *key)
 {
@@ -212,19 +233,39 @@ tn_keys_find(tn_keys *keys, tn_arena *arena, const char *text, tn_key *key)
     TN_TRY(look_up(keys, arena, &tn_sql_key_find, digest, hex, KEY_COLUMNS, columns));
     if (columns[KEY_ID] == NULL)
         return refuse_key(arena, "it is unknown or revoked");
-    *key = (tn_key){.id = uuid_or_empty(columns[KEY_ID]),
-                    .tenant_id = uuid_or_empty(columns[KEY_TENANT]),
-                    .user_id = uuid_or_empty(columns[KEY_USER]),
-                    .role = columns[KEY_ROLE],
-                    .scopes = columns[KEY_SCOPES],
-                    .claims = ""};
-    if (!tn_text_int(columns[KEY_EXPIRES], 1, INT64_MAX, &key->expires_at))
-        key->expires_at = 0;
-    if (key->expires_at != 0 && key->expires_at <= tn_clock_unix())
-        return refuse_key(arena, "it has expired");
-    if (strcmp(columns[KEY_STATUS], "suspended") == 0)
-        return refuse_suspended(arena);
-    return *columns[KEY_AGENT] != '\0' ? read_agent(arena, columns[KEY_AGENT], key) : NULL;
+    return read_key(arena, columns, key);
+}
+
+const tn_error *
+tn_keys_find_access(tn_keys *keys, tn_arena *arena, const char *access_key_id, tn_key *key,
+                    const char **sealed)
+{
+    const char *label = tn_arena_printf(arena, "s3:%s", access_key_id);
+    const char *columns[ACCESS_COLUMNS] = {NULL};
+    uint8_t digest[TN_SHA256_SIZE];
+
+    *key = (tn_key){.role = NULL};
+    tn_sha256(label, strlen(label), digest);
+    TN_TRY(look_up(keys, arena, &tn_sql_access_key_find, digest, access_key_id, ACCESS_COLUMNS,
+                   columns));
+    if (columns[KEY_ID] == NULL)
+        return NULL;
+    *sealed = columns[ACCESS_SECRET];
+    return read_key(arena, columns, key);
+}
+
+const tn_error *
+tn_keys_publishable(tn_keys *keys, tn_arena *arena, const tn_uuid *tenant, const char **sealed)
+{
+    const char *label = tn_arena_printf(arena, "publishable:%s", tenant->text);
+    uint8_t digest[TN_SHA256_SIZE];
+
+    tn_sha256(label, strlen(label), digest);
+    *sealed = NULL;
+    TN_TRY(look_up(keys, arena, &tn_sql_publishable_keys_find, digest, tenant->text, 1, sealed));
+    if (*sealed == NULL)
+        *sealed = "";
+    return NULL;
 }
 
 const tn_error *

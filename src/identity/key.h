@@ -42,6 +42,19 @@ bool tn_key_is_formed(const char *text);
 const tn_error *tn_keys_find(tn_keys *keys, tn_arena *arena, const char *text,
                              tn_key *key) TN_MUST_CHECK;
 
+/* The access key for S3 with this id, and its secret as it is stored (sealed for
+ * TN_S3_KEY_PURPOSE under server.secret). `key->role` is NULL when there is none; errors as above.
+ * That of the tenant itself is cached, those of people and agents never. */
+#define TN_S3_KEY_PURPOSE "s3 key"
+const tn_error *tn_keys_find_access(tn_keys *keys, tn_arena *arena, const char *access_key_id,
+                                    tn_key *key, const char **sealed) TN_MUST_CHECK;
+
+/* The publishable keys of a tenant, sealed for TN_PUBLISHABLE_PURPOSE, with blanks between them;
+ * "" when none is known: those made before they were kept. */
+#define TN_PUBLISHABLE_PURPOSE "publishable key"
+const tn_error *tn_keys_publishable(tn_keys *keys, tn_arena *arena, const tn_uuid *tenant,
+                                    const char **sealed) TN_MUST_CHECK;
+
 /* What an exchanged token (its claims as JSON text) allows now: `scopes`, and of `key` agent_id,
  * claims and rate_per_minute. 401 `bad_jwt` when somebody whom it names does not stand behind it
  * any more: the session is over, an agent revoked; 403 `user_banned`. */

@@ -54,6 +54,7 @@ typedef struct tn_principal {
     bool has_bearer_user;        /* a valid user token was presented */
     bool subject_malformed;      /* its `sub` is no UUID */
     bool audience_foreign;       /* its `aud` is not auth.audience */
+    const void *proof; /* of an area's own identify(), for its handlers: storage/s3.h; or NULL */
 } tn_principal;
 
 /* Identifies the caller, by the area's rules for tokens. A bad *key* is an error here; a bad *user

@@ -8,6 +8,18 @@ select k.id, k.tenant_id, k.role, k.scopes::text, k.user_id,
             then concat_ws(' ', k.agent_id, coalesce(k.rate_per_minute, 0), coalesce(k.person_status, 'nobody'), k.claims) end
   from tenon.find_key(decode($1, 'hex')) as k;
 
+-- name: access_key_find   $1 access key id of S3
+-- As above, with the sealed secret behind it. Keys of people have no agent there.
+select k.id, k.tenant_id, k.role, k.scopes::text, k.user_id,
+       floor(extract(epoch from k.expires_at))::bigint, k.tenant_status,
+       case when k.role <> 'service_role' or k.user_id is not null
+            then concat_ws(' ', coalesce(k.agent_id::text, '-'), coalesce(k.rate_per_minute, 0), coalesce(k.person_status, 'nobody'), k.claims) end,
+       k.secret
+  from storage.find_s3_key($1) as k;
+
+-- name: publishable_keys_find   $1 tenant
+select k.sealed from storage.find_publishable_keys($1) as k;
+
 -- name: delegation_find   $1 tenant, $2 claims of an exchanged token
 select d.scopes::text, d.agent_id, d.rate_per_minute, d.person_status, d.claims::text
   from tenon.find_delegation($1::uuid, $2::jsonb) as d;

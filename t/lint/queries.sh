@@ -60,6 +60,6 @@ is_refused 'a name that is no C name' $'-- name: x-y\nselect 1;' 'a name is smal
 is_refused 'text before the first name' $'select 1;\n-- name: x\nselect 1;' 'before the first'
 
 # A connection remembers what it has prepared by the name of the statement.
-twice=$(sed -n 's/^-- name: \([a-z0-9_]*\).*/\1/p' src/*/queries.sql | sort | uniq -d)
+twice=$(sed -n 's/^-- name: \([a-z0-9_]*\).*/\1/p' src/*/*queries.sql | sort | uniq -d)
 if [ -z "$twice" ]; then report yes 'names are unique in the program'; else report no 'names are unique in the program' "$twice"; fi
 echo "1..$number"

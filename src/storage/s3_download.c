@@ -1,0 +1,243 @@
+/* storage/s3_download.c: GetObject, HeadObject, GetObjectAttributes */
+#include "base/json.h"
+#include "base/text.h"
+#include "objects/condition.h"
+#include "objects/send.h"
+#include "storage/area.h"
+#include "storage/s3.h"
+
+#define HEADERS_MAX 100
+
+struct download {
+    tn_object object;
+    json_object *metadata, *user_metadata; /* objects, or NULL */
+    tn_pair headers[HEADERS_MAX];
+    size_t header_count;
+};
+
+static const tn_error *
+parse_object(tn_ctx *c, const char *text, json_object **object)
+{
+    *object = NULL;
+    if (text == NULL)
+        return NULL;
+    TN_TRY(tn_json_parse(c->arena, text, strlen(text), TN_JSON_DEPTH, object));
+    if (!json_object_is_type(*object, json_type_object))
+        *object = NULL;
+    return NULL;
+}
+
+static const tn_error *
+find(tn_ctx *c, const char *operation, struct download *download)
+{
+    TN_TRY(tn_object_find(c, operation, TN_READ_AS_CALLER, tn_path_text(c, "bucket"),
+                          tn_path_text(c, "key"), &download->object));
+    TN_TRY(parse_object(c, download->object.metadata, &download->metadata));
+    return parse_object(c, download->object.user_metadata, &download->user_metadata);
+}
+
+static bool
+add_header(struct download *download, const char *name, const char *value)
+{
+    if (download->header_count == HEADERS_MAX)
+        return false;
+    download->headers[download->header_count++] = (tn_pair){.name = name, .value = value};
+    return true;
+}
+
+/* Can it stand in a header: a token, and a value without control characters? */
+static bool
+is_printable(const char *name, const char *value)
+{
+    if (*name == '\0' ||
+        strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") !=
+            strlen(name))
+        return false;
+    for (; *value != '\0'; value++)
+        if ((unsigned char)*value < ' ' || *value == 0x7F)
+            return false;
+    return true;
+}
+
+/* Metadata that came by another dialect may be anything in JSON. */
+static void
+add_user_metadata(tn_ctx *c, struct download *download)
+{
+    int64_t missing = 0;
+
+    if (download->user_metadata == NULL)
+        return;
+    json_object_object_foreach(download->user_metadata, name, value)
+    {
+        const char *text = value == NULL ? "null"
+                           : json_object_is_type(value, json_type_string)
+                               ? json_object_get_string(value)
+                               : json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN);
+
+        if (!is_printable(name, text) ||
+            !add_header(download, tn_arena_printf(c->arena, "x-amz-meta-%s", name),
+                        tn_arena_text(c->arena, text)))
+            missing++;
+    }
+    if (missing > 0)
+        (void)add_header(download, "x-amz-missing-meta", tn_arena_number(c->arena, missing));
+}
+
+static void
+add_checksums(tn_ctx *c, struct download *download)
+{
+    const char *mode = tn_request_header(c->request, "x-amz-checksum-mode");
+    json_object *checksums = tn_json_get(download->metadata, "checksums");
+    bool has_one = false;
+
+    /* of the whole object, so it says nothing about a piece of it */
+    if (mode == NULL || !tn_text_same_case(mode, "ENABLED") ||
+        tn_request_header(c->request, "range") != NULL || tn_s3_asks(c, "partNumber") ||
+        !json_object_is_type(checksums, json_type_object))
+        return;
+    for (size_t i = 0; i < tn_s3_checksum_count; i++) {
+        const char *text = tn_json_text(checksums, tn_s3_checksums[i].name, NULL);
+
+        if (text != NULL && is_printable("x", text))
+            has_one =
+                add_header(download,
+                           tn_arena_printf(c->arena, "x-amz-checksum-%s", tn_s3_checksums[i].name),
+                           text) ||
+                has_one;
+    }
+    if (has_one)
+        (void)add_header(download, "x-amz-checksum-type",
+                         tn_json_text(download->metadata, "checksumType", "FULL_OBJECT"));
+}
+
+static void
+add_rest(tn_ctx *c, struct download *download)
+{
+    json_object *tags = tn_json_get(download->metadata, "tags");
+
+    if (json_object_is_type(tags, json_type_object) && json_object_object_length(tags) > 0)
+        (void)add_header(download, "x-amz-tagging-count",
+                         tn_arena_number(c->arena, json_object_object_length(tags)));
+    if (download->object.sealed_key != NULL)
+        (void)add_header(download, "x-amz-server-side-encryption", "AES256");
+}
+
+/* What the query says instead of what is stored; both without control characters. */
+static const char *
+chosen(tn_ctx *c, const struct download *download, const char *query, const char *member)
+{
+    const char *text = tn_request_query(c->request, query);
+
+    if (text == NULL && member != NULL)
+        text = tn_json_text(download->metadata, member, NULL);
+    return text != NULL && is_printable("x", text) ? text : NULL;
+}
+
+/* `partNumber`: an object is one part unless it was uploaded in several. */
+static const tn_error *
+check_part(tn_ctx *c)
+{
+    const char *number = tn_request_query(c->request, "partNumber");
+
+    if (number == NULL || strcmp(number, "1") == 0)
+        return NULL;
+    return tn_error_new(c->arena, 416, "InvalidPartNumber", NULL,
+                        "The requested partnumber is not satisfiable");
+}
+
+const tn_error *
+tn_s3_object_send(tn_ctx *c)
+{
+    const char *operation =
+        c->response->is_head ? "storage.s3.object.info" : "storage.s3.object.get";
+    struct download *download = tn_arena_alloc(c->arena, 1, sizeof(*download));
+    const char *expires;
+    tn_sending sending;
+
+    TN_TRY(check_part(c));
+    TN_TRY(find(c, operation, download));
+    add_user_metadata(c, download);
+    add_checksums(c, download);
+    add_rest(c, download);
+    expires = chosen(c, download, "response-expires", "expires");
+    if (expires != NULL)
+        (void)add_header(download, "Expires", expires);
+    sending = (tn_sending){
+        .content_type = chosen(c, download, "response-content-type", NULL),
+        .cache_control = chosen(c, download, "response-cache-control", NULL),
+        .disposition = chosen(c, download, "response-content-disposition", "contentDisposition"),
+        .content_encoding = chosen(c, download, "response-content-encoding", "contentEncoding"),
+        .content_language = chosen(c, download, "response-content-language", "contentLanguage"),
+        .headers = download->headers,
+        .header_count = download->header_count,
+    };
+    return tn_object_send(c, &download->object, &sending);
+}
+
+/* --- GetObjectAttributes ---------------------------------------------------------------------- */
+
+static bool
+is_wanted(tn_ctx *c, const char *name)
+{
+    const char *text = tn_request_header(c->request, "x-amz-object-attributes");
+    const char *const *names;
+    size_t count;
+
+    if (text == NULL)
+        return false;
+    names = tn_text_split(c->arena, text, &count);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
+static void
+add_checksum_element(tn_ctx *c, const struct download *download, PQExpBuffer xml)
+{
+    json_object *checksums = tn_json_get(download->metadata, "checksums");
+
+    if (!is_wanted(c, "Checksum") || !json_object_is_type(checksums, json_type_object))
+        return;
+    tn_s3_xml_open(xml, "Checksum");
+    for (size_t i = 0; i < tn_s3_checksum_count; i++)
+        tn_s3_xml_add(xml, tn_s3_checksums[i].xml,
+                      tn_json_text(checksums, tn_s3_checksums[i].name, NULL));
+    tn_s3_xml_add(xml, "ChecksumType",
+                  tn_json_text(download->metadata, "checksumType", "FULL_OBJECT"));
+    tn_s3_xml_close(xml, "Checksum");
+}
+
+const tn_error *
+tn_s3_object_attributes(tn_ctx *c)
+{
+    struct download *download = tn_arena_alloc(c->arena, 1, sizeof(*download));
+    PQExpBuffer xml = tn_s3_xml_begin(c->arena, "GetObjectAttributesResponse");
+    char date[TN_HTTP_DATE_SIZE];
+    json_object *parts;
+
+    TN_TRY(find(c, "storage.s3.object.info", download));
+    if (is_wanted(c, "ETag")) { /* here, and only here, without its quotes */
+        const char *etag = download->object.etag;
+        const size_t length = strlen(etag);
+
+        tn_s3_xml_add(xml, "ETag",
+                      length >= 2 && *etag == '"' ? tn_arena_bytes(c->arena, etag + 1, length - 2)
+                                                  : etag);
+    }
+    add_checksum_element(c, download, xml);
+    parts = tn_json_get(download->metadata, "parts");
+    if (is_wanted(c, "ObjectParts") && json_object_is_type(parts, json_type_array)) {
+        tn_s3_xml_open(xml, "ObjectParts");
+        tn_s3_xml_add(xml, "TotalPartsCount",
+                      tn_arena_number(c->arena, (int64_t)json_object_array_length(parts)));
+        tn_s3_xml_close(xml, "ObjectParts");
+    }
+    if (is_wanted(c, "StorageClass"))
+        tn_s3_xml_add(xml, "StorageClass", "STANDARD");
+    if (is_wanted(c, "ObjectSize"))
+        tn_s3_xml_add(xml, "ObjectSize", tn_arena_number(c->arena, download->object.size));
+    tn_http_date(download->object.modified_s, date);
+    tn_response_header(c->response, "Last-Modified", tn_arena_text(c->arena, date));
+    return tn_s3_respond(c, xml, "GetObjectAttributesResponse");
+}
