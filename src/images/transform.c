@@ -112,16 +112,55 @@ write_picture(VipsImage *picture, tn_image_format format, int quality, VipsTarge
     }
 }
 
-/* Scales while it reads: a large JPEG is decoded at a fraction of its size. The orientation is
- * applied, and colours are made sRGB, since the profile goes with all other metadata. */
-static VipsImage *
-scale(VipsSource *source, const tn_image_layout *layout)
+static void *
+remove_field(VipsImage *picture, const char *name, GValue *value, void *context)
 {
+    GSList **names = context;
+
+    (void)picture;
+    (void)value;
+    *names = g_slist_prepend(*names, g_strdup(name));
+    return NULL;
+}
+
+/* "strip" does not mean the same to all that write. Gives a copy, since others may have this one.
+ */
+static VipsImage *
+without_metadata(VipsImage *picture)
+{
+    VipsImage *copy = NULL;
+    GSList *names = NULL;
+
+    if (vips_copy(picture, &copy, NULL) != 0)
+        return NULL;
+    (void)vips_image_map(copy, remove_field, (void *)&names);
+    for (const GSList *name = names; name != NULL; name = name->next)
+        (void)vips_image_remove(copy, name->data);
+    g_slist_free_full(names, g_free);
+    return copy;
+}
+
+/* What was found out from the header, and what is to be done. */
+struct plan {
+    tn_image_format format; /* of the output */
+    tn_image_layout layout;
+    bool has_profile; /* its colours are not sRGB's, or may be others */
+};
+
+/* Scales while it reads: a large JPEG is decoded at a fraction of its size. The orientation is
+ * applied. Colours become sRGB where they are not, since the profile goes with all other metadata;
+ * where they are, converting would only lose some. A picture that ends too early is an error: the
+ * level must be said to the loader itself, too. */
+static VipsImage *
+scale(VipsSource *source, const struct plan *plan)
+{
+    const tn_image_layout *layout = &plan->layout;
     VipsImage *scaled = NULL, *cropped = NULL;
 
     if (vips_thumbnail_source(source, &scaled, layout->width, "height", layout->height, "size",
-                              VIPS_SIZE_FORCE, "export_profile", "srgb", "fail_on",
-                              VIPS_FAIL_ON_TRUNCATED, NULL) != 0)
+                              VIPS_SIZE_FORCE, "fail_on", VIPS_FAIL_ON_TRUNCATED, "option_string",
+                              "[fail_on=truncated]", plan->has_profile ? "export_profile" : NULL,
+                              "srgb", NULL) != 0)
         return NULL;
     if (layout->crop_width == layout->width && layout->crop_height == layout->height)
         return scaled;
@@ -135,8 +174,7 @@ scale(VipsSource *source, const tn_image_layout *layout)
 
 /* The header only: nothing is decoded yet. */
 static tn_image_outcome
-look_at(VipsSource *source, const tn_image_job *job, tn_image_format *format,
-        tn_image_layout *layout)
+look_at(VipsSource *source, const tn_image_job *job, struct plan *plan)
 {
     VipsImage *header =
         vips_image_new_from_source(source, "", "access", VIPS_ACCESS_SEQUENTIAL, NULL);
@@ -146,14 +184,17 @@ look_at(VipsSource *source, const tn_image_job *job, tn_image_format *format,
         return TN_IMAGE_BROKEN;
     width = vips_image_get_width(header);
     height = vips_image_get_height(header);
-    if (*format == TN_IMAGE_AVIF && is_hevc(header))
-        *format = TN_IMAGE_JPEG;
+    if (plan->format == TN_IMAGE_AVIF && is_hevc(header))
+        plan->format = TN_IMAGE_JPEG;
+    plan->has_profile = vips_image_get_typeof(header, VIPS_META_ICC_NAME) != 0 ||
+                        vips_image_get_interpretation(header) == VIPS_INTERPRETATION_CMYK;
     if ((int64_t)width * height > job->limits.pixels) {
         g_object_unref(header);
         return TN_IMAGE_TOO_MANY_PIXELS;
     }
-    *layout = vips_image_get_orientation_swap(header) ? tn_image_lay_out(height, width, &job->wish)
-                                                      : tn_image_lay_out(width, height, &job->wish);
+    plan->layout = vips_image_get_orientation_swap(header)
+                       ? tn_image_lay_out(height, width, &job->wish)
+                       : tn_image_lay_out(width, height, &job->wish);
     g_object_unref(header);
     return TN_IMAGE_MADE;
 }
@@ -163,30 +204,31 @@ tn_transform(const tn_image_job *job, int source_fd, int output)
 {
     VipsSource *source = vips_source_new_from_descriptor(source_fd);
     VipsTarget *target = vips_target_new_to_descriptor(output);
-    VipsImage *picture = NULL;
+    VipsImage *picture = NULL, *bare = NULL;
     tn_image_verdict verdict = {.outcome = TN_IMAGE_FAULT};
-    tn_image_format format;
-    tn_image_layout layout;
+    struct plan plan;
 
     if (source == NULL || target == NULL)
         goto done;
-    format = format_of(source);
+    plan.format = format_of(source);
     verdict.outcome = TN_IMAGE_NOT_AN_IMAGE;
-    if (format == TN_IMAGE_ORIGIN)
+    if (plan.format == TN_IMAGE_ORIGIN)
         goto done;
-    verdict.outcome = (int32_t)look_at(source, job, &format, &layout);
+    verdict.outcome = (int32_t)look_at(source, job, &plan);
     if (verdict.outcome != TN_IMAGE_MADE)
         goto done;
     if (job->wish.format != TN_IMAGE_ORIGIN)
-        format = (tn_image_format)job->wish.format;
-    verdict.format = (int32_t)format;
+        plan.format = (tn_image_format)job->wish.format;
+    verdict.format = (int32_t)plan.format;
     verdict.outcome = TN_IMAGE_BROKEN;
     if (vips_source_rewind(source) != 0)
         goto done;
-    picture = scale(source, &layout);
-    if (picture != NULL && write_picture(picture, format, job->wish.quality, target))
+    picture = scale(source, &plan);
+    bare = picture != NULL ? without_metadata(picture) : NULL;
+    if (bare != NULL && write_picture(bare, plan.format, job->wish.quality, target))
         verdict.outcome = TN_IMAGE_MADE;
 done:
+    g_clear_object(&bare);
     g_clear_object(&picture);
     g_clear_object(&target);
     g_clear_object(&source);

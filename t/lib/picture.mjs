@@ -88,12 +88,13 @@ export function decodePng(bytes) {
 /* --- JPEG ------------------------------------------------------------------------------------ */
 
 /* Baseline, grey, each block of 8 × 8 of one shade: `shade(x, y)` of the block's place, 0 to 255. With
-   `orientation` it has EXIF, which also carries the text `secret`. */
-export function jpeg(width, height, { shade = () => 128, orientation, secret = '' } = {}) {
+   `orientation` it has EXIF, which also carries the text `secret`; with `blocks` it ends after so many. */
+export function jpeg(width, height, { shade = () => 128, orientation, secret = '', blocks = Infinity } = {}) {
   const bits = new Bits();
+  let left = blocks;
   let before = 0;
   for (let y = 0; y < Math.ceil(height / 8); y++)
-    for (let x = 0; x < Math.ceil(width / 8); x++) {
+    for (let x = 0; x < Math.ceil(width / 8) && left-- > 0; x++) {
       const dc = Math.round((shade(x, y) - 128)); // quantised by 8, and 8 × the mean
       const difference = dc - before;
       const size = difference === 0 ? 0 : Math.floor(Math.log2(Math.abs(difference))) + 1;
@@ -113,7 +114,7 @@ export function jpeg(width, height, { shade = () => 128, orientation, secret = '
     marker(0xc0, [8, height >> 8, height & 255, width >> 8, width & 255, 1, 1, 0x11, 0]),
     marker(0xc4, [0x00], [0, 0, 0, 12, ...Array(12).fill(0)], Array.from({ length: 12 }, (_, i) => i)),
     marker(0xc4, [0x10], [1, ...Array(15).fill(0)], [0]),
-    marker(0xda, [1, 0, 0, 0, 63, 0]),
+    marker(0xda, [1, 1, 0, 0, 63, 0]),
     bits.end(), Buffer.from([0xff, 0xd9]),
   ]);
 }
@@ -144,17 +145,17 @@ class Bits {
 
 /* --- GIF ------------------------------------------------------------------------------------- */
 
-/* Frames of one colour each, out of black, white, red and blue: 0 to 3. `canvas`: the size that the head tells. */
-export function gif(width, height, frames = [1], canvas = [width, height]) {
+/* Frames of one colour each, out of black, white, red and blue: 0 to 3. `told`: the size that its heads tell. */
+export function gif(width, height, frames = [1], told = [width, height]) {
   const screen = Buffer.from('GIF89a\0\0\0\0\x91\0\0', 'latin1');
-  screen.writeUInt16LE(canvas[0], 6);
-  screen.writeUInt16LE(canvas[1], 8);
+  screen.writeUInt16LE(told[0], 6);
+  screen.writeUInt16LE(told[1], 8);
   const palette = Buffer.from([0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0, 255]);
   const parts = frames.map((colour) => {
     const descriptor = Buffer.alloc(10);
     descriptor[0] = 0x2c;
-    descriptor.writeUInt16LE(width, 5);
-    descriptor.writeUInt16LE(height, 7);
+    descriptor.writeUInt16LE(told[0], 5);
+    descriptor.writeUInt16LE(told[1], 7);
     return Buffer.concat([Buffer.from([0x21, 0xf9, 4, 0, 10, 0, 0, 0]), descriptor, lzw(colour, width * height)]);
   });
   return Buffer.concat([screen, palette, ...parts, Buffer.from([0x3b])]);
