@@ -161,6 +161,8 @@ tn_storage_translate(tn_arena *arena, const tn_db_problem *problem)
             NULL, "The resource already exists");
     if (strcmp(sqlstate, "23503") == 0)
         return still_referenced(arena, problem);
+    if (strcmp(sqlstate, "22007") == 0 || strcmp(sqlstate, "22008") == 0) /* of a cursor */
+        return tn_error_new(arena, 400, "InvalidParameter", NULL, "Invalid Parameter cursor");
     for (size_t i = 0; i < TN_COUNT(mismatches); i++)
         if (strcmp(sqlstate, mismatches[i]) == 0)
             return broken_schema(arena, problem);

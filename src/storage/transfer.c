@@ -88,6 +88,8 @@ tn_storage_copy(tn_ctx *c)
     TN_TRY(read_transfer(c, body, &transfer));
     TN_TRY(read_copy(c, body, &transfer));
     TN_TRY(tn_object_copy(c, &transfer, &copied));
+    TN_TRY(tn_object_find(c, transfer.operation, TN_READ_SYSTEM, transfer.to_bucket,
+                          transfer.to_name, &copied)); /* times and owner are the database's */
     appendPQExpBufferChar(json, '{');
     append_key(json, c, &copied);
     appendPQExpBufferChar(json, ',');
