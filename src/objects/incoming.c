@@ -81,6 +81,35 @@ tn_incoming_new(tn_ctx *c, tn_incoming **incoming)
     return fd < 0 ? tn_tree_error(c->arena, "staging file") : NULL;
 }
 
+/* A second descriptor: copy_file_range(2) takes none that appends. */
+static int
+open_at_end(const tn_incoming *incoming)
+{
+    const int fd = tn_tree_open(incoming->root, incoming->path, O_WRONLY);
+
+    if (fd >= 0 && lseek(fd, 0, SEEK_END) < 0) {
+        (void)close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* The same for bytes out of another file. */
+static const tn_error *
+append_bytes_of(tn_incoming *incoming, int source, int64_t offset, int64_t length, int64_t *got)
+{
+    const int fd = open_at_end(incoming);
+
+    if (fd < 0)
+        return tn_tree_error(incoming->arena, "staged file");
+    *got = tn_tree_copy_bytes(source, offset, length, fd);
+    (void)close(fd);
+    if (*got < 0)
+        return tn_tree_error(incoming->arena, "copy to a staged file");
+    incoming->size += *got;
+    return NULL;
+}
+
 /* --- bodies ----------------------------------------------------------------------------------- */
 
 static const tn_error *
@@ -142,8 +171,12 @@ take_by_name(tn_ctx *c, const char *spooled, tn_incoming *incoming, bool *taken)
         return tn_tree_error(c->arena, "rename of a spooled body");
     }
     fd = tn_tree_open(incoming->root, incoming->path, O_RDWR | O_APPEND);
-    if (fd < 0)
-        return tn_tree_error(c->arena, "spooled body");
+    if (fd < 0) {
+        const tn_error *error = tn_tree_error(c->arena, "spooled body");
+
+        (void)tn_tree_remove(incoming->root, incoming->path);
+        return error;
+    }
     adopt(incoming, fd);
     if (fchmod(fd, TN_TREE_FILE_MODE) != 0)
         return tn_tree_error(c->arena, "mode of a spooled body");
@@ -157,16 +190,14 @@ take_copy(tn_ctx *c, tn_incoming **incoming)
 {
     const int from = open(c->request->body_file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     const tn_error *error;
-    ssize_t got = -1;
+    int64_t got;
 
     if (from < 0)
         return tn_error_internal(c->arena, "storage.spool.unreadable", "%s: %m",
                                  c->request->body_file);
     error = tn_incoming_new(c, incoming);
-    if (error == NULL) {
-        got = tn_tree_copy_bytes(from, 0, -1, (*incoming)->fd);
-        error = got < 0 ? tn_tree_error(c->arena, "copy of a spooled body") : NULL;
-    }
+    if (error == NULL)
+        error = append_bytes_of(*incoming, from, 0, -1, &got);
     (void)close(from);
     return error;
 }
@@ -237,32 +268,12 @@ tn_incoming_append(tn_incoming *incoming, const void *bytes, size_t length)
     return NULL;
 }
 
-/* copy_file_range(2) takes no descriptor that appends. */
-static int
-open_at_end(const tn_incoming *incoming)
-{
-    const int fd = tn_tree_open(incoming->root, incoming->path, O_WRONLY);
-
-    if (fd >= 0 && lseek(fd, 0, SEEK_END) < 0) {
-        (void)close(fd);
-        return -1;
-    }
-    return fd;
-}
-
 const tn_error *
 tn_incoming_append_file(tn_incoming *incoming, tn_incoming *source, int64_t offset, int64_t length)
 {
-    const int fd = open_at_end(incoming);
-    ssize_t got;
+    int64_t got;
 
-    if (fd < 0)
-        return tn_tree_error(incoming->arena, "staged file");
-    got = tn_tree_copy_bytes(source->fd, offset, length, fd);
-    (void)close(fd);
-    if (got < 0)
-        return tn_tree_error(incoming->arena, "copy of a staged file");
-    incoming->size += got;
+    TN_TRY(append_bytes_of(incoming, source->fd, offset, length, &got));
     if (length >= 0 && got != length)
         return tn_error_internal(incoming->arena, "storage.staging.short", "%lld of %lld bytes",
                                  (long long)got, (long long)length);
