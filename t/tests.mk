@@ -8,7 +8,7 @@ unit_tests = t/unit/data_accept t/unit/data_body t/unit/data_error t/unit/data_h
 	t/unit/db_dynamic t/unit/data_call t/unit/data_nearest t/unit/data_plan t/unit/data_relate t/unit/data_sql t/unit/db_error t/unit/db_listen t/unit/db_migration t/unit/db_pool t/unit/db_script t/unit/db_stream \
 	t/unit/db_transaction t/unit/db_work t/unit/duration t/unit/error \
 	t/unit/estimate t/unit/event_stream t/unit/mail_mime t/unit/mail_template t/unit/message t/unit/model t/unit/provider \
-	t/unit/fetch t/unit/field t/unit/flow t/unit/gate t/unit/json t/unit/key t/unit/limit t/unit/log t/unit/loop \
+	t/unit/fetch t/unit/field t/unit/flow t/unit/gate t/unit/image_layout t/unit/json t/unit/key t/unit/limit t/unit/log t/unit/loop \
 	t/unit/metrics t/unit/principal t/unit/object_condition t/unit/object_digest t/unit/object_names \
 	t/unit/object_range t/unit/object_store t/unit/object_type t/unit/one_time t/unit/redirect t/unit/refresh_token t/unit/route t/unit/text t/unit/token t/unit/totp t/unit/uuid t/unit/view
 thread_tests = t/threads/catalog t/threads/db_pool t/threads/live t/threads/oauth t/unit/cache t/unit/catalog t/unit/db_listen t/unit/db_pool t/unit/gate t/unit/limit t/unit/loop

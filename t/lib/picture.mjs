@@ -19,12 +19,13 @@ function chunk(type, data) {
 
 const signature = Buffer.from('\x89PNG\r\n\x1a\n', 'latin1');
 
-function header(width, height, depth, colours) {
+function header(width, height, depth, colours, interlaced = false) {
   const ihdr = Buffer.alloc(13);
   ihdr.writeUInt32BE(width, 0);
   ihdr.writeUInt32BE(height, 4);
   ihdr[8] = depth;
   ihdr[9] = colours;
+  ihdr[12] = interlaced ? 1 : 0;
   return chunk('IHDR', ihdr);
 }
 
@@ -40,10 +41,12 @@ export function png(width, height, colour = () => [200, 30, 30], extra = []) {
   return Buffer.concat([signature, header(width, height, 8, 2), ...more, chunk('IDAT', zlib.deflateSync(raw)), chunk('IEND', Buffer.alloc(0))]);
 }
 
-/* A picture of so many pixels, all of them 0, in few bytes: one bit a pixel. */
-export function bomb(width, height) {
-  const line = 1 + Math.ceil(width / 8);
-  return Buffer.concat([signature, header(width, height, 1, 0), chunk('IDAT', zlib.deflateSync(Buffer.alloc(line * height), { level: 9 })), chunk('IEND', Buffer.alloc(0))]);
+/* A picture of so many pixels, all of them 0, in few bytes: one bit a pixel. Interlaced, it can only be decoded as a whole. */
+export function bomb(width, height, interlaced = false) {
+  const size = (w, h) => h * (1 + Math.ceil(w / 8));
+  const passes = [[0, 0, 8, 8], [4, 0, 8, 8], [0, 4, 4, 8], [2, 0, 4, 4], [0, 2, 2, 4], [1, 0, 2, 2], [0, 1, 1, 2]];
+  const bytes = interlaced ? passes.reduce((sum, [x, y, dx, dy]) => sum + size(Math.ceil((width - x) / dx), Math.ceil((height - y) / dy)), 0) : size(width, height);
+  return Buffer.concat([signature, header(width, height, 1, 0, interlaced), chunk('IDAT', zlib.deflateSync(Buffer.alloc(bytes), { level: 9 })), chunk('IEND', Buffer.alloc(0))]);
 }
 
 /* Of 8 bits and without interlacing, as our own are. */
