@@ -150,8 +150,10 @@ reseal_row(struct rotation *rotation, tn_arena *arena, const tn_statement *updat
     const tn_error *error;
     const char *anew;
 
-    TN_COMMAND_TRY(find_key(rotation, arena, tn_rows_text(rotation->keys, 0, 1), &newest));
     TN_COMMAND_TRY(find_key(rotation, arena, sealed, &older));
+    error = open_key(arena, rotation->config, rotation->tenant, rotation->keys, 0, &newest);
+    if (error != NULL)
+        return tn_command_error(rotation->line, error);
     error = tn_data_key_open(arena, &older, sealed, &key);
     if (error != NULL)
         return tn_command_error(rotation->line, error);
