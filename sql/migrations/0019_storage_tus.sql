@@ -17,7 +17,7 @@ create table storage.uploads (
     metadata    text        not null default '',               -- Upload-Metadata, as it was sent
     upsert      boolean     not null default false,
     generation  bigint      not null default 0,                -- of who writes; a new one for each request with bytes
-    wanted      boolean     not null default false,            -- another request waits for who writes to stop
+    wanted      bigint      not null default -1,               -- another request waits for who writes with this generation to stop
     noted_at    timestamptz not null default clock_timestamp(),
     finished_at timestamptz,
     created_at  timestamptz not null default now(),

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "base/uuid.h"
 #include "http/fcgi.h"
@@ -16,6 +17,8 @@
 #define QUERY_MEMBERS_MAX 1000
 #define METHOD_MAX 16
 #define TICK_MS 250
+#define LITTLE_BYTES ((int64_t)8 << 20) /* of a refused body */
+#define LITTLE_MS 500
 
 static const tn_error *
 bad_request(tn_arena *arena, const char *hint, const char *message)
@@ -387,13 +390,40 @@ tn_request_client_address(const tn_request *request)
                : NULL;
 }
 
+static bool
+give_up(void *context)
+{
+    (void)context;
+    return false;
+}
+
+/* A little that comes soon is read after all: then nginx keeps the client's connection as well,
+ * which it has promised in the answer's head. */
+static bool
+read_little(tn_request *request)
+{
+    const int64_t deadline_ms = tn_clock_ms() + LITTLE_MS;
+    int64_t bytes = 0;
+    char scrap[8192];
+    ssize_t got = 1;
+
+    if (request->content_length > LITTLE_BYTES)
+        return false;
+    while (got > 0 && bytes <= LITTLE_BYTES && tn_clock_ms() < deadline_ms) {
+        got = tn_request_read_live(request, scrap, sizeof(scrap), give_up, NULL);
+        bytes += got;
+    }
+    return got == 0;
+}
+
 void
 tn_request_discard_body(tn_request *request)
 {
     char scrap[8192];
 
     if (request->fcgi->abandoned) {
-        request->fcgi->fcgx->keepConnection = 0; /* libfcgi then waits for nginx to close it */
+        if (!read_little(request))
+            request->fcgi->fcgx->keepConnection = 0; /* libfcgi then waits for nginx to close it */
         return;
     }
     while (FCGX_GetStr(scrap, sizeof(scrap), request->fcgi->fcgx->in) == (int)sizeof(scrap))

@@ -76,8 +76,8 @@ typedef bool tn_request_tick(void *context);
 ssize_t tn_request_read_live(tn_request *request, void *bytes, size_t size, tn_request_tick *tick,
                              void *context);
 
-/* What is left of the body is not wanted: the answer is sent at once, and the connection to nginx
- * ends with it. */
+/* What is left of the body is not wanted: unless it is little and comes at once, it is not read,
+ * and the connection to nginx ends with the answer. */
 void tn_request_abandon_body(tn_request *request);
 
 /* All request headers as a JSON object with lower-case names, for request.headers in SQL; secrets

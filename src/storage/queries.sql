@@ -116,7 +116,7 @@ select to_char(storage.begin_upload($1::uuid, $2, $3, case when $5::boolean then
 
 -- name: tus_continue   $1 id, $2 offset, $3 length or null, $4 seconds
 update storage.uploads as u
-   set generation = u.generation + 1, wanted = false, noted_at = clock_timestamp(), length = coalesce(u.length, $3::bigint),
+   set generation = u.generation + 1, noted_at = clock_timestamp(), length = coalesce(u.length, $3::bigint),
        "offset" = greatest(0, least(u."offset", coalesce(u.length, $3::bigint) - 1)),
        expires_at = now() + $4::bigint * interval '1 second'
  where u.id = $1::uuid and u."offset" = $2::bigint and u.finished_at is null
@@ -127,7 +127,7 @@ update storage.uploads as u
    set "offset" = greatest(0, least($3::bigint, u.length - 1)), noted_at = clock_timestamp(),
        expires_at = now() + $4::bigint * interval '1 second'
  where u.id = $1::uuid and u.generation = $2::bigint and u.finished_at is null
-returning to_char(u.expires_at at time zone 'UTC', 'Dy, DD Mon YYYY HH24:MI:SS "GMT"'), u.wanted
+returning to_char(u.expires_at at time zone 'UTC', 'Dy, DD Mon YYYY HH24:MI:SS "GMT"'), u.wanted >= u.generation
 
 -- name: tus_finish   $1 id, $2 generation, $3 length, $4 seconds
 update storage.uploads as u
@@ -139,7 +139,8 @@ delete from storage.uploads as u where u.id = $1::uuid and u.finished_at is null
 
 -- Who writes hears of these by NOTIFY, or finds `wanted` the next time it writes down how far it is.
 -- name: tus_stop   $1 id
-update storage.uploads as u set wanted = true where u.id = $1::uuid returning pg_notify('tenon', 'tus_stop:' || u.id)
+update storage.uploads as u set wanted = u.generation where u.id = $1::uuid
+returning pg_notify('tenon', 'tus_stop:' || u.id || ':' || u.generation)
 
 -- name: tus_ask   $1 id
 select pg_notify('tenon', 'tus_note:' || $1::uuid)

@@ -8,9 +8,10 @@
 #include "base/crypto.h"
 #include "base/text.h"
 
-#define TAKE_OVER_MS 10000 /* so long the writer before has to stop */
-#define ENDING_MS 100      /* a writer whose connection has broken ends within this */
-#define NOTE_WAIT_MS 2000  /* one that goes on says how far it is */
+#define TAKE_OVER_MS 1000 /* so long the writer before has to stop, before it is told again */
+#define TAKE_OVER_TRIES 10
+#define ENDING_MS 100     /* a writer whose connection has broken ends within this */
+#define NOTE_WAIT_MS 2000 /* one that goes on says how far it is */
 #define LOOK_MS 20
 #define CONTENT_TYPE "application/offset+octet-stream"
 
@@ -48,10 +49,12 @@ take_turn(tn_ctx *c, const tn_tus *upload, tn_tus_writer **writer)
     TN_TRY(tn_tus_writer_take(c, &upload->id, 0, writer));
     if (*writer != NULL)
         return NULL;
-    TN_TRY(tn_tus_ask_to_stop(c, upload));
-    TN_TRY(tn_tus_writer_take(c, &upload->id, TAKE_OVER_MS, writer));
-    if (*writer != NULL)
-        return NULL;
+    for (int i = 0; i < TAKE_OVER_TRIES; i++) { /* whoever has just begun has not heard it */
+        TN_TRY(tn_tus_ask_to_stop(c, upload));
+        TN_TRY(tn_tus_writer_take(c, &upload->id, TAKE_OVER_MS, writer));
+        if (*writer != NULL)
+            return NULL;
+    }
     error = tn_error_new(c->arena, 423, "ResourceLocked", "Try again.",
                          "another request writes to this upload and has not stopped");
     error->retry_after_s = 1;

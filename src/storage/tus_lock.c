@@ -48,13 +48,23 @@ tn_tus_writers_notify(tn_tus_writers *writers, const char *channel, const char *
     static const char stop[] = "tus_stop:", note[] = "tus_note:";
     const bool stops = tn_text_starts(payload, stop);
     const char *id = payload + sizeof(stop) - 1; /* both are as long */
+    const size_t id_length = sizeof(((tn_uuid *)NULL)->text) - 1;
+    int64_t generation = -1;
 
-    if (strcmp(channel, "tenon") != 0 || !(stops || tn_text_starts(payload, note)))
+    if (strcmp(channel, "tenon") != 0 || !(stops || tn_text_starts(payload, note)) ||
+        strlen(id) < id_length)
+        return;
+    if (stops &&
+        (id[id_length] != ':' || !tn_text_int(id + id_length + 1, 0, INT64_MAX, &generation)))
         return;
     tn_lock_take(&writers->lock);
     for (tn_tus_writer *w = writers->first; w != NULL; w = w->next)
-        if (strcmp(w->id.text, id) == 0)
-            atomic_store(stops ? &w->is_wanted : &w->is_watched, true);
+        if (memcmp(w->id.text, id, id_length) == 0) {
+            if (!stops)
+                atomic_store(&w->is_watched, true);
+            else if (atomic_load(&w->generation) <= generation)
+                atomic_store(&w->is_wanted, true);
+        }
     tn_lock_give(&writers->lock);
 }
 
@@ -146,6 +156,7 @@ tn_tus_writer_take(tn_ctx *c, const tn_uuid *id, int64_t wait_ms, tn_tus_writer 
     made->writers = c->state;
     made->id = *id;
     made->fd = fd;
+    made->generation = INT64_MAX; /* until it writes, it is soon done and not told to stop */
     tn_lock_take(&made->writers->lock);
     made->next = made->writers->first;
     made->writers->first = made;

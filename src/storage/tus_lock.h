@@ -21,15 +21,17 @@ typedef struct tn_tus_writers tn_tus_writers; /* of one process */
 typedef struct tn_tus_writer {
     struct tn_tus_writer *next;
     tn_tus_writers *writers;
-    tn_uuid id;             /* of the upload */
-    int fd;                 /* of the lock file; -1: given back */
-    atomic_bool is_wanted;  /* another request waits for this one to stop */
-    atomic_bool is_watched; /* another request wants to know how far it is */
+    tn_uuid id;                 /* of the upload */
+    int fd;                     /* of the lock file; -1: given back */
+    _Atomic int64_t generation; /* of the row, once it is known */
+    atomic_bool is_wanted;      /* another request waits for this one to stop */
+    atomic_bool is_watched;     /* another request wants to know how far it is */
 } tn_tus_writer;
 
 tn_tus_writers *tn_tus_writers_new(void) TN_NEVER_NULL TN_MUST_CHECK;
 void tn_tus_writers_free(tn_tus_writers *writers);
-/* Channel `tenon`: "tus_stop:<id>", "tus_note:<id>". */
+/* Channel `tenon`: "tus_stop:<id>:<generation>", which a writer that came later does not mind;
+ * "tus_note:<id>". */
 void tn_tus_writers_notify(tn_tus_writers *writers, const char *channel, const char *payload);
 
 /* Becomes the writer of `id`, waiting up to `wait_ms` for the one before; *writer is NULL when that

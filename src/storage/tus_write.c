@@ -245,6 +245,7 @@ tn_tus_write(tn_ctx *c, tn_tus *upload, tn_tus_writer *writer, tn_incoming *inco
                         .pace_ms = now_ms};
     const tn_error *error;
 
+    atomic_store(&writer->generation, upload->generation);
     if (checksum->which != 0)
         w.digest = tn_digest_new(c->arena, checksum->which);
     error = receive(&w);

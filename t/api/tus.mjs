@@ -363,6 +363,7 @@ test('a refused request with a large body is answered at once, and its thread is
     const slow = slowly(client, path, 7, { length: 800_000_000 });
     void slow.write(Buffer.alloc(3_000_000));
     assert.equal((await slow.answer).status, status, 'while the body is still being sent');
+    await eventually('its thread', async () => /^tenon_threads_busy\{[^}]*pool="stream"[^}]*\} 0$/m.test(await (await fetch(s.metrics)).text()));
     slow.cut();
   }
   assert.equal((await head(alice, made.path)).offset, 0);
