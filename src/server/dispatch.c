@@ -134,6 +134,10 @@ admit(tn_ctx *c)
         TN_TRY(c->match->route->admit(c));
     if (c->request->phase == TN_PHASE_ADMIT)
         return tn_respond_empty(c, 204);
+    if (!c->match->route->takes_body && c->request->content_length > (int64_t)body_max(c))
+        return tn_error_new(c->arena, 413, "body_too_large", NULL,
+                            "the body has %lld bytes, at most %zu are allowed here",
+                            (long long)c->request->content_length, body_max(c));
     error = tn_error_new(c->arena, 503, "unavailable", "Try again.",
                          "the upload was refused a moment ago");
     error->retry_after_s = 1;
