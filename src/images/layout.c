@@ -1,12 +1,10 @@
 /* images/layout.c: sizes */
 #include "images/layout.h"
 
-#include <math.h>
-
 static int
 scaled(int length, double shrink)
 {
-    const int result = (int)lround(length / shrink);
+    const int result = (int)(length / shrink + 0.5);
 
     return result < 1 ? 1 : result;
 }
@@ -30,7 +28,7 @@ tn_image_lay_out(int width, int height, const tn_image_wish *wish)
         else if (wish->height == 0)
             down = across;
         else
-            across = down = wish->fit == TN_IMAGE_COVER ? fmin(across, down) : fmax(across, down);
+            across = down = (wish->fit == TN_IMAGE_COVER) == (across < down) ? across : down;
     }
     if (across < 1) { /* would enlarge: so much less on the other side */
         down /= across;

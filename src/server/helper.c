@@ -140,7 +140,9 @@ tn_helper_reap(tn_helper *helper, pid_t pid, int status)
     tn_log(TN_LOG_ERROR, "server.helper.died", TN_INT("pid", pid),
            TN_INT("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
            TN_INT("status", WIFEXITED(status) ? WEXITSTATUS(status) : 0));
-    if (tn_clock_ms() - helper->started_ms < YOUNG_MS) {
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) { /* somebody else's doing */
+        pause_ms = BACK_OFF_MS;
+    } else if (tn_clock_ms() - helper->started_ms < YOUNG_MS) {
         pause_ms = (int64_t)BACK_OFF_MS << (helper->young_deaths < 8 ? helper->young_deaths : 8);
         helper->young_deaths++;
     } else {
