@@ -325,6 +325,13 @@ tn_incoming_path(const tn_incoming *incoming)
     return incoming->path;
 }
 
+void
+tn_incoming_begin_reading(const tn_incoming *incoming)
+{
+    (void)posix_fadvise(incoming->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+    (void)sync_file_range(incoming->fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* waits for nothing */
+}
+
 bool
 tn_incoming_is_kept(const tn_incoming *incoming)
 {

@@ -11,4 +11,8 @@
 const char *tn_incoming_path(const tn_incoming *incoming) TN_NEVER_NULL;
 bool tn_incoming_is_kept(const tn_incoming *incoming);
 
+/* All of it is about to be read, from its beginning on, and then synced: the kernel may read ahead,
+ * and begins to write while checksums are made. */
+void tn_incoming_begin_reading(const tn_incoming *incoming);
+
 #endif

@@ -231,6 +231,7 @@ read_content(tn_ctx *c, const tn_upload *upload, tn_incoming *incoming, unsigned
     int64_t offset = 0;
     size_t got;
 
+    tn_incoming_begin_reading(incoming);
     do {
         TN_TRY(tn_incoming_read(incoming, offset, bytes, PIECE, &got));
         if (found == NULL)
