@@ -31,7 +31,7 @@ is 'the tests that are named are there' "$gone" ''
 
 nowhere=''
 # shellcheck disable=SC2016
-for setting in $(grep -oE '`(auth|data|limits|mail|server|log|hooks)\.[a-z_0-9]+' docs/security.md | tr -d '`' | sort -u); do
+for setting in $(grep -oE '`(auth|data|limits|mail|server|storage|log|hooks)\.[a-z_0-9]+' docs/security.md | tr -d '`' | sort -u); do
     grep -q "\"${setting%%.*}\", \"${setting#*.}\"" src/base/settings.c || nowhere+=" $setting"
 done
 is 'the settings that are named are there' "$nowhere" ''
