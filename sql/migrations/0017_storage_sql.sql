@@ -56,6 +56,7 @@ create function storage.subfolders(in_bucket text, in_prefix text, descending bo
 as $$
 declare
     me constant uuid := tenon.tenant_id();
+    bucket constant text collate "default" := in_bucket; -- an index wants its own collation, whatever that of the argument is
     slash constant text := chr(1); -- in folder_key
     last constant text := chr(1114111); -- sorts behind all others
     low constant text collate "C" := translate(in_prefix, '/', slash);
@@ -69,11 +70,11 @@ begin
     while given < row_limit loop
         if descending then
             select o.folder_key into found_key from storage.objects o
-             where o.tenant_id = me and o.bucket_id = in_bucket and o.folder_key > low and o.folder_key < at
+             where o.tenant_id = me and o.bucket_id = bucket and o.folder_key > low and o.folder_key < at
              order by o.folder_key desc limit 1;
         else
             select o.folder_key into found_key from storage.objects o
-             where o.tenant_id = me and o.bucket_id = in_bucket and o.folder_key > at and o.folder_key < high
+             where o.tenant_id = me and o.bucket_id = bucket and o.folder_key > at and o.folder_key < high
              order by o.folder_key limit 1;
         end if;
         exit when found_key is null;
@@ -96,6 +97,7 @@ as $$
 #variable_conflict use_column
 declare
     me constant uuid := tenon.tenant_id();
+    bucket constant text collate "default" := in_bucket; -- an index wants its own collation, whatever that of the argument is
     last constant text := chr(1114111);
     depth constant integer := length(in_prefix) + length(sought);
     low constant text collate "C" := lower(in_prefix collate "C") || sought;
@@ -113,13 +115,13 @@ begin
         if descending then
             open files for
                 select o.name, o.name_key, o.id, o.updated_at, o.created_at, o.last_accessed_at, o.metadata from storage.objects o
-                 where o.tenant_id = me and o.bucket_id = in_bucket and (o.name_key, o.name) < (at_key, at_name) and o.name_key >= low
+                 where o.tenant_id = me and o.bucket_id = bucket and (o.name_key, o.name) < (at_key, at_name) and o.name_key >= low
                    and o.name > in_prefix and o.name < name_high
                  order by o.name_key desc, o.name desc;
         else
             open files for
                 select o.name, o.name_key, o.id, o.updated_at, o.created_at, o.last_accessed_at, o.metadata from storage.objects o
-                 where o.tenant_id = me and o.bucket_id = in_bucket and (o.name_key, o.name) >= (at_key, at_name) and o.name_key < high
+                 where o.tenant_id = me and o.bucket_id = bucket and (o.name_key, o.name) >= (at_key, at_name) and o.name_key < high
                    and o.name > in_prefix and o.name < name_high
                  order by o.name_key, o.name;
         end if;
@@ -159,9 +161,9 @@ create function storage.search_by_time(in_bucket text, in_prefix text, sought te
 as $$
 #variable_conflict use_column
 declare
-    whole constant text := in_prefix || sought; -- of files; a slash in what is sought leads into a folder
+    whole constant text := in_prefix || sought; -- a slash in what is sought leads into a folder, which is as it is written
     base constant text := coalesce(substring(whole from '^.*/'), '');
-    rest constant text := substr(whole, length(base) + 1);
+    rest constant text := lower(substr(whole, length(base) + 1) collate "C");
     folders text[] := array(select f from storage.subfolders(in_bucket, base, descending, row_offset + row_limit, null, rest) f);
 begin
     return query select rtrim(substr(f, length(in_prefix) + 1), '/'), null::uuid, null::timestamptz, null::timestamptz, null::timestamptz, null::jsonb
@@ -183,7 +185,7 @@ as $$
 #variable_conflict use_column
 declare
     base constant text := coalesce(prefix, '') || case when prefix ~ '[^/]$' then '/' else '' end;
-    sought constant text := lower(coalesce(search, '') collate "C");
+    sought constant text := coalesce(search, '');
     descending constant boolean := coalesce(lower(sortorder) = 'desc', false);
     row_limit constant integer := least(greatest(coalesce(limits, 100), 0), 1500);
     row_offset constant integer := least(greatest(coalesce(offsets, 0), 0), 1000000000);
@@ -191,7 +193,7 @@ begin
     if lower(sortcolumn) in ('created_at', 'updated_at', 'last_accessed_at') then
         return query select * from storage.search_by_time(bucketname, base, sought, lower(sortcolumn), descending, row_limit, row_offset);
     else
-        return query select * from storage.search_by_name(bucketname, base, sought, descending, row_limit, row_offset);
+        return query select * from storage.search_by_name(bucketname, base, lower(sought collate "C") collate "default", descending, row_limit, row_offset);
     end if;
 end $$;
 comment on function storage.search(text, text, integer, integer, integer, text, text, text) is 'Folders and files right below a prefix.';
@@ -207,6 +209,7 @@ as $$
 #variable_conflict use_column
 declare
     me constant uuid := tenon.tenant_id();
+    bucket constant text collate "default" := in_bucket; -- an index wants its own collation, whatever that of the argument is
     last constant text := chr(1114111);
     depth constant integer := length(in_prefix);
     low constant text collate "C" := in_prefix;
@@ -229,13 +232,13 @@ begin
             open files for
                 select o.name, o.id, o.version, o.owner_id, o.size, o.metadata, o.created_at, o.updated_at, o.last_accessed_at
                   from storage.objects o
-                 where o.tenant_id = me and o.bucket_id = in_bucket and o.name >= low and o.name < at
+                 where o.tenant_id = me and o.bucket_id = bucket and o.name >= low and o.name < at
                  order by o.name desc;
         else
             open files for
                 select o.name, o.id, o.version, o.owner_id, o.size, o.metadata, o.created_at, o.updated_at, o.last_accessed_at
                   from storage.objects o
-                 where o.tenant_id = me and o.bucket_id = in_bucket and o.name >= at and o.name < high
+                 where o.tenant_id = me and o.bucket_id = bucket and o.name >= at and o.name < high
                  order by o.name;
         end if;
         loop
