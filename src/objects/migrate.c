@@ -137,15 +137,31 @@ look_there(const struct moving *moving, bool *is_there)
 
 /* --- moving ----------------------------------------------------------------------------------- */
 
+/* What the row says may have changed since it was read. */
+static const tn_error *
+is_still_so(const struct moving *moving, bool *is)
+{
+    const tn_rows *found;
+
+    TN_TRY(tn_session_run(
+        moving->move->session, moving->arena, tn_sql_objects_row_is_there.sql,
+        TN_PARAMS(column(moving, TENANT), column(moving, ID), column(moving, VERSION)), &found));
+    *is = tn_rows_count(found) > 0;
+    return NULL;
+}
+
 static const tn_error *
 copy_row(const struct moving *moving, bool *is_there)
 {
     tn_migration_move *move = moving->move;
     const char *why;
-    const tn_rows *found;
+    bool is_named;
 
     TN_TRY(check(moving, moving->source, &why));
     if (why != NULL) {
+        TN_TRY(is_still_so(moving, &is_named));
+        if (!is_named)
+            return NULL;
         if (strcmp(why, "its bytes are gone") == 0)
             move->missing++;
         else
@@ -155,10 +171,8 @@ copy_row(const struct moving *moving, bool *is_there)
     }
     TN_TRY(tn_blob_carry(moving->arena, moving->root, moving->source, &moving->blob, moving->target,
                          &moving->blob));
-    TN_TRY(tn_session_run(
-        move->session, moving->arena, tn_sql_objects_row_is_there.sql,
-        TN_PARAMS(column(moving, TENANT), column(moving, ID), column(moving, VERSION)), &found));
-    if (tn_rows_count(found) == 0) /* deleted or replaced meanwhile */
+    TN_TRY(is_still_so(moving, &is_named));
+    if (!is_named)
         return tn_backend_remove(moving->target, moving->arena, &moving->blob);
     move->copied++;
     move->copied_bytes += stored_size(moving);
@@ -172,6 +186,7 @@ prune_row(const struct moving *moving)
 {
     const tn_error *error = tn_backend_stat(moving->source, moving->arena, &moving->blob, NULL);
     const char *why, *here, *there;
+    bool is_named;
 
     if (error != NULL)
         return error->status == 404 ? NULL : error;
@@ -182,6 +197,9 @@ prune_row(const struct moving *moving)
         why = strcmp(here, there) == 0 ? NULL : "the two copies differ";
     }
     if (why != NULL) {
+        TN_TRY(is_still_so(moving, &is_named));
+        if (!is_named)
+            return NULL;
         moving->move->damaged++;
         tell(moving, tn_arena_printf(moving->arena, "at the destination: %s", why));
         return NULL;
