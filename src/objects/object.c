@@ -9,6 +9,19 @@
 
 /* --- shared with uploads and transfers -------------------------------------------------------- */
 
+/* A table, column, function, parameter or schema that is not there: ours are, so it is the app's.
+ */
+static bool
+is_of_the_schema(const char *state)
+{
+    static const char *const states[] = {"42P01", "42703", "42883", "42P02", "3F000"};
+
+    for (size_t i = 0; i < TN_COUNT(states); i++)
+        if (strcmp(states[i], state) == 0)
+            return true;
+    return false;
+}
+
 const tn_error *
 tn_objects_translate(tn_arena *arena, const tn_db_problem *problem)
 {
@@ -21,6 +34,12 @@ tn_objects_translate(tn_arena *arena, const tn_db_problem *problem)
         return tn_error_new(arena, 409, "KeyAlreadyExists", NULL, "The resource already exists");
     if (strcmp(state, "23503") == 0)
         return tn_error_new(arena, 404, "NoSuchBucket", NULL, "Bucket not found");
+    if (is_of_the_schema(state)) {
+        tn_db_problem_log(arena, problem, 503);
+        return tn_error_new(arena, 503, "DatabaseSchemaMismatch", NULL,
+                            "A policy, a trigger or a function of the app names something that is "
+                            "not there");
+    }
     return tn_db_error(arena, problem);
 }
 
