@@ -80,11 +80,9 @@ static const int denied[] = {
     SCMP_SYS(lstat),
     SCMP_SYS(membarrier),
     SCMP_SYS(memfd_create),
-    SCMP_SYS(newfstatat),
     SCMP_SYS(open),
     SCMP_SYS(openat),
     SCMP_SYS(openat2),
-    SCMP_SYS(prctl),
     SCMP_SYS(prlimit64),
     SCMP_SYS(readlink),
     SCMP_SYS(readlinkat),
@@ -107,35 +105,52 @@ add_rules(scmp_filter_ctx rules)
     for (size_t i = 0; i < TN_COUNT(allowed); i++)
         ok = seccomp_rule_add(rules, SCMP_ACT_ALLOW, allowed[i], 0) == 0 && ok;
     for (size_t i = 0; i < TN_COUNT(denied); i++)
-        if (denied[i] != SCMP_SYS(newfstatat) && denied[i] != SCMP_SYS(prctl))
-            ok = seccomp_rule_add(rules, no, denied[i], 0) == 0 && ok;
+        ok = seccomp_rule_add(rules, no, denied[i], 0) == 0 && ok;
     return ok;
 }
 
-/* What depends on an argument. */
+/* What depends on an argument: yes where it is so, and no, or the end, where it is not. */
+static const struct condition {
+    int call;
+    bool ends; /* else it is denied as above */
+    struct scmp_arg_cmp is, is_not;
+} conditions[] = {
+    {SCMP_SYS(mmap), true, {.arg = 2, .op = SCMP_CMP_MASKED_EQ, .datum_a = PROT_EXEC}, {0}},
+    {SCMP_SYS(mprotect), true, {.arg = 2, .op = SCMP_CMP_MASKED_EQ, .datum_a = PROT_EXEC}, {0}},
+    {SCMP_SYS(clone),
+     true,
+     {.arg = 0, .op = SCMP_CMP_MASKED_EQ, .datum_a = CLONE_THREAD, .datum_b = CLONE_THREAD},
+     {0}},
+    {SCMP_SYS(newfstatat), /* fstat() of the C library */
+     false,
+     {.arg = 3, .op = SCMP_CMP_EQ, .datum_a = AT_EMPTY_PATH},
+     {.arg = 3, .op = SCMP_CMP_NE, .datum_a = AT_EMPTY_PATH}},
+    {SCMP_SYS(prctl),
+     false,
+     {.arg = 0, .op = SCMP_CMP_EQ, .datum_a = PR_SET_NAME},
+     {.arg = 0, .op = SCMP_CMP_NE, .datum_a = PR_SET_NAME}},
+    {SCMP_SYS(fcntl),
+     false,
+     {.arg = 1, .op = SCMP_CMP_EQ, .datum_a = F_GETFL},
+     {.arg = 1, .op = SCMP_CMP_NE, .datum_a = F_GETFL}},
+};
+
 static bool
 add_conditions(scmp_filter_ctx rules)
 {
-    const uint32_t yes = SCMP_ACT_ALLOW, no = SCMP_ACT_ERRNO(EACCES);
-    const struct scmp_arg_cmp unexecutable = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
-    const struct scmp_arg_cmp thread = SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD);
+    bool ok = true;
 
-    return seccomp_rule_add(rules, yes, SCMP_SYS(mmap), 1, unexecutable) == 0 &&
-           seccomp_rule_add(rules, yes, SCMP_SYS(mprotect), 1, unexecutable) == 0 &&
-           seccomp_rule_add(rules, yes, SCMP_SYS(clone), 1, thread) == 0 &&
-           /* its flags are in memory, where a filter cannot look; the C library then takes clone */
-           seccomp_rule_add(rules, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) == 0 &&
-           /* fstat() of the C library */
-           seccomp_rule_add(rules, yes, SCMP_SYS(newfstatat), 1,
-                            SCMP_A3(SCMP_CMP_EQ, AT_EMPTY_PATH)) == 0 &&
-           seccomp_rule_add(rules, no, SCMP_SYS(newfstatat), 1,
-                            SCMP_A3(SCMP_CMP_NE, AT_EMPTY_PATH)) == 0 &&
-           seccomp_rule_add(rules, yes, SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME)) ==
-               0 &&
-           seccomp_rule_add(rules, no, SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_NE, PR_SET_NAME)) ==
-               0 &&
-           seccomp_rule_add(rules, yes, SCMP_SYS(fcntl), 1, SCMP_A1(SCMP_CMP_EQ, F_GETFL)) == 0 &&
-           seccomp_rule_add(rules, no, SCMP_SYS(fcntl), 1, SCMP_A1(SCMP_CMP_NE, F_GETFL)) == 0;
+    for (size_t i = 0; i < TN_COUNT(conditions); i++) {
+        const struct condition *one = &conditions[i];
+
+        ok = seccomp_rule_add_array(rules, SCMP_ACT_ALLOW, one->call, 1, &one->is) == 0 && ok;
+        if (!one->ends)
+            ok = seccomp_rule_add_array(rules, SCMP_ACT_ERRNO(EACCES), one->call, 1,
+                                        &one->is_not) == 0 &&
+                 ok;
+    }
+    /* Its flags are in memory, where a filter cannot look; the C library then takes clone(). */
+    return seccomp_rule_add(rules, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) == 0 && ok;
 }
 
 /* As the kernel wants it, once: children need neither memory nor system calls for it, and load it
