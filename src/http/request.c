@@ -407,8 +407,8 @@ read_little(tn_request *request)
     char scrap[8192];
     ssize_t got = 1;
 
-    if (request->content_length > LITTLE_BYTES)
-        return false;
+    if (request->phase != TN_PHASE_WHOLE || request->content_length > LITTLE_BYTES)
+        return false; /* an upload that was refused before: nginx has not even begun to read it */
     while (got > 0 && bytes <= LITTLE_BYTES && tn_clock_ms() < deadline_ms) {
         got = tn_request_read_live(request, scrap, sizeof(scrap), give_up, NULL);
         bytes += got;

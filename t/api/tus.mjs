@@ -1,4 +1,7 @@
 // t/api/tus.mjs: resumable uploads: what tus 1.0.0 and its extensions ask for, who may, and how much
+//
+// At /storage/v1/upload/resumable, /storage/v1/upload/resumable/{id}, and /storage/v1/upload/resumable/sign with what is below it
+// (/storage/v1/upload/resumable/sign/{id}), for which t/sdk/tus.mjs has the tokens.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import fs from 'node:fs';
@@ -28,7 +31,7 @@ const staged = () => fs.readdirSync(path.join(s.storageDir, 'staging'), { recurs
 const uploads = async () => Number((await s.rows('select count(*) as n from storage.uploads where finished_at is null'))[0].n);
 
 test('OPTIONS says what is offered, to anybody', async () => {
-  for (const path of [base, `${base}/x`, `${base}/sign`, `${base}/sign/x`]) {
+  for (const path of [base, `${base}/`, `${base}/x`, `${base}/sign`, `${base}/sign/x`]) {
     const answer = await s.client().request('OPTIONS', path);
     assert.equal(answer.status, 204);
     assert.equal(answer.headers['tus-resumable'], '1.0.0');
@@ -201,6 +204,7 @@ test('uploads of one name at the same time: one wins', async () => {
 });
 
 test('creation with upload', async () => {
+  assert.equal((await create(alice, { name: 'with/slash', length: 1, body: 'x', path: `${base}/` })).offset, 1);
   const whole = await create(alice, { name: 'with/whole', length: 5, body: 'hello' });
   assert.deepEqual([whole.status, whole.offset], [201, 5], whole.answer.text);
   assert.equal(bytesOf(await row('with/whole')).toString(), 'hello');
