@@ -274,6 +274,9 @@ test('the export: everything of theirs, and nothing of others', async () => {
   const stranger = await fresh();
   await s.sql(`insert into public.notes (tenant_id, id, author, text) values ('${s.a.id}', 1, '${person.user.id}', 'mine "quoted"'), ('${s.a.id}', 2, '${stranger.user.id}', 'not mine');
     insert into public.grades (tenant_id, id, pupil, grade) values ('${s.a.id}', 1, '${person.user.id}', 5)`);
+  await s.sql(`select set_config('tenon.tenant_id', '${s.a.id}', false); insert into storage.buckets (id, name) values ('kept', 'kept');
+    insert into storage.objects (bucket_id, name, owner_id, size, metadata, user_metadata)
+    values ('kept', 'mine.png', '${person.user.id}', 7, '{"mimetype": "image/png"}', '{"of": "me"}'), ('kept', 'not mine.png', '${stranger.user.id}', 8, '{}', '{}')`);
   await person.post('/api/chats/messages', { content: 'hello there' });
   await stranger.post('/api/chats/messages', { content: 'none of yours' });
   await addFactor(person);
@@ -281,12 +284,13 @@ test('the export: everything of theirs, and nothing of others', async () => {
   const answer = await person.request('GET', '/auth/v1/user/export');
   answers(answer, 200);
   assert.match(answer.headers['content-disposition'], /attachment; filename="account.json"/);
-  const { account, sessions, factors, audit, conversations, messages, tables, usage } = answer.json;
+  const { account, sessions, factors, audit, conversations, messages, tables, usage, files } = answer.json;
   assert.deepEqual([account.id, account.email, account.identities.length, sessions.length, conversations.length], [person.user.id, person.email, 1, 1, 1]);
   assert.deepEqual([factors[0].friendly_name, factors[0].secret], ['key', undefined]);
   assert.ok(messages.some((m) => m.content === 'hello there'));
   assert.ok(audit.some((e) => e.payload.action === 'user_exported'));
   assert.ok(Array.isArray(usage));
+  assert.deepEqual(files.map(({ created_at, updated_at, ...file }) => file), [{ bucket: 'kept', name: 'mine.png', size: 7, type: 'image/png', metadata: { of: 'me' } }]);
   assert.deepEqual(tables, { 'public.grades': [], 'public.notes': [{ id: 1, author: person.user.id, text: 'mine "quoted"', secret: null }] });
   for (const word of ['none of yours', 'not mine', stranger.email, 'argon2id', 'tenant_id":']) assert.ok(!answer.text.includes(word) || word === 'tenant_id":', `${word} is in it`);
 });

@@ -119,6 +119,33 @@ update storage.objects set owner_id = t.person('a', 2) where name like '%/one.tx
 select is(t.used(t.person('a', 1)::text) || ', ' || t.used(t.person('a', 2)::text), '0 in 0, 25 in 1', 'and whose it is');
 update storage.objects set owner_id = t.person('a', 1) where name like '%/one.txt' and tenant_id = t.tenant('a');
 
+-- Quotas: null and 0 are none
+
+create function t.fits(who text, tenant_default bigint, user_default bigint) returns text
+    language plpgsql as $$
+begin
+    perform storage.check_quota(who, tenant_default, user_default);
+    return 'fits';
+exception when sqlstate 'PT413' then return sqlerrm;
+end $$;
+select t.act_as('authenticated');
+select is(t.fits(auth.uid()::text, tenant_limit, user_limit), answer, format('%s and %s: %s', tenant_limit, user_limit, answer))
+  from (values (null::bigint, null::bigint, 'fits'), (0, 0, 'fits'), (25, 25, 'fits'), (24, null, 'The storage quota of this tenant is used up'),
+               (null, 24, 'Your storage quota is used up'), (100, 24, 'Your storage quota is used up')) c (tenant_limit, user_limit, answer);
+select is(t.fits(null, 100, 1), 'fits', 'nobody has no quota of their own');
+select is(t.fits(t.person('a', 2)::text, 100, 1), 'fits', 'everybody their own');
+select t.act_as('service_role', tenant => 'b');
+select is(t.fits(null, 1, 1), 'fits', 'as every tenant');
+reset role;
+insert into storage.quotas (tenant_id, tenant_bytes, user_bytes) values (t.tenant('a'), 24, null);
+select t.act_as('authenticated');
+select is(t.fits(auth.uid()::text, 1000, 0), 'The storage quota of this tenant is used up', 'one of the tenant''s own');
+reset role;
+update storage.quotas set tenant_bytes = 1000, user_bytes = 24;
+select t.act_as('authenticated');
+select is(t.fits(auth.uid()::text, 1, 1000), 'Your storage quota is used up', 'or for each person, goes before the deployment''s');
+reset role;
+
 -- Whoever deletes, with or without a tenant, the books are kept
 select from set_config('tenon.tenant_id', '', true);
 set role tenon_platform;
