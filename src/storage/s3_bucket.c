@@ -201,9 +201,9 @@ describe_nothing(tn_ctx *c, bool *is_answered)
         {"ownershipControls", "OwnershipControlsNotFoundError"},
         {"replication", "ReplicationConfigurationNotFoundError"},
     };
-    static const char *const others[] = {
-        "versions",  "logging",   "notification",        "accelerate",
-        "inventory", "analytics", "intelligent-tiering", "metrics"};
+    static const char *const others[] = {"logging",   "notification", "accelerate",
+                                         "inventory", "analytics",    "intelligent-tiering",
+                                         "metrics"};
 
     for (size_t i = 0; i < TN_COUNT(nothing); i++)
         if (tn_s3_asks(c, nothing[i].query)) {

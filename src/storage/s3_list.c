@@ -1,4 +1,5 @@
-/* storage/s3_list.c: what is in a bucket: ListObjects and ListObjectsV2 */
+/* storage/s3_list.c: what is in a bucket: ListObjects, ListObjectsV2 and ListObjectVersions, where
+ * every object has one version, which is called null */
 #include "base/text.h"
 #include "storage/area.h"
 #include "storage/s3.h"
@@ -9,7 +10,8 @@
 enum { LIST_IS_FOLDER, LIST_NAME, LIST_ETAG, LIST_SIZE, LIST_MODIFIED, LIST_OWNER };
 
 struct list {
-    bool is_v2, has_owner, is_escaped;        /* encoding-type=url */
+    bool is_v2, is_versions, has_owner;
+    bool is_escaped;                          /* encoding-type=url */
     const char *prefix, *delimiter, *after;   /* after: NULL from the beginning */
     const char *marker, *token, *start_after; /* as the client says */
     int64_t limit;
@@ -47,7 +49,8 @@ read_list(tn_ctx *c, struct list *list)
     const char *type = given_or(c, "list-type", NULL);
     const char *encoding = given_or(c, "encoding-type", NULL);
 
-    *list = (struct list){.is_v2 = type != NULL && strcmp(type, "2") == 0,
+    *list = (struct list){.is_versions = tn_s3_asks(c, "versions"),
+                          .is_v2 = type != NULL && strcmp(type, "2") == 0,
                           .is_escaped = encoding != NULL,
                           .prefix = given_or(c, "prefix", ""),
                           .delimiter = given_or(c, "delimiter", NULL),
@@ -59,6 +62,10 @@ read_list(tn_ctx *c, struct list *list)
     if (type != NULL && !list->is_v2)
         return tn_s3_invalid(c->arena, "list-type must be 2");
     list->has_owner = !list->is_v2 || tn_text_same_case(given_or(c, "fetch-owner", ""), "true");
+    if (list->is_versions) {
+        list->is_v2 = false;
+        list->marker = given_or(c, "key-marker", NULL);
+    }
     list->after = list->is_v2 ? list->start_after : list->marker;
     TN_TRY(tn_s3_query_limit(c, "max-keys", KEYS_MAX, &list->limit));
     return list->is_v2 ? read_token(c, list) : NULL;
@@ -83,8 +90,12 @@ add_entry(const struct list *list, PQExpBuffer xml, size_t row)
 {
     const char *owner = tn_rows_text(list->rows, row, LIST_OWNER);
 
-    tn_s3_xml_open(xml, "Contents");
+    tn_s3_xml_open(xml, list->is_versions ? "Version" : "Contents");
     add_name(list, xml, "Key", tn_rows_text(list->rows, row, LIST_NAME));
+    if (list->is_versions) {
+        tn_s3_xml_add(xml, "VersionId", "null");
+        tn_s3_xml_add(xml, "IsLatest", "true");
+    }
     tn_s3_xml_add(xml, "LastModified", tn_rows_text(list->rows, row, LIST_MODIFIED));
     tn_s3_xml_add(xml, "ETag", tn_rows_text(list->rows, row, LIST_ETAG));
     tn_s3_xml_add(xml, "Size", tn_rows_text(list->rows, row, LIST_SIZE));
@@ -95,7 +106,7 @@ add_entry(const struct list *list, PQExpBuffer xml, size_t row)
         tn_s3_xml_close(xml, "Owner");
     }
     tn_s3_xml_add(xml, "StorageClass", "STANDARD");
-    tn_s3_xml_close(xml, "Contents");
+    tn_s3_xml_close(xml, list->is_versions ? "Version" : "Contents");
 }
 
 static void
@@ -121,16 +132,21 @@ add_next(tn_ctx *c, const struct list *list, PQExpBuffer xml)
     if (!list->is_truncated)
         return;
     last = tn_rows_text(list->rows, list->count - 1, LIST_NAME);
-    if (list->is_v2)
+    if (list->is_v2) {
         tn_s3_xml_add(xml, "NextContinuationToken", tn_base64url(c->arena, last, strlen(last)));
-    else if (list->delimiter != NULL)
+    } else if (list->is_versions) {
+        add_name(list, xml, "NextKeyMarker", last);
+        tn_s3_xml_add(xml, "NextVersionIdMarker", "null");
+    } else if (list->delimiter != NULL) {
         add_name(list, xml, "NextMarker", last);
+    }
 }
 
 static const tn_error *
 answer(tn_ctx *c, const struct list *list)
 {
-    PQExpBuffer xml = tn_s3_xml_begin(c->arena, "ListBucketResult");
+    const char *root = list->is_versions ? "ListVersionsResult" : "ListBucketResult";
+    PQExpBuffer xml = tn_s3_xml_begin(c->arena, root);
 
     tn_s3_xml_add(xml, "Name", tn_path_text(c, "bucket"));
     add_name(list, xml, "Prefix", list->prefix);
@@ -140,13 +156,14 @@ answer(tn_ctx *c, const struct list *list)
         tn_s3_xml_add(xml, "ContinuationToken", list->token);
         tn_s3_xml_add(xml, "KeyCount", tn_arena_number(c->arena, (int64_t)list->count));
     } else {
-        add_name(list, xml, "Marker", list->marker != NULL ? list->marker : "");
+        add_name(list, xml, list->is_versions ? "KeyMarker" : "Marker",
+                 list->marker != NULL ? list->marker : "");
     }
     tn_s3_xml_add(xml, "MaxKeys", tn_arena_number(c->arena, list->limit));
     tn_s3_xml_add(xml, "EncodingType", list->is_escaped ? "url" : NULL);
     add_next(c, list, xml);
     add_rows(list, xml);
-    return tn_s3_respond(c, xml, "ListBucketResult");
+    return tn_s3_respond(c, xml, root);
 }
 
 /* GET /bucket; the bucket is there. */

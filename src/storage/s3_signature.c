@@ -7,6 +7,7 @@
 
 #define SIGNED_HEADERS_MAX 4096
 #define REQUEST "aws4_request"
+#define FOLDER "/storage/v1/s3" /* of the endpoint */
 
 static const struct {
     const char *text;
@@ -383,7 +384,7 @@ add_header(tn_arena *arena, PQExpBuffer text, const tn_request *request, const c
 
 const char *
 tn_s3_canonical_request(tn_arena *arena, const tn_s3_signature *signature,
-                        const tn_request *request, const char *path)
+                        const tn_request *request, const char *host, const char *path)
 {
     PQExpBuffer text = tn_arena_buffer(arena);
 
@@ -393,7 +394,10 @@ tn_s3_canonical_request(tn_arena *arena, const tn_s3_signature *signature,
     for (const char *at = signature->signed_headers; *at != '\0'; at += *at == ';') {
         const size_t length = strcspn(at, ";");
 
-        add_header(arena, text, request, tn_arena_bytes(arena, at, length));
+        if (length == 4 && memcmp(at, "host", 4) == 0)
+            appendPQExpBuffer(text, "host:%s\n", host);
+        else
+            add_header(arena, text, request, tn_arena_bytes(arena, at, length));
         at += length;
     }
     appendPQExpBuffer(text, "\n%s\n%s", signature->signed_headers, signature->payload_text);
@@ -424,29 +428,70 @@ tn_s3_signature_is(const uint8_t key[TN_SHA256_SIZE], const char *text, size_t l
     return tn_hex_decode(hex, given, sizeof(given)) && tn_same_bytes(wanted, given, sizeof(wanted));
 }
 
+/* An address as somebody may have signed it. */
+struct address {
+    const char *host, *path;
+};
+
 static bool
 holds_over(tn_arena *arena, const tn_s3_signature *signature, const tn_request *request,
-           const uint8_t key[TN_SHA256_SIZE], const char *path)
+           const uint8_t key[TN_SHA256_SIZE], const struct address *address)
 {
-    const char *canonical = tn_s3_canonical_request(arena, signature, request, path);
+    const char *canonical =
+        tn_s3_canonical_request(arena, signature, request, address->host, address->path);
     const char *text = tn_arena_printf(arena, TN_S3_ALGORITHM "\n%s\n%s\n%s", signature->date,
                                        signature->scope, tn_sha256_hex(arena, canonical));
 
     return tn_s3_signature_is(key, text, strlen(text), signature->signature);
 }
 
+/* With the port of X-Forwarded-Port, unless it is the usual one or there already. */
+static const char *
+forwarded_host(tn_arena *arena, const tn_request *request)
+{
+    const char *host = tn_request_header(request, "x-forwarded-host");
+    const char *port = tn_request_header(request, "x-forwarded-port");
+
+    if (host == NULL || port == NULL || strchr(host, ':') != NULL || strcmp(port, "443") == 0 ||
+        strcmp(port, "80") == 0)
+        return host;
+    return tn_arena_printf(arena, "%s:%s", host, port);
+}
+
+/* The same path in all forms, each with the host that belongs to it. */
+static bool
+holds_at(tn_arena *arena, const tn_s3_signature *signature, const tn_request *request,
+         const uint8_t key[TN_SHA256_SIZE], const char *host)
+{
+    const size_t folder = strlen(FOLDER);
+    const char *decoded = tn_text_url_decode(arena, request->path, strlen(request->path), false);
+    const char *const paths[] = {request->path,
+                                 decoded != NULL ? escaped(arena, decoded, true) : request->path};
+    const char *longer = tn_arena_printf(arena, "%s" FOLDER, host);
+
+    for (size_t i = 0; i < TN_COUNT(paths); i++) {
+        const char *path = paths[i];
+
+        if (i > 0 && strcmp(path, paths[0]) == 0)
+            break;
+        if (holds_over(arena, signature, request, key, &(struct address){host, path}))
+            return true;
+        if (tn_text_starts(path, FOLDER "/") &&
+            holds_over(arena, signature, request, key, &(struct address){longer, path + folder}))
+            return true;
+    }
+    return false;
+}
+
 bool
 tn_s3_signature_verify(tn_arena *arena, const tn_s3_signature *signature, const tn_request *request,
                        const char *secret, uint8_t key[TN_SHA256_SIZE])
 {
-    const char *decoded, *path;
+    const char *host = tn_request_header(request, "host");
+    const char *forwarded = forwarded_host(arena, request);
 
     tn_s3_signing_key(arena, secret, signature->day, signature->region, signature->service, key);
-    if (holds_over(arena, signature, request, key, request->path))
+    if (holds_at(arena, signature, request, key, host != NULL ? host : ""))
         return true;
-    decoded = tn_text_url_decode(arena, request->path, strlen(request->path), false);
-    if (decoded == NULL)
-        return false;
-    path = escaped(arena, decoded, true);
-    return strcmp(path, request->path) != 0 && holds_over(arena, signature, request, key, path);
+    return forwarded != NULL && holds_at(arena, signature, request, key, forwarded);
 }

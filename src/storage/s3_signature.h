@@ -4,8 +4,9 @@
  * presigned URL, and the signatures of the chunks and trailers of a streamed body. Everything here
  * is a function of what it is given: no database, no clock.
  *
- * The path is signed as the client has sent it; a path that a proxy has escaped in another way is
- * signed as AWS would escape it. Both stand for the same name.
+ * Host and path are signed as the client has sent them. What proxies and clients make of the same
+ * address is taken as well: X-Forwarded-Host, a path that is escaped as AWS would do it, and the
+ * folder of the endpoint as a part of the host (s3cmd).
  *
  * Threads: any. Errors are S3's, with their codes and statuses.
  */
@@ -66,9 +67,9 @@ bool tn_s3_signature_verify(tn_arena *arena, const tn_s3_signature *signature,
                             const tn_request *request, const char *secret,
                             uint8_t key[TN_SHA256_SIZE]) TN_MUST_CHECK;
 
-/* The canonical request over this path, which is in it as it is given. */
+/* The canonical request over this host and path, which are in it as they are given. */
 const char *tn_s3_canonical_request(tn_arena *arena, const tn_s3_signature *signature,
-                                    const tn_request *request,
+                                    const tn_request *request, const char *host,
                                     const char *path) TN_NEVER_NULL TN_MUST_CHECK;
 
 void tn_s3_signing_key(tn_arena *arena, const char *secret, const char *day, const char *region,
