@@ -51,61 +51,84 @@ open_folder(int root, const char *path)
     return tn_tree_open(root, path, O_RDONLY | O_DIRECTORY);
 }
 
-/* One folder more, in a folder that is there. */
+/* "a/b" of "a/b/c", "." of "a"; `name` is what is behind. */
 static int
-make_folder(int parent, const char *name)
+split(const char *path, char folder[PATH_MAX], const char **name)
 {
-    if (mkdirat(parent, name, TN_TREE_FOLDER_MODE) != 0)
-        return errno == EEXIST ? 0 : -1;
-    return fsync(parent);
+    const char *slash = strrchr(path, '/');
+
+    if (strlen(path) >= PATH_MAX) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    *name = slash != NULL ? slash + 1 : path;
+    (void)snprintf(folder, PATH_MAX, "%.*s", slash != NULL ? (int)(slash - path) : 1,
+                   slash != NULL ? path : ".");
+    return 0;
 }
 
-/* Makes what is missing of `path`, from the top. */
+/* Makes `path` and what is missing above it; how many folders have been made. */
 static int
-make_folders(int root, const char *path)
+make_folders(int root, const char *path, int *made)
 {
-    char part[PATH_MAX];
+    char above[PATH_MAX];
+    const char *name;
+    int parent, failed;
 
-    for (const char *end = path; *end != '\0'; end++) {
-        const char *name = part;
-        int parent, failed;
+    if (split(path, above, &name) != 0)
+        return -1;
+    parent = open_folder(root, above);
+    if (parent < 0 && errno == ENOENT && make_folders(root, above, made) == 0)
+        parent = open_folder(root, above);
+    if (parent < 0)
+        return -1;
+    failed = mkdirat(parent, name, TN_TREE_FOLDER_MODE);
+    *made += failed == 0 ? 1 : 0;
+    close_quietly(parent);
+    return failed != 0 && errno != EEXIST ? -1 : 0;
+}
 
-        while (*end != '/' && *end != '\0')
-            end++;
-        (void)snprintf(part, sizeof(part), "%.*s", (int)(end - path), path);
-        parent = tn_tree_open_folder(root, part, false, &name);
-        if (parent < 0)
-            return -1;
-        failed = make_folder(parent, name);
-        close_quietly(parent);
-        if (failed != 0)
-            return -1;
-        if (*end == '\0')
-            break;
-    }
-    return 0;
+/* The folders in which the `made` lowest of `path` have been made. */
+static int
+sync_above(int root, const char *path, int made)
+{
+    char above[PATH_MAX];
+    const char *name;
+    int folder, failed;
+
+    if (made == 0)
+        return 0;
+    if (split(path, above, &name) != 0 || (folder = open_folder(root, above)) < 0)
+        return -1;
+    failed = fsync(folder);
+    close_quietly(folder);
+    return failed != 0 ? -1 : sync_above(root, above, made - 1);
+}
+
+static int
+open_or_make(int root, const char *folder, int *made)
+{
+    const int fd = open_folder(root, folder);
+
+    if (fd >= 0 || errno != ENOENT)
+        return fd;
+    return make_folders(root, folder, made) == 0 ? open_folder(root, folder) : -1;
 }
 
 int
 tn_tree_open_folder(int root, const char *path, bool make, const char **name)
 {
-    const char *slash = strrchr(path, '/');
-    char folder[PATH_MAX] = ".";
-    int fd;
+    char folder[PATH_MAX];
+    int made = 0, fd;
 
-    if (strlen(path) >= sizeof(folder)) {
-        errno = ENAMETOOLONG;
+    if (split(path, folder, name) != 0)
+        return -1;
+    fd = make ? open_or_make(root, folder, &made) : open_folder(root, folder);
+    if (fd >= 0 && sync_above(root, folder, made) != 0) {
+        close_quietly(fd);
         return -1;
     }
-    if (slash != NULL)
-        (void)snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path), path);
-    *name = slash != NULL ? slash + 1 : path;
-    fd = open_folder(root, folder);
-    if (fd >= 0 || !make || errno != ENOENT)
-        return fd;
-    if (make_folders(root, folder) != 0)
-        return -1;
-    return open_folder(root, folder);
+    return fd;
 }
 
 typedef int name_giver(int from_folder, const char *from, int to_folder, const char *to);
@@ -117,28 +140,30 @@ by_rename(int from_folder, const char *from, int to_folder, const char *to)
 }
 
 static int
-by_rename_and_sync(int from_folder, const char *from, int to_folder, const char *to)
+by_link(int from_folder, const char *from, int to_folder, const char *to)
 {
-    return by_rename(from_folder, from, to_folder, to) == 0 ? fsync(to_folder) : -1;
+    return linkat(from_folder, from, to_folder, to, 0);
 }
 
+/* All that is new is synced from below upwards, once everything is made: a journal then has it all
+ * in one piece after the first. */
 static int
-by_link_and_sync(int from_folder, const char *from, int to_folder, const char *to)
-{
-    return linkat(from_folder, from, to_folder, to, 0) == 0 ? fsync(to_folder) : -1;
-}
-
-static int
-give_name(int root, const char *from, const char *to, name_giver *give)
+give_name(int root, const char *from, const char *to, name_giver *give, bool durably)
 {
     const char *from_name, *to_name;
-    int from_folder = tn_tree_open_folder(root, from, false, &from_name), to_folder, failed = -1;
+    char to_path[PATH_MAX];
+    int from_folder, to_folder, made = 0, failed = -1;
 
+    if (split(to, to_path, &to_name) != 0)
+        return -1;
+    from_folder = tn_tree_open_folder(root, from, false, &from_name);
     if (from_folder < 0)
         return -1;
-    to_folder = tn_tree_open_folder(root, to, true, &to_name);
+    to_folder = open_or_make(root, to_path, &made);
     if (to_folder >= 0) {
         failed = give(from_folder, from_name, to_folder, to_name);
+        if (failed == 0 && durably)
+            failed = fsync(to_folder) == 0 ? sync_above(root, to_path, made) : -1;
         close_quietly(to_folder);
     }
     close_quietly(from_folder);
@@ -148,19 +173,19 @@ give_name(int root, const char *from, const char *to, name_giver *give)
 int
 tn_tree_rename(int root, const char *from, const char *to)
 {
-    return give_name(root, from, to, by_rename);
+    return give_name(root, from, to, by_rename, false);
 }
 
 int
 tn_tree_place(int root, const char *from, const char *to)
 {
-    return give_name(root, from, to, by_rename_and_sync);
+    return give_name(root, from, to, by_rename, true);
 }
 
 int
 tn_tree_link(int root, const char *from, const char *to)
 {
-    return give_name(root, from, to, by_link_and_sync);
+    return give_name(root, from, to, by_link, true);
 }
 
 int
