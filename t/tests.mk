@@ -10,10 +10,10 @@ unit_tests = t/unit/data_accept t/unit/data_body t/unit/data_error t/unit/data_h
 	t/unit/estimate t/unit/event_stream t/unit/mail_mime t/unit/mail_template t/unit/message t/unit/model t/unit/provider \
 	t/unit/fetch t/unit/field t/unit/flow t/unit/gate t/unit/image_layout t/unit/json t/unit/key t/unit/limit t/unit/log t/unit/loop \
 	t/unit/metrics t/unit/principal t/unit/object_condition t/unit/object_digest t/unit/object_names \
-	t/unit/object_range t/unit/object_store t/unit/object_type t/unit/one_time t/unit/redirect t/unit/refresh_token t/unit/route t/unit/text t/unit/token t/unit/totp t/unit/uuid t/unit/view
+	t/unit/object_range t/unit/object_store t/unit/object_type t/unit/one_time t/unit/redirect t/unit/refresh_token t/unit/route t/unit/multipart t/unit/signed t/unit/text t/unit/token t/unit/totp t/unit/uuid t/unit/view
 thread_tests = t/threads/catalog t/threads/db_pool t/threads/live t/threads/oauth t/unit/cache t/unit/catalog t/unit/db_listen t/unit/db_pool t/unit/gate t/unit/limit t/unit/loop
 fuzz_targets = t/fuzz/access_token t/fuzz/auth_form t/fuzz/base64url t/fuzz/config \
-	t/fuzz/data_batch t/fuzz/data_body t/fuzz/data_header t/fuzz/data_prefer t/fuzz/data_query t/fuzz/data_range t/fuzz/data_select t/fuzz/event_stream t/fuzz/field t/fuzz/id_token t/fuzz/json t/fuzz/mail_template t/fuzz/password_hash \
+	t/fuzz/data_batch t/fuzz/data_body t/fuzz/data_header t/fuzz/data_prefer t/fuzz/data_query t/fuzz/data_range t/fuzz/data_select t/fuzz/event_stream t/fuzz/field t/fuzz/id_token t/fuzz/json t/fuzz/mail_template t/fuzz/multipart t/fuzz/password_hash \
 	t/fuzz/oauth_callback t/fuzz/provider_answer t/fuzz/range t/fuzz/redirect t/fuzz/refresh_token t/fuzz/request t/fuzz/script t/fuzz/text t/fuzz/tus_header t/fuzz/view t/fuzz/webauthn
 
 # What tests are linked with; `tenon` itself has its own list.
@@ -39,6 +39,7 @@ t_fuzz_data_query_SOURCES = t/fuzz/data_query.c $(fuzz_main)
 t_fuzz_data_range_SOURCES = t/fuzz/data_range.c $(fuzz_main)
 t_fuzz_data_select_SOURCES = t/fuzz/data_select.c $(fuzz_main)
 t_fuzz_event_stream_SOURCES = t/fuzz/event_stream.c $(fuzz_main)
+t_fuzz_multipart_SOURCES = t/fuzz/multipart.c $(fuzz_main)
 t_fuzz_password_hash_SOURCES = t/fuzz/password_hash.c $(fuzz_main)
 t_fuzz_oauth_callback_SOURCES = t/fuzz/oauth_callback.c $(fuzz_main)
 t_fuzz_provider_answer_SOURCES = t/fuzz/provider_answer.c $(fuzz_main)
@@ -70,6 +71,7 @@ t_fuzz_data_query_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_data_range_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_data_select_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_event_stream_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+t_fuzz_multipart_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_password_hash_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_oauth_callback_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_provider_answer_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
