@@ -428,6 +428,8 @@ begin
         delete from storage.attachments a
          where a.target = root and (tg_op = 'TRUNCATE' or a.tenant_id = tenant and a.row_key = key) returning a.object_id)
     select array_agg(g.object_id) into freed from gone g;
+    -- who ends the other attachment of the same file at this moment waits, and then sees that it was the last
+    perform from storage.objects o where o.id = any (freed) order by o.id for update;
     delete from storage.objects o
      where o.id = any (freed)
        and not exists (select from storage.attachments a join pg_catalog.pg_class c on c.oid = a.target -- else dropped
@@ -436,6 +438,29 @@ begin
 end $$;
 select tenon.run_as_platform('storage.follow_row()');
 
+-- The triggers that do it. The first attachment makes them, and waits for those who write to the table: a migration that has called this
+-- before has done the waiting.
+create function storage.follow_rows(target regclass) returns void
+    language plpgsql volatile set search_path = ''
+as $$
+declare
+    key name := (select k.key_name from storage.key_column(target) k);
+begin
+    if key is null then
+        raise exception 'Files cannot be attached to rows of %', target
+            using errcode = 'wrong_object_type', hint = 'It takes a protected table with a primary key of one column: uuid, text or an integer.';
+    elsif exists (select from pg_catalog.pg_trigger t where t.tgrelid = target and t.tgname = 'tenon_follow_row') then
+        return;
+    end if;
+    execute format('lock table %s in share row exclusive mode', target);
+    if not exists (select from pg_catalog.pg_trigger t where t.tgrelid = target and t.tgname = 'tenon_follow_row') then
+        execute format('create trigger tenon_follow_row after delete or update of %1$I on %2$s for each row execute function storage.follow_row(%1$L)',
+                       key, target);
+        execute format('create trigger tenon_follow_rows after truncate on %s for each statement execute function storage.follow_row()', target);
+    end if;
+end $$;
+comment on function storage.follow_rows(regclass) is 'Prepares a table for files that belong to its rows; the first attachment does it otherwise.';
+
 -- `is_attached` as it is now; that is no change of the file.
 create function storage.mark_attached(tenant uuid, object uuid) returns void
     language plpgsql volatile set search_path = ''
@@ -443,6 +468,7 @@ as $$
 declare
     kept constant text := current_setting('tenon.keep_updated_at', true);
 begin
+    perform from storage.objects o where o.tenant_id = tenant and o.id = object for no key update; -- others may attach and detach it, too
     perform set_config('tenon.keep_updated_at', 'on', true);
     with held as (
         select exists (select from storage.attachments a where a.tenant_id = tenant and a.object_id = object) as yes)
@@ -463,22 +489,14 @@ begin
         perform storage.mark_attached(old.tenant_id, old.object_id);
         return null;
     end if;
+    perform storage.follow_rows(new.target);
     select * into key from storage.key_column(new.target);
-    if not found then
-        raise exception 'Files cannot be attached to rows of %', new.target
-            using errcode = 'wrong_object_type', hint = 'It takes a protected table with a primary key of one column: uuid, text or an integer.';
-    end if;
     execute format('select r.%1$I::text from %2$s r where r.tenant_id = $1 and r.%1$I = $2::%3$s for key share', key.key_name, new.target, key.key_type)
        into canonical using new.tenant_id, new.row_key;
     if canonical is distinct from new.row_key then
         raise exception 'No row of % has the key %', new.target, new.row_key using errcode = 'foreign_key_violation';
     end if;
     perform storage.mark_attached(new.tenant_id, new.object_id);
-    if not exists (select from pg_catalog.pg_trigger t where t.tgrelid = new.target and t.tgname = 'tenon_follow_row') then
-        execute format('create trigger tenon_follow_row after delete or update of %1$I on %2$s for each row execute function storage.follow_row(%1$L)',
-                       key.key_name, new.target);
-        execute format('create trigger tenon_follow_rows after truncate on %s for each statement execute function storage.follow_row()', new.target);
-    end if;
     return null;
 end $$;
 create trigger tenon_note_attachment after insert or delete on storage.attachments
@@ -581,4 +599,4 @@ begin
         execute format('grant execute on function %s to anon, authenticated, agent, service_role, tenon_worker', ours);
     end loop;
 end $$;
-revoke execute on function storage.mark_attached(uuid, uuid), storage.follow_row(), storage.note_attachment(), storage.delete_files() from public;
+revoke execute on function storage.follow_rows(regclass), storage.mark_attached(uuid, uuid), storage.follow_row(), storage.note_attachment(), storage.delete_files() from public;

@@ -14,6 +14,8 @@ create table public.pairs (tenant_id uuid not null default tenon.tenant_id(), on
 create view public.posts_view with (security_invoker = true) as select * from public.posts;
 create policy own on storage.objects to authenticated using (bucket_id = 'docs' and owner_id = (select auth.uid()::text))
     with check (bucket_id = 'docs' and owner_id = (select auth.uid()::text));
+select lives_ok($$ select storage.follow_rows('public.pages'), storage.follow_rows('public.pages') $$, 'a migration may prepare a table');
+select throws_ok($$ select storage.follow_rows('public.pairs') $$, '42809', null, 'one with a key');
 reset role;
 
 create function t.put(name text) returns void language sql as $$
