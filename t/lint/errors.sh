@@ -9,10 +9,10 @@ cd "${TENON_SRC:-$(dirname "$0")/../..}" || exit 1
 codes=$(
     {
         tr '\n' ' ' < <(cat src/*/*.c) |
-            grep -oE 'tn_error_new\([^,]*, *[^,]*, *"[a-z0-9_]+"' | sed 's/.*"\(.*\)"/\1/'
+            grep -oE 'tn_error_new\([^,]*, *[^,]*, *"[A-Za-z0-9_]+"' | sed 's/.*"\(.*\)"/\1/'
         grep -hoE '"PGRST[0-9]{3}"' src/*/*.c | tr -d '"'
         grep -hoE '(TN_OUTCOME\(|\.code = )"[a-z0-9_]+"' src/auth/*.c | sed 's/.*"\(.*\)"/\1/'
-        grep -hoE "constraint *= *'[a-z_]+'" sql/migrations/*.sql src/*/queries.sql | sed "s/.*'\(.*\)'/\1/"
+        grep -hoE "constraint *= *'[A-Za-z_]+'" sql/migrations/*.sql src/*/queries.sql | sed "s/.*'\(.*\)'/\1/"
     } | grep -vE '^[0-9A-Z]{5}$' | sort -u # codes of PostgreSQL are in its manual
 )
 echo "1..$(wc -w <<<"$codes")"
