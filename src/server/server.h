@@ -13,10 +13,11 @@
 typedef struct tn_application {
     const tn_area *const *areas;       /* NULL-terminated, the fallback last */
     const tn_service *const *services; /* of the jobs process; NULL-terminated */
-    /* What each process has for files (tn_process.store); it is made before the areas are started. */
+    /* What each process has for files (tn_process.store); it is made before the areas are started.
+     */
     struct tn_store *(*store_new)(const tn_config *config);
     void (*store_free)(struct tn_store *store);
-    const char *helper;                /* program that runs beside the workers; NULL: none */
+    const char *helper; /* program that runs beside the workers; NULL: none */
     /* In every process: tells the database that this worker lives (tenon.workers). */
     const tn_error *(*heartbeat)(const tn_process *process, tn_arena *arena);
     const tn_error *(*farewell)(const tn_process *process, tn_arena *arena);
