@@ -11,10 +11,12 @@
 #include <pwd.h>
 #include <stdarg.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/crypto.h"
 #include "base/fetch.h"
+#include "server/helper.h"
 #include "server/sockets.h"
 
 #define JWT_SECRET_MIN 32 /* bytes: RFC 7518 section 3.2 */
@@ -214,6 +216,83 @@ check_folders(tn_doctor *doctor)
                      tn_arena_bytes(doctor->line->arena, log, (size_t)(slash - log)), user);
 }
 
+/* --- files ------------------------------------------------------------------------------------ */
+
+#define ROOM_MIN ((uint64_t)1 << 30) /* bytes that should be free */
+
+/* A spooled upload is given another name; on another filesystem it would have to be copied. */
+static void
+check_spool(tn_doctor *doctor, const struct stat *storage)
+{
+    const char *spool =
+        tn_arena_printf(doctor->line->arena, "%s/spool", doctor->config->storage.dir);
+    struct stat about;
+
+    if (stat(spool, &about) != 0)
+        tn_doctor_say(doctor, TN_WARN, "storage.spool",
+                      "Set client_body_temp_path in nginx's site to it; nginx makes it.",
+                      "%s: %s: uploads cannot be taken from nginx", spool, strerror(errno));
+    else if (about.st_dev != storage->st_dev)
+        tn_doctor_say(doctor, TN_WRONG, "storage.spool",
+                      "Have it on the filesystem of storage.dir.", "%s is on another filesystem",
+                      spool);
+    else
+        tn_doctor_say(doctor, TN_FINE, "storage.spool", NULL, "%s is on the same filesystem",
+                      spool);
+}
+
+static void
+check_room(tn_doctor *doctor)
+{
+    const char *dir = doctor->config->storage.dir;
+    struct statvfs about;
+    uint64_t bytes;
+
+    if (statvfs(dir, &about) != 0)
+        return;
+    bytes = (uint64_t)about.f_bavail * about.f_frsize;
+    if (bytes < ROOM_MIN || about.f_favail < 10000)
+        tn_doctor_say(doctor, TN_WARN, "storage.room", "Make room, or set quotas.",
+                      "%llu MiB and %llu names are left in %s", (unsigned long long)bytes >> 20,
+                      (unsigned long long)about.f_favail, dir);
+    else
+        tn_doctor_say(doctor, TN_FINE, "storage.room", NULL, "%llu MiB are free",
+                      (unsigned long long)bytes >> 20);
+}
+
+static void
+check_images(tn_doctor *doctor)
+{
+    tn_helper helper = {.ours = -1, .theirs = -1};
+
+    tn_helper_open(&helper, doctor->line->arena, "tenon-image");
+    if (helper.path == NULL)
+        tn_doctor_say(doctor, TN_WARN, "storage.images",
+                      "Build it (docs/deploy.md), unless nobody wants images transformed.",
+                      "there is no tenon-image beside this program");
+    else
+        tn_doctor_say(doctor, TN_FINE, "storage.images", NULL, "%s", helper.path);
+}
+
+static void
+check_storage(tn_doctor *doctor)
+{
+    const tn_config *config = doctor->config;
+    struct stat about;
+
+    if (stat(config->storage.dir, &about) != 0) {
+        tn_doctor_say(doctor, TN_WARN, "storage.folder",
+                      "The server makes it when its parent is there and may be written.",
+                      "%s: %s: files cannot be stored", config->storage.dir, strerror(errno));
+        return;
+    }
+    check_folder(doctor, "storage.folder", config->storage.dir,
+                 config->server.user == NULL ? "" : config->server.user);
+    check_spool(doctor, &about);
+    check_room(doctor);
+    check_images(doctor);
+}
+
 /* --- what runs -------------------------------------------------------------------------------- */
 
 static void
@@ -277,6 +356,7 @@ run_doctor(tn_command_line *line)
     check_public_url(&doctor);
     check_providers(&doctor);
     check_folders(&doctor);
+    check_storage(&doctor);
     tn_doctor_database(&doctor);
     check_server(&doctor);
     check_nginx(&doctor);

@@ -371,7 +371,7 @@ select format('%I.%I', n.nspname, c.relname), 'lets agents ' || w.command || ' w
    and not exists (select from pg_catalog.pg_policy p
                     where p.polrelid = c.oid and not p.polpermissive and p.polcmd in ('*', w.letter)
                       and (0::oid = any (p.polroles) or (select oid from pg_catalog.pg_roles where rolname = 'agent') = any (p.polroles))
-                      and concat(pg_get_expr(p.polqual, c.oid), pg_get_expr(p.polwithcheck, c.oid)) ~ 'has_scope|auth\.role|false')
+                      and concat(pg_get_expr(p.polqual, c.oid), pg_get_expr(p.polwithcheck, c.oid)) ~ 'has_scope|scoped_buckets|auth\.role|false')
 union all
 select format('%I.%I', n.nspname, c.relname), format('gives agents more than people, by the policy %I', p.polname)
   from pg_catalog.pg_policy p

@@ -1,20 +1,25 @@
 // t/cmd/doctor.mjs: tenon doctor finds what is broken, names it, and says how to mend it
-import { before, test } from 'node:test';
+import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import { commandLine } from '../lib/command.mjs';
 import { startCluster } from '../lib/postgres.mjs';
 
 // a cluster of its own: roles are broken here, and other tests use them
 const cluster = await startCluster();
-const c = await commandLine(cluster.url, { settings: { 'server.user': '' } });
+const storage = fs.mkdtempSync(path.join(os.tmpdir(), 'tenon-doctor-'));
+fs.mkdirSync(path.join(storage, 'spool'));
+after(() => fs.rmSync(storage, { recursive: true }));
+const c = await commandLine(cluster.url, { settings: { 'server.user': '', 'storage.dir': storage } });
 
-/* Findings that are not "ok", without the server and nginx, which do not run here. */
+/* Findings that are not "ok", without the server and nginx, which do not run here, and what this machine and build have. */
 async function findings(options = {}) {
   const { json, code, stderr } = await c.tenon('doctor', '--json', options);
   assert.ok(json, stderr);
   assert.equal(json.ok, code === 0);
-  return json.findings.filter((f) => f.level !== 'ok' && !['server', 'nginx', 'config.file'].includes(f.check));
+  return json.findings.filter((f) => f.level !== 'ok' && !['server', 'nginx', 'config.file', 'storage.images', 'storage.room'].includes(f.check));
 }
 
 before(async () => {
@@ -113,6 +118,8 @@ const settings = [
   { name: 'a short jwt_secret', env: { TENON_AUTH_JWT_SECRET: 'short' }, check: 'config.jwt_secret', finding: /can be guessed/ },
   { name: 'plain HTTP', env: { TENON_SERVER_PUBLIC_URL: 'http://198.51.100.1:1' }, check: 'config.public_url', finding: /in the clear/ },
   { name: 'a folder that is not there', env: { TENON_SERVER_RUN_DIR: '/nonexistent/tenon' }, check: 'folder.run', finding: /No such file/ },
+  { name: 'no folder for files', env: { TENON_STORAGE_DIR: '/nonexistent/storage' }, check: 'storage.folder', finding: /cannot be stored/ },
+  { name: 'a spool that nginx does not use', env: { TENON_STORAGE_DIR: os.tmpdir() }, check: 'storage.spool', finding: /cannot be taken/ },
   { name: 'a default tenant that is not there', env: { TENON_DATA_DEFAULT_TENANT: 'nobody' }, check: 'tenants', finding: /no such tenant/ },
   { name: 'a default provider that is not there', env: { TENON_CHAT_PROVIDER: 'nobody' }, check: 'config.providers', finding: /no such provider/ },
   { name: 'more connections than there are', env: { TENON_API_CONNECTIONS: '5000' }, check: 'database.connections', finding: /may open/ },
