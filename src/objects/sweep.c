@@ -291,6 +291,37 @@ tn_sweep_objects(tn_sweep *sweep, tn_arena *arena, int slices)
 
 /* --- images ----------------------------------------------------------------------------------- */
 
+struct images_of {
+    int root;
+    const char *version;
+};
+
+/* images/<tenant>/<2 hex>/<version>.<digest> */
+static bool
+remove_image_of(void *context, const tn_walk_entry *entry)
+{
+    const struct images_of *of = context;
+    const char *name = strrchr(entry->path, '/') + 1;
+
+    if (strncmp(name, of->version, strlen(of->version)) == 0)
+        (void)tn_tree_remove(of->root, entry->path); /* what stays is never asked for again */
+    return true;
+}
+
+void
+tn_sweep_images_of(tn_sweep *sweep, const tn_blob *blob)
+{
+    struct images_of of = {.version = blob->version.text};
+    tn_arena *arena = tn_arena_new();
+
+    if (tn_store_root(sweep->store, arena, &of.root) == NULL)
+        (void)!tn_walk_folder(of.root,
+                              tn_arena_printf(arena, "images/%s/%s", blob->tenant_id.text,
+                                              of.version + strlen(of.version) - 2),
+                              remove_image_of, &of);
+    tn_arena_free(arena);
+}
+
 struct image {
     const char *path;
     int64_t size, changed_s;

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "identity/process.h"
+#include "objects/backend.h"
 #include "objects/store.h"
 
 typedef struct tn_sweep {
@@ -25,6 +26,9 @@ const tn_error *tn_sweep_staging(tn_sweep *sweep, tn_arena *arena) TN_MUST_CHECK
 
 /* The next `slices` of the objects: what no row names goes to the trash. */
 const tn_error *tn_sweep_objects(tn_sweep *sweep, tn_arena *arena, int slices) TN_MUST_CHECK;
+
+/* What has been made of an image whose bytes are gone. */
+void tn_sweep_images_of(tn_sweep *sweep, const tn_blob *blob);
 
 /* Transformed images above storage.image_cache_max, oldest first. */
 const tn_error *tn_sweep_images(tn_sweep *sweep, tn_arena *arena) TN_MUST_CHECK;

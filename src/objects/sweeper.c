@@ -78,6 +78,7 @@ empty_out(struct sweeper *sweeper, tn_arena *arena, tn_backend *backend, const t
                TN_STR("version", blob.version.text), TN_STR("error", error->message));
         return false;
     }
+    tn_sweep_images_of(&sweeper->sweep, &blob);
     atomic_fetch_add(&sweeper->process->metrics->storage_swept, 1);
     return true;
 }
