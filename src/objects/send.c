@@ -159,9 +159,10 @@ redirect(const struct sending *s, tn_backend *backend, const tn_blob *blob)
                                      (long long)size, (long long)s->object->size);
     }
     tn_response_empty(s->c->response, 200);
-    if (path != NULL)
-        add_fields(
-            s); /* but for Accept-Ranges, which nginx adds; the other way all are said again */
+    if (path != NULL) /* the other way everything is said again */
+        add_fields(s);
+    if (path != NULL && s->is_part) /* to whole answers nginx adds it by itself */
+        add(s, "Accept-Ranges", "bytes");
     tn_response_header(s->c->response, "X-Accel-Redirect", path != NULL ? path : SEND_PATH);
     return NULL;
 }
