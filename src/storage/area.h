@@ -83,6 +83,10 @@ void tn_storage_append_row(PQExpBuffer json, const tn_object *object);
 const char *tn_storage_key(tn_arena *arena, const char *bucket,
                            const char *name) TN_NEVER_NULL TN_MUST_CHECK;
 
+/* Content-Disposition as the query member `download` wants it; NULL: it is not there. (download.c)
+ */
+const char *tn_storage_disposition(const tn_ctx *c) TN_MUST_CHECK;
+
 /* --- handlers --------------------------------------------------------------------------------- */
 
 const tn_error *tn_storage_bucket_create(tn_ctx *c) TN_MUST_CHECK;

@@ -7,9 +7,8 @@
 #include "storage/area.h"
 #include "storage/signed.h"
 
-/* Content-Disposition as the query member `download` wants it; NULL: it is not there. */
-static const char *
-disposition(const tn_ctx *c)
+const char *
+tn_storage_disposition(const tn_ctx *c)
 {
     const char *name = tn_request_query(c->request, "download");
     PQExpBuffer text, value;
@@ -52,7 +51,7 @@ static const tn_error *
 send(tn_ctx *c, const tn_object *object, const char *expires)
 {
     const tn_sending sending = {.expires = expires,
-                                .disposition = disposition(c),
+                                .disposition = tn_storage_disposition(c),
                                 .content_encoding = metadata_text(c, object, "contentEncoding"),
                                 .html_as_text = true};
 

@@ -77,6 +77,7 @@ http_date(tn_arena *arena, int64_t unix_s)
 static void
 set_head(const struct render *render)
 {
+    const char *disposition = tn_storage_disposition(render->c);
     tn_response *response = render->c->response;
     const tn_object *object = render->object;
 
@@ -89,6 +90,8 @@ set_head(const struct render *render)
     if (render->wish->by_accept)
         tn_response_header(response, "Vary", "Accept");
     tn_response_header(response, "X-Transformations", render->wish->text);
+    if (disposition != NULL)
+        tn_response_header(response, "Content-Disposition", disposition);
     tn_response_header(response, "X-Robots-Tag", object->robots != NULL ? object->robots : "none");
 }
 

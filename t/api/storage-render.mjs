@@ -147,6 +147,11 @@ test('headers', async (t) => {
     assert.notEqual(answer.headers.etag, object.headers.etag);
     assert.match(answer.headers.etag, /^"[0-9a-f]{32}"$/);
   });
+  await t.test('as a download', async () => {
+    assert.equal(answer.headers['content-disposition'], undefined);
+    assert.equal((await render('wide.png', '?width=60&download=')).headers['content-disposition'], 'attachment;');
+    assert.equal((await render('wide.png', '?width=60&download=a%20b.png')).headers['content-disposition'], "attachment; filename=a%20b.png; filename*=UTF-8''a%20b.png");
+  });
   await t.test('what depends on Accept says so', async () => {
     assert.equal(answer.headers.vary, 'Accept');
     assert.equal((await render('wide.png', '?width=60&format=origin')).headers.vary, undefined);
@@ -180,7 +185,7 @@ test('headers', async (t) => {
 test('who may', async (t) => {
   await put('secret.png', thirds, 'image/png', own);
   const get = (as, kind, name = 'own/secret.png', query = '?width=30') => as.request('GET', `${base}/${kind}/${name}${query}`);
-  await t.test('by a policy', async () => assert.equal(picture(await get(alice, 'authenticated')), 'png 30x10'));
+  await t.test('by a policy', async () => assert.equal(picture(await alice.request('GET', '/storage/v1/render/image/authenticated/own/secret.png?width=30')), 'png 30x10'));
   await t.test('with the secret key', async () => assert.equal(picture(await get(a.service, 'authenticated')), 'png 30x10'));
   await t.test('a public one by everybody with a key', async () => assert.equal(picture(await get(a.anon, 'authenticated', 'pics/wide.png')), 'png 30x10'));
   await t.test('not without the policy', async () => refused(await get(a.anon, 'authenticated'), 404, 'NoSuchKey'));
@@ -224,7 +229,7 @@ test('signed', async (t) => {
   await t.test('not for another object', async () => refused(await get(url.replace('secret.png', 'other.png')), 400, 'InvalidSignature'));
   await t.test('nor as the object itself', async () => refused(await get(url.replace('/render/image/sign/', '/object/sign/')), 400, 'InvalidSignature'));
   await t.test('not with a token that is none', async () => {
-    refused(await get('/render/image/sign/own/secret.png?token=x.y.z'), 400, 'InvalidJWT');
+    refused(await anybody.request('GET', '/storage/v1/render/image/sign/own/secret.png?token=x.y.z'), 400, 'InvalidJWT');
     assert.equal((await get('/render/image/sign/own/secret.png')).status, 400);
     refused(await get(`/render/image/sign/own/secret.png?token=${alice.headers.authorization.slice(7)}`), 400, 'InvalidJWT');
   });
