@@ -482,37 +482,55 @@ encode_token(tn_arena *arena, const char *token)
     return tn_buffer_text(text);
 }
 
+/* One page, in memory by itself; `*token` is where the next one begins, NULL when there is none. */
+static const tn_error *
+list_page(tn_backend *backend, tn_arena *page,
+          bool (*each)(void *context, const tn_blob_entry *entry), void *context, char **token)
+{
+    const struct remote *remote = remote_of(backend);
+    struct call call = call_of(backend, page, "GET", NULL);
+    const char *slash = remote->bucket == NULL ? "/" : "";
+    const char *next;
+    bool goes_on;
+
+    call.url = *token == NULL ? tn_arena_printf(page, "%s%s?list-type=2", remote->url, slash)
+                              : tn_arena_printf(page, "%s%s?continuation-token=%s&list-type=2",
+                                                remote->url, slash, *token);
+    run(&call);
+    free(*token);
+    *token = NULL;
+    if (!is_done(&call, 200))
+        return unavailable(&call);
+    next = element(page, call.result.body, call.result.body + call.result.body_length,
+                   "NextContinuationToken");
+    goes_on = give_page(call.result.body, each, context);
+    if (!goes_on || next == NULL || *next == '\0')
+        return NULL;
+    *token = strdup(encode_token(page, next));
+    if (*token == NULL)
+        tn_die("out of memory");
+    return NULL;
+}
+
+/* `each` may do with the arena what it likes, so nothing of ours is in it. */
 static const tn_error *
 remote_list(tn_backend *backend, tn_arena *arena,
             bool (*each)(void *context, const tn_blob_entry *entry), void *context)
 {
-    const struct remote *remote = remote_of(backend);
-    const char *token = NULL;
-    const tn_error *error = NULL;
-    bool goes_on = true;
+    char *token = NULL;
 
-    while (goes_on && error == NULL) {
-        tn_arena *page = tn_arena_new(); /* one at a time is in memory */
-        struct call call = call_of(backend, page, "GET", NULL);
-        const char *slash = remote->bucket == NULL ? "/" : "";
+    do {
+        tn_arena *page = tn_arena_new();
+        const tn_error *error = list_page(backend, page, each, context, &token);
 
-        call.url = token == NULL ? tn_arena_printf(page, "%s%s?list-type=2", remote->url, slash)
-                                 : tn_arena_printf(page, "%s%s?continuation-token=%s&list-type=2",
-                                                   remote->url, slash, token);
-        run(&call);
-        if (!is_done(&call, 200)) {
-            call.arena = arena;
-            error = unavailable(&call);
-        } else {
-            const char *body = call.result.body, *end = body + call.result.body_length;
-            const char *next = element(page, body, end, "NextContinuationToken");
-
-            goes_on = give_page(body, each, context) && next != NULL && *next != '\0';
-            token = goes_on ? encode_token(arena, next) : NULL;
-        }
+        if (error != NULL)
+            error =
+                tn_error_new(arena, error->status, error->code, error->hint, "%s", error->message);
         tn_arena_free(page);
-    }
-    return error;
+        if (error != NULL)
+            return error;
+    } while (token != NULL);
+    return NULL;
 }
 
 /* --- the store -------------------------------------------------------------------------------- */

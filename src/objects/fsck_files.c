@@ -286,8 +286,10 @@ check_folders(struct files_check *check)
 const tn_error *
 tn_fsck_files(tn_fsck *fsck, tn_store *store, tn_arena *arena)
 {
-    struct files_check check = {
-        .fsck = fsck, .arena = tn_arena_new(), .before_s = tn_clock_unix() - fsck->age_s};
+    struct files_check check = {.fsck = fsck,
+                                .arena = tn_arena_new(),
+                                .outer = arena,
+                                .before_s = tn_clock_unix() - fsck->age_s};
     const tn_error *error;
     struct stat about;
 
