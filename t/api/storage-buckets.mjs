@@ -1,17 +1,17 @@
 // t/api/storage-buckets.mjs: /storage/v1/bucket: buckets, their rules, and who may make them
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { base, bucket, good, makeBucket, refused } from '../lib/storage.mjs';
+import { bucket, good, makeBucket, refused } from '../lib/storage.mjs';
 import { stack } from '../lib/stack.mjs';
 import { timestamp } from '../lib/expect.mjs';
 
 const s = await stack({ settings: { 'storage.object_max': 100_000_000 } });
 const { alice } = s;
 const { service, anon } = s.a;
-const create = (body, client = service) => client.request('POST', `${base}/bucket`, body);
-const get = (id, client = service) => client.request('GET', `${base}/bucket/${encodeURIComponent(id)}`);
-const update = (id, body, client = service) => client.request('PUT', `${base}/bucket/${id}`, body);
-const drop = (id, client = service, body = {}) => client.request('DELETE', `${base}/bucket/${id}`, body);
+const create = (body, client = service) => client.request('POST', `/storage/v1/bucket`, body);
+const get = (id, client = service) => client.request('GET', `/storage/v1/bucket/${encodeURIComponent(id)}`);
+const update = (id, body, client = service) => client.request('PUT', `/storage/v1/bucket/${id}`, body);
+const drop = (id, client = service, body = {}) => client.request('DELETE', `/storage/v1/bucket/${id}`, body);
 
 test('a bucket is made, read, listed, changed and deleted', async () => {
   assert.deepEqual(good(await create({ id: 'one', name: 'one', public: true, file_size_limit: 1000, allowed_mime_types: ['image/png', 'text/*'] })), { name: 'one' });
@@ -19,7 +19,7 @@ test('a bucket is made, read, listed, changed and deleted', async () => {
   assert.deepEqual({ ...one, created_at: 0, updated_at: 0 }, { id: 'one', name: 'one', owner: '', owner_id: null, public: true, file_size_limit: 1000, allowed_mime_types: ['image/png', 'text/*'], created_at: 0, updated_at: 0 });
   assert.match(one.created_at, timestamp);
   assert.equal('type' in one, false);
-  const listed = good(await service.request('GET', `${base}/bucket`)).find((b) => b.id === 'one');
+  const listed = good(await service.request('GET', `/storage/v1/bucket`)).find((b) => b.id === 'one');
   assert.equal(listed.type, 'STANDARD');
   assert.deepEqual(good(await update('one', { public: false })), { message: 'Successfully updated' });
   assert.deepEqual([good(await get('one')).public, good(await get('one')).file_size_limit], [false, 1000], 'what is absent stays');
@@ -36,7 +36,7 @@ test('an id defaults to the name; duplicates are told', async () => {
   assert.deepEqual([good(await get('twice')).id, good(await get('twice')).public], ['twice', false]);
   refused(await create({ name: 'twice' }), 409, 'BucketAlreadyExists', { error: 'Duplicate', message: 'The resource already exists' });
   refused(await create({ id: 'other id', name: 'twice' }), 409, 'BucketAlreadyExists');
-  good(await s.b.service.request('POST', `${base}/bucket`, { name: 'twice' }));
+  good(await s.b.service.request('POST', `/storage/v1/bucket`, { name: 'twice' }));
 });
 
 const names = [
@@ -87,30 +87,30 @@ test('what is not there is said so', async () => {
   refused(await create({ name: 'analytics', type: 'ANALYTICS' }), 409, 'FeatureNotEnabled', { error: 'FeatureNotEnabled' });
   refused(await create({ name: 'versions', versioning_status: 'ENABLED' }), 409, 'FeatureNotEnabled');
   refused(await create({ name: 'secretive', encrypted: true }), 409, 'FeatureNotEnabled');
-  refused(await service.request('GET', `${base}/bucket/twice/lifecycle`), 409, 'FeatureNotEnabled');
-  refused(await service.request('PUT', `${base}/bucket/twice/lifecycle`, {}), 409, 'FeatureNotEnabled');
-  refused(await service.request('DELETE', `${base}/bucket/twice/lifecycle`), 409, 'FeatureNotEnabled');
-  refused(await service.request('POST', `${base}/bucket`, '{"name": ', { headers: { 'content-type': 'application/json' } }), 400, 'InvalidRequest', { error: 'Error' });
+  refused(await service.request('GET', `/storage/v1/bucket/twice/lifecycle`), 409, 'FeatureNotEnabled');
+  refused(await service.request('PUT', `/storage/v1/bucket/twice/lifecycle`, {}), 409, 'FeatureNotEnabled');
+  refused(await service.request('DELETE', `/storage/v1/bucket/twice/lifecycle`), 409, 'FeatureNotEnabled');
+  refused(await service.request('POST', `/storage/v1/bucket`, '{"name": ', { headers: { 'content-type': 'application/json' } }), 400, 'InvalidRequest', { error: 'Error' });
   refused(await update('twice', {}), 400, 'InvalidRequest');
   refused(await update('nowhere', { public: true }), 404, 'NoSuchBucket');
 });
 
 test('lists: limit, offset, sorting, search', async () => {
-  const list = async (query, client = s.b.service) => good(await client.request('GET', `${base}/bucket${query}`)).map((b) => b.name);
-  for (const name of ['pears', 'Apples', 'apricots_50']) good(await s.b.service.request('POST', `${base}/bucket/`, { name }));
-  good(await s.b.service.request('DELETE', `${base}/bucket/twice`));
+  const list = async (query, client = s.b.service) => good(await client.request('GET', `/storage/v1/bucket${query}`)).map((b) => b.name);
+  for (const name of ['pears', 'Apples', 'apricots_50']) good(await s.b.service.request('POST', `/storage/v1/bucket/`, { name }));
+  good(await s.b.service.request('DELETE', `/storage/v1/bucket/twice`));
   assert.deepEqual((await list('?sortColumn=created_at&sortOrder=desc')), ['apricots_50', 'Apples', 'pears']);
   assert.deepEqual(await list('?sortColumn=name&limit=1&offset=1'), (await list('/')).slice(1, 2));
   assert.deepEqual((await list('?search=AP')).sort(), ['Apples', 'apricots_50']);
   assert.deepEqual(await list('?search=_'), ['apricots_50'], 'wildcards mean nothing');
-  refused(await service.request('GET', `${base}/bucket?limit=x`), 400, 'InvalidRequest', { message: 'querystring/limit must be integer' });
-  refused(await service.request('GET', `${base}/bucket?sortColumn=secret`), 400, 'InvalidRequest');
-  refused(await service.request('GET', `${base}/bucket?sortOrder=up`), 400, 'InvalidRequest');
+  refused(await service.request('GET', `/storage/v1/bucket?limit=x`), 400, 'InvalidRequest', { message: 'querystring/limit must be integer' });
+  refused(await service.request('GET', `/storage/v1/bucket?sortColumn=secret`), 400, 'InvalidRequest');
+  refused(await service.request('GET', `/storage/v1/bucket?sortOrder=up`), 400, 'InvalidRequest');
 });
 
 test('policies on storage.buckets decide for everybody but the service role', async () => {
   refused(await create({ name: 'hers' }, alice), 403, 'AccessDenied', { error: 'Unauthorized', message: 'new row violates row-level security policy' });
-  assert.deepEqual(good(await alice.request('GET', `${base}/bucket`)), []);
+  assert.deepEqual(good(await alice.request('GET', `/storage/v1/bucket`)), []);
   refused(await get('twice', alice), 404, 'NoSuchBucket');
   refused(await update('twice', { public: true }, alice), 404, 'NoSuchBucket');
   refused(await drop('twice', alice), 404, 'NoSuchBucket');
@@ -134,10 +134,10 @@ test('emptying and deleting', async () => {
   const full = await makeBucket(s.a, 'full');
   for (const name of ['a', 'b/c', 'b/d/e']) good(await full.put(name, 'x'));
   refused(await drop('full'), 409, 'ResourceNotEmpty', { error: 'ResourceNotEmpty' });
-  refused(await alice.request('POST', `${base}/bucket/full/empty`, {}), 403, 'AccessDenied', { status: 403 });
-  refused(await anon.request('POST', `${base}/bucket/full/empty`, {}), 403, 'AccessDenied', { status: 403 });
-  refused(await service.request('POST', `${base}/bucket/nowhere/empty`, {}), 404, 'NoSuchBucket');
-  assert.deepEqual(good(await service.request('POST', `${base}/bucket/full/empty`, '', { headers: { 'content-type': 'application/json' } })), { message: 'Empty bucket has been queued. Completion may take up to an hour.' });
+  refused(await alice.request('POST', `/storage/v1/bucket/full/empty`, {}), 403, 'AccessDenied', { status: 403 });
+  refused(await anon.request('POST', `/storage/v1/bucket/full/empty`, {}), 403, 'AccessDenied', { status: 403 });
+  refused(await service.request('POST', `/storage/v1/bucket/nowhere/empty`, {}), 404, 'NoSuchBucket');
+  assert.deepEqual(good(await service.request('POST', `/storage/v1/bucket/full/empty`, '', { headers: { 'content-type': 'application/json' } })), { message: 'Empty bucket has been queued. Completion may take up to an hour.' });
   assert.deepEqual(good(await full.list()), []);
   good(await drop('full', service, ''));
   refused(await drop('full'), 404, 'NoSuchBucket');
@@ -149,7 +149,7 @@ test('buckets of two tenants are strangers', async () => {
   refused(await get('mine', s.b.service), 404, 'NoSuchBucket');
   refused(await update('mine', { public: true }, s.b.service), 404, 'NoSuchBucket');
   refused(await drop('mine', s.b.service), 404, 'NoSuchBucket');
-  refused(await s.b.service.request('POST', `${base}/bucket/mine/empty`, {}), 404, 'NoSuchBucket');
+  refused(await s.b.service.request('POST', `/storage/v1/bucket/mine/empty`, {}), 404, 'NoSuchBucket');
   const theirs = await makeBucket(s.b, 'mine');
   assert.deepEqual(good(await theirs.list()), []);
   refused(await theirs.get('x'), 404, 'NoSuchKey');
@@ -158,14 +158,14 @@ test('buckets of two tenants are strangers', async () => {
 
 test('the service about itself', async () => {
   const nobody = s.client();
-  assert.deepEqual(good(await nobody.request('GET', `${base}/health`)), { healthy: true });
-  const status = await nobody.request('GET', `${base}/status`);
+  assert.deepEqual(good(await nobody.request('GET', `/storage/v1/health`)), { healthy: true });
+  const status = await nobody.request('GET', `/storage/v1/status`);
   assert.deepEqual([status.status, status.text], [200, '']);
-  const version = await nobody.request('GET', `${base}/version`);
+  const version = await nobody.request('GET', `/storage/v1/version`);
   assert.equal(version.status, 200);
   assert.match(version.text, /^\d+\.\d+/);
-  assert.deepEqual(good(await service.request('DELETE', `${base}/cdn/mine`)), { message: 'success' });
-  assert.deepEqual(good(await service.request('DELETE', `${base}/cdn/mine/a/b?transformations=true`, {})), { message: 'success' });
-  refused(await alice.request('DELETE', `${base}/cdn/mine`), 403, 'AccessDenied', { status: 403 });
-  refused(await alice.request('DELETE', `${base}/cdn/mine/a`), 403, 'AccessDenied', { status: 403 });
+  assert.deepEqual(good(await service.request('DELETE', `/storage/v1/cdn/mine`)), { message: 'success' });
+  assert.deepEqual(good(await service.request('DELETE', `/storage/v1/cdn/mine/a/b?transformations=true`, {})), { message: 'success' });
+  refused(await alice.request('DELETE', `/storage/v1/cdn/mine`), 403, 'AccessDenied', { status: 403 });
+  refused(await alice.request('DELETE', `/storage/v1/cdn/mine/a`), 403, 'AccessDenied', { status: 403 });
 });

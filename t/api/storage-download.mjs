@@ -1,7 +1,7 @@
 // t/api/storage-download.mjs: who gets a file, with which headers; conditions, ranges, dispositions; info and HEAD
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { accessControl, base, bucket, good, makeBucket, refused } from '../lib/storage.mjs';
+import { accessControl, bucket, good, makeBucket, refused } from '../lib/storage.mjs';
 import { stack } from '../lib/stack.mjs';
 import { uuid, timestamp } from '../lib/expect.mjs';
 
@@ -16,7 +16,7 @@ await open.put('empty', '');
 await open.put('page.html', '<script>1</script>', { 'content-type': 'text/html; charset=utf-8' });
 await open.put('image.svg', '<svg/>', { 'content-type': 'image/svg+xml' });
 const nobody = s.client();
-const publicly = (name, query = '', headers = {}) => nobody.request('GET', `${base}/object/public/open/${name}${query}`, undefined, { headers });
+const publicly = (name, query = '', headers = {}) => nobody.request('GET', `/storage/v1/object/public/open/${name}${query}`, undefined, { headers });
 
 test('headers of a download', async () => {
   const got = await docs.get('fox.txt');
@@ -30,25 +30,25 @@ test('headers of a download', async () => {
 
 test('a private file is for who may read it, and is not there for others', async () => {
   refused(await bucket(alice, 'docs').get('fox.txt'), 404, 'NoSuchKey', { error: 'not_found', message: 'Object not found' });
-  refused(await alice.request('GET', `${base}/object/authenticated/docs/fox.txt`), 404, 'NoSuchKey');
-  refused(await nobody.request('GET', `${base}/object/docs/fox.txt`), 404, 'NoSuchBucket', { error: 'Bucket not found', message: 'Bucket not found' });
-  refused(await nobody.request('GET', `${base}/object/public/docs/fox.txt`), 404, 'NoSuchBucket');
-  refused(await nobody.request('GET', `${base}/object/info/docs/fox.txt`), 404, 'NoSuchBucket');
-  refused(await nobody.request('GET', `${base}/object/info/public/docs/fox.txt`), 404, 'NoSuchBucket');
-  refused(await alice.request('GET', `${base}/object/public/docs/fox.txt`), 404, 'NoSuchBucket', { message: 'Bucket not found' });
-  refused(await nobody.request('GET', `${base}/object/authenticated/docs/fox.txt`), 400, 'InvalidRequest', { error: 'Error', message: "headers must have required property 'authorization'" });
+  refused(await alice.request('GET', `/storage/v1/object/authenticated/docs/fox.txt`), 404, 'NoSuchKey');
+  refused(await nobody.request('GET', `/storage/v1/object/docs/fox.txt`), 404, 'NoSuchBucket', { error: 'Bucket not found', message: 'Bucket not found' });
+  refused(await nobody.request('GET', `/storage/v1/object/public/docs/fox.txt`), 404, 'NoSuchBucket');
+  refused(await nobody.request('GET', `/storage/v1/object/info/docs/fox.txt`), 404, 'NoSuchBucket');
+  refused(await nobody.request('GET', `/storage/v1/object/info/public/docs/fox.txt`), 404, 'NoSuchBucket');
+  refused(await alice.request('GET', `/storage/v1/object/public/docs/fox.txt`), 404, 'NoSuchBucket', { message: 'Bucket not found' });
+  refused(await nobody.request('GET', `/storage/v1/object/authenticated/docs/fox.txt`), 400, 'InvalidRequest', { error: 'Error', message: "headers must have required property 'authorization'" });
   refused(await docs.get('cat.txt'), 404, 'NoSuchKey');
   refused(await bucket(s.a.service, 'nowhere').get('x'), 404, 'NoSuchBucket');
   await s.sql(accessControl('docs'));
   assert.equal((await bucket(alice, 'docs').get('fox.txt')).text, text);
-  assert.equal((await alice.request('GET', `${base}/object/authenticated/docs/fox.txt`)).text, text);
+  assert.equal((await alice.request('GET', `/storage/v1/object/authenticated/docs/fox.txt`)).text, text);
 });
 
 test('a public file is for everybody, signed in or not', async () => {
   for (const client of [nobody, alice, s.a.anon, s.client({ authorization: 'Bearer nonsense' }), s.client({ apikey: 'tnp_nonsense' })])
     for (const path of ['object/public/open', 'object/open'])
-      assert.equal((await client.request('GET', `${base}/${path}/a/fox.txt`)).text, text, path);
-  assert.equal((await alice.request('GET', `${base}/object/authenticated/open/a/fox.txt`)).text, text);
+      assert.equal((await client.request('GET', `/storage/v1/${path}/a/fox.txt`)).text, text, path);
+  assert.equal((await alice.request('GET', `/storage/v1/object/authenticated/open/a/fox.txt`)).text, text);
   refused(await publicly('a/cat.txt'), 404, 'NoSuchKey');
   assert.deepEqual(good(await bucket(alice, 'open').list()), [], 'to be public is not to be listed');
 });
@@ -60,11 +60,11 @@ test('?tenant= says whose public file is meant', async () => {
   assert.equal((await publicly('a/fox.txt', `?tenant=${s.b.id}`)).text, 'of b');
   assert.equal((await publicly('a/fox.txt', '?tenant=a')).text, text);
   assert.equal((await publicly('a/fox.txt')).text, text, 'data.default_tenant');
-  assert.equal((await s.b.anon.request('GET', `${base}/object/public/open/a/fox.txt`)).text, 'of b', 'a key');
-  assert.equal((await s.b.anon.request('GET', `${base}/object/open/a/fox.txt?tenant=a`)).text, 'of b', 'a key decides');
+  assert.equal((await s.b.anon.request('GET', `/storage/v1/object/public/open/a/fox.txt`)).text, 'of b', 'a key');
+  assert.equal((await s.b.anon.request('GET', `/storage/v1/object/open/a/fox.txt?tenant=a`)).text, 'of b', 'a key decides');
   refused(await publicly('a/fox.txt', '?tenant=nobodys'), 400, 'InvalidRequest', { error: 'Error' });
-  refused(await nobody.request('GET', `${base}/object/docs/fox.txt?tenant=a`), 404, 'NoSuchBucket');
-  assert.equal((await nobody.request('GET', `${base}/object/info/public/open/a/fox.txt?tenant=b`)).json.size, 4);
+  refused(await nobody.request('GET', `/storage/v1/object/docs/fox.txt?tenant=a`), 404, 'NoSuchBucket');
+  assert.equal((await nobody.request('GET', `/storage/v1/object/info/public/open/a/fox.txt?tenant=b`)).json.size, 4);
 });
 
 test('scripts are not served as such', async () => {
@@ -113,11 +113,11 @@ test('conditions', async () => {
 
 test('HEAD has the headers and no body', async () => {
   for (const path of ['object/open/a/fox.txt', 'object/public/open/a/fox.txt']) {
-    const head = await nobody.request('HEAD', `${base}/${path}`);
+    const head = await nobody.request('HEAD', `/storage/v1/${path}`);
     assert.deepEqual([head.status, head.text, head.headers['content-length'], head.headers['cache-control']], [200, '', '43', 'max-age=3600']);
   }
   assert.equal((await docs.head('fox.txt')).status, 200);
-  assert.equal((await s.a.service.request('HEAD', `${base}/object/authenticated/docs/fox.txt`)).status, 200);
+  assert.equal((await s.a.service.request('HEAD', `/storage/v1/object/authenticated/docs/fox.txt`)).status, 200);
   const missing = await docs.head('cat.txt');
   assert.deepEqual([missing.status, missing.text], [400, '']);
 });
@@ -134,9 +134,9 @@ test('info', async () => {
   assert.equal(answer.headers['cache-control'], 'max-age=60');
   assert.ok(answer.headers['last-modified']);
   assert.equal(Number(answer.headers['content-length']), answer.bytes.length);
-  assert.equal(good(await s.a.service.request('GET', `${base}/object/info/authenticated/docs/fox.txt`)).name, 'fox.txt');
-  assert.equal(good(await nobody.request('GET', `${base}/object/info/public/open/a/fox.txt`)).size, 43);
-  assert.equal(good(await nobody.request('GET', `${base}/object/info/open/a/fox.txt`)).size, 43);
+  assert.equal(good(await s.a.service.request('GET', `/storage/v1/object/info/authenticated/docs/fox.txt`)).name, 'fox.txt');
+  assert.equal(good(await nobody.request('GET', `/storage/v1/object/info/public/open/a/fox.txt`)).size, 43);
+  assert.equal(good(await nobody.request('GET', `/storage/v1/object/info/open/a/fox.txt`)).size, 43);
   refused(await docs.info('cat.txt'), 404, 'NoSuchKey');
 });
 

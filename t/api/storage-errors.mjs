@@ -14,28 +14,28 @@ const secret = s.settings['auth.jwt_secret'];
 
 /* Every route that takes a key, as it is asked. */
 const routes = [
-  ['GET', '/bucket'], ['POST', '/bucket', { name: 'x' }], ['GET', '/bucket/docs'], ['PUT', '/bucket/docs', { public: true }], ['DELETE', '/bucket/docs', {}], ['POST', '/bucket/docs/empty', {}],
-  ['POST', '/object/docs/x', 'x'], ['PUT', '/object/docs/x', 'x'], ['DELETE', '/object/docs/x'], ['DELETE', '/object/docs', { prefixes: ['x'] }], ['GET', '/object/authenticated/docs/x'], ['GET', '/object/info/authenticated/docs/x'],
-  ['POST', '/object/list/docs', { prefix: '' }], ['POST', '/object/list-v2/docs', {}], ['POST', '/object/sign/docs/x', { expiresIn: 1 }], ['POST', '/object/sign/docs', { expiresIn: 1, paths: ['x'] }], ['POST', '/object/upload/sign/docs/x', {}],
-  ['POST', '/object/move', { bucketId: 'docs', sourceKey: 'x', destinationKey: 'y' }], ['POST', '/object/copy', { bucketId: 'docs', sourceKey: 'x', destinationKey: 'y' }], ['DELETE', '/cdn/docs'], ['DELETE', '/cdn/docs/x'], ['GET', '/bucket/docs/lifecycle'],
+  ['GET', '/storage/v1/bucket'], ['POST', '/storage/v1/bucket', { name: 'x' }], ['GET', '/storage/v1/bucket/docs'], ['PUT', '/storage/v1/bucket/docs', { public: true }], ['DELETE', '/storage/v1/bucket/docs', {}], ['POST', '/storage/v1/bucket/docs/empty', {}],
+  ['POST', '/storage/v1/object/docs/x', 'x'], ['PUT', '/storage/v1/object/docs/x', 'x'], ['DELETE', '/storage/v1/object/docs/x'], ['DELETE', '/storage/v1/object/docs', { prefixes: ['x'] }], ['GET', '/storage/v1/object/authenticated/docs/x'], ['GET', '/storage/v1/object/info/authenticated/docs/x'],
+  ['POST', '/storage/v1/object/list/docs', { prefix: '' }], ['POST', '/storage/v1/object/list-v2/docs', {}], ['POST', '/storage/v1/object/sign/docs/x', { expiresIn: 1 }], ['POST', '/storage/v1/object/sign/docs', { expiresIn: 1, paths: ['x'] }], ['POST', '/storage/v1/object/upload/sign/docs/x', {}],
+  ['POST', '/storage/v1/object/move', { bucketId: 'docs', sourceKey: 'x', destinationKey: 'y' }], ['POST', '/storage/v1/object/copy', { bucketId: 'docs', sourceKey: 'x', destinationKey: 'y' }], ['DELETE', '/storage/v1/cdn/docs'], ['DELETE', '/storage/v1/cdn/docs/x'], ['GET', '/storage/v1/bucket/docs/lifecycle'],
 ];
 for (const [method, path, body] of routes) {
   test(`${method} ${path} without a key`, async () => {
-    refused(await nobody.request(method, base + path, body), 400, 'InvalidRequest', { error: 'Error', message: "headers must have required property 'authorization'" });
+    refused(await nobody.request(method, path, body), 400, 'InvalidRequest', { error: 'Error', message: "headers must have required property 'authorization'" });
   });
   test(`${method} ${path} with a bad one`, async () => {
-    refused(await s.client({ apikey: 'tnp_nonsense' }).request(method, base + path, body), 403, 'AccessDenied', { error: 'Unauthorized' });
-    refused(await s.a.anon.with({ authorization: 'Bearer nonsense' }).request(method, base + path, body), 403, 'AccessDenied', { error: 'Unauthorized' });
-    refused(await s.client({ authorization: `Bearer ${hs256({ role: 'authenticated', exp: now() - 60 }, secret)}` }).request(method, base + path, body), 403, 'AccessDenied', { error: 'Unauthorized', message: /expired/ });
-    refused(await s.a.anon.with({ authorization: `Bearer ${stranger.session.access_token}` }).request(method, base + path, body), 403, 'AccessDenied', { error: 'Unauthorized' });
+    refused(await s.client({ apikey: 'tnp_nonsense' }).request(method, path, body), 403, 'AccessDenied', { error: 'Unauthorized' });
+    refused(await s.a.anon.with({ authorization: 'Bearer nonsense' }).request(method, path, body), 403, 'AccessDenied', { error: 'Unauthorized' });
+    refused(await s.client({ authorization: `Bearer ${hs256({ role: 'authenticated', exp: now() - 60 }, secret)}` }).request(method, path, body), 403, 'AccessDenied', { error: 'Unauthorized', message: /expired/ });
+    refused(await s.a.anon.with({ authorization: `Bearer ${stranger.session.access_token}` }).request(method, path, body), 403, 'AccessDenied', { error: 'Unauthorized' });
   });
 }
 
 test('what has no route', async () => {
-  refused(await alice.request('GET', `${base}/nothing`), 404, 'route_not_found', { status: 404, error: 'Not Found' });
-  refused(await alice.request('POST', `${base}/vector/ListIndexes`, {}), 404, 'route_not_found', { status: 404 });
-  refused(await alice.request('GET', `${base}/iceberg/v1/config`), 404, 'route_not_found', { status: 404 });
-  const answer = await alice.request('PATCH', `${base}/bucket/docs`, {});
+  refused(await alice.request('GET', `/storage/v1/nothing`), 404, 'route_not_found', { status: 404, error: 'Not Found' });
+  refused(await alice.request('POST', `/storage/v1/vector/ListIndexes`, {}), 404, 'route_not_found', { status: 404 });
+  refused(await alice.request('GET', `/storage/v1/iceberg/v1/config`), 404, 'route_not_found', { status: 404 });
+  const answer = await alice.request('PATCH', `/storage/v1/bucket/docs`, {});
   refused(answer, 405, 'method_not_allowed', { status: 405 });
   assert.match(answer.headers.allow, /GET, HEAD/);
   refused(await alice.request('GET', base), 404, 'route_not_found', { status: 404 });
@@ -63,7 +63,7 @@ test('answers of errors are kept by nobody, and carry the request', async () => 
 });
 
 test('a page of another origin may ask', async () => {
-  const preflight = await nobody.request('OPTIONS', `${base}/object/docs/x`, undefined, { headers: { origin: 'https://app.example', 'access-control-request-method': 'POST', 'access-control-request-headers': 'authorization,apikey,x-upsert,cache-control,x-metadata,content-type' } });
+  const preflight = await nobody.request('OPTIONS', `/storage/v1/object/docs/x`, undefined, { headers: { origin: 'https://app.example', 'access-control-request-method': 'POST', 'access-control-request-headers': 'authorization,apikey,x-upsert,cache-control,x-metadata,content-type' } });
   assert.equal(preflight.status, 204);
   for (const header of ['authorization', 'apikey', 'x-upsert', 'cache-control', 'x-metadata']) assert.match(preflight.headers['access-control-allow-headers'], new RegExp(header));
   assert.equal((await bucket(alice, 'docs').get('nothing')).headers['access-control-allow-origin'], '*');

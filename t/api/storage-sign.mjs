@@ -101,14 +101,14 @@ test('a token for one thing is for that thing', async () => {
 });
 
 test('and for no other route', async () => {
-  refused(await nobody.request('GET', `${base}/object/sign/docs/a%20b/story.txt`), 400, 'InvalidRequest', { error: 'Error', message: "querystring must have required property 'token'" });
-  refused(await s.client({ authorization: `Bearer ${token}` }).request('GET', `${base}/object/authenticated/docs/secret.txt`), 403, 'AccessDenied', { error: 'Unauthorized' });
-  refused(await s.client({ apikey: token }).request('GET', `${base}/object/authenticated/docs/secret.txt`), 403, 'AccessDenied');
+  refused(await nobody.request('GET', `/storage/v1/object/sign/docs/a%20b/story.txt`), 400, 'InvalidRequest', { error: 'Error', message: "querystring must have required property 'token'" });
+  refused(await s.client({ authorization: `Bearer ${token}` }).request('GET', `/storage/v1/object/authenticated/docs/secret.txt`), 403, 'AccessDenied', { error: 'Unauthorized' });
+  refused(await s.client({ apikey: token }).request('GET', `/storage/v1/object/authenticated/docs/secret.txt`), 403, 'AccessDenied');
   assert.equal((await s.client({ authorization: `Bearer ${token}` }).request('GET', '/auth/v1/user')).status, 403);
-  refused(await nobody.request('PUT', `${base}/object/upload/sign/docs/a%20b/story.txt?token=${token}`, 'x'), 400, 'InvalidSignature');
-  refused(await nobody.request('PUT', `${base}/object/upload/sign/docs/third.txt?token=${upload}`, 'x'), 400, 'InvalidSignature');
-  refused(await nobody.request('PUT', `${base}/object/upload/sign/docs/third.txt`, 'x'), 400, 'InvalidRequest');
-  refused(await nobody.request('PUT', `${base}/object/upload/sign/docs/third.txt?token=${alice.session.access_token}`, 'x'), 400, 'InvalidJWT');
+  refused(await nobody.request('PUT', `/storage/v1/object/upload/sign/docs/a%20b/story.txt?token=${token}`, 'x'), 400, 'InvalidSignature');
+  refused(await nobody.request('PUT', `/storage/v1/object/upload/sign/docs/third.txt?token=${upload}`, 'x'), 400, 'InvalidSignature');
+  refused(await nobody.request('PUT', `/storage/v1/object/upload/sign/docs/third.txt`, 'x'), 400, 'InvalidRequest');
+  refused(await nobody.request('PUT', `/storage/v1/object/upload/sign/docs/third.txt?token=${alice.session.access_token}`, 'x'), 400, 'InvalidJWT');
 });
 
 test('what a file has become since does not matter, nor what its reader may', async () => {

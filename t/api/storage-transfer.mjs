@@ -1,7 +1,7 @@
 // t/api/storage-transfer.mjs: moving, copying and removing files
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { accessControl, base, bucket, good, makeBucket, refused } from '../lib/storage.mjs';
+import { accessControl, bucket, good, makeBucket, refused } from '../lib/storage.mjs';
 import { stack } from '../lib/stack.mjs';
 import { uuid } from '../lib/expect.mjs';
 
@@ -81,7 +81,7 @@ test('a copy is checked by the rules of the bucket that it goes to', async () =>
 });
 
 const shapes = [['move', { sourceKey: 'a', destinationKey: 'b' }, "body must have required property 'bucketId'"], ['copy', { bucketId: 'docs', destinationKey: 'b' }, "body must have required property 'sourceKey'"], ['move', { bucketId: 'docs', sourceKey: 'a' }, "body must have required property 'destinationKey'"], ['copy', { bucketId: 7, sourceKey: 'a', destinationKey: 'b' }, 'body/bucketId must be string'], ['copy', { bucketId: 'docs', sourceKey: 'a', destinationKey: 'b', copyMetadata: 'so' }, 'body/copyMetadata must be boolean']];
-for (const [what, body, message] of shapes) test(`${what}: ${JSON.stringify(body)} is refused`, async () => refused(await alice.request('POST', `${base}/object/${what}`, body), 400, 'InvalidRequest', { error: 'Error', message }));
+for (const [what, body, message] of shapes) test(`${what}: ${JSON.stringify(body)} is refused`, async () => refused(await alice.request('POST', `/storage/v1/object/${what}`, body), 400, 'InvalidRequest', { error: 'Error', message }));
 
 test('remove: exact names; what is not there is missing from the answer', async () => {
   for (const name of ['r/1', 'r/2', 'r/3', 'r']) good(await hers.put(name, name));
@@ -93,7 +93,7 @@ test('remove: exact names; what is not there is missing from the answer', async 
   assert.deepEqual(good(await bucket(s.a.anon, 'docs').remove('r/3')), [], 'who may not is not told');
   assert.deepEqual(good(await bucket(s.b.service, 'docs').remove('r/3')), []);
   refused(await hers.remove(), 400, 'InvalidRequest', { message: 'body/prefixes must NOT have fewer than 1 items' });
-  refused(await alice.request('DELETE', `${base}/object/docs`, {}), 400, 'InvalidRequest');
+  refused(await alice.request('DELETE', `/storage/v1/object/docs`, {}), 400, 'InvalidRequest');
   refused(await hers.remove({ path: 'r/3', versionId: 'x' }), 400, 'InvalidRequest', { message: 'body/prefixes/0 must be string' });
   refused(await hers.remove(...Array(1001).fill('x')), 400, 'InvalidRequest');
 });

@@ -11,7 +11,7 @@ export const base = '/storage/v1';
 export const escaped = (name) => name.split('/').map(encodeURIComponent).join('/');
 
 export function bucket(client, id) {
-  const object = (name) => `${base}/object/${encodeURIComponent(id)}/${escaped(name)}`;
+  const object = (name) => `/storage/v1/object/${encodeURIComponent(id)}/${escaped(name)}`;
   return {
     id,
     path: object,
@@ -19,22 +19,22 @@ export function bucket(client, id) {
     replace: (name, body, headers = {}) => client.request('PUT', object(name), body, { headers: { 'content-type': 'text/plain', ...headers } }),
     get: (name, query = '', headers = {}) => client.request('GET', object(name) + query, undefined, { headers }),
     head: (name, headers = {}) => client.request('HEAD', object(name), undefined, { headers }),
-    info: (name) => client.request('GET', `${base}/object/info/${id}/${escaped(name)}`),
-    list: (prefix = '', more = {}) => client.request('POST', `${base}/object/list/${id}`, { prefix, ...more }),
-    list2: (body = {}) => client.request('POST', `${base}/object/list-v2/${id}`, body),
-    sign: (name, body = { expiresIn: 60 }) => client.request('POST', `${base}/object/sign/${id}/${escaped(name)}`, body),
-    signMany: (body) => client.request('POST', `${base}/object/sign/${id}`, body),
-    signUpload: (name, headers = {}) => client.request('POST', `${base}/object/upload/sign/${id}/${escaped(name)}`, {}, { headers }),
-    move: (sourceKey, destinationKey, more = {}) => client.request('POST', `${base}/object/move`, { bucketId: id, sourceKey, destinationKey, ...more }),
-    copy: (sourceKey, destinationKey, more = {}, headers = {}) => client.request('POST', `${base}/object/copy`, { bucketId: id, sourceKey, destinationKey, ...more }, { headers }),
-    remove: (...prefixes) => client.request('DELETE', `${base}/object/${id}`, { prefixes }),
+    info: (name) => client.request('GET', `/storage/v1/object/info/${id}/${escaped(name)}`),
+    list: (prefix = '', more = {}) => client.request('POST', `/storage/v1/object/list/${id}`, { prefix, ...more }),
+    list2: (body = {}) => client.request('POST', `/storage/v1/object/list-v2/${id}`, body),
+    sign: (name, body = { expiresIn: 60 }) => client.request('POST', `/storage/v1/object/sign/${id}/${escaped(name)}`, body),
+    signMany: (body) => client.request('POST', `/storage/v1/object/sign/${id}`, body),
+    signUpload: (name, headers = {}) => client.request('POST', `/storage/v1/object/upload/sign/${id}/${escaped(name)}`, {}, { headers }),
+    move: (sourceKey, destinationKey, more = {}) => client.request('POST', `/storage/v1/object/move`, { bucketId: id, sourceKey, destinationKey, ...more }),
+    copy: (sourceKey, destinationKey, more = {}, headers = {}) => client.request('POST', `/storage/v1/object/copy`, { bucketId: id, sourceKey, destinationKey, ...more }, { headers }),
+    remove: (...prefixes) => client.request('DELETE', `/storage/v1/object/${id}`, { prefixes }),
     removeOne: (name) => client.request('DELETE', object(name)),
   };
 }
 
 /* Makes a bucket with the secret key; gives the functions above for it. */
 export async function makeBucket(tenant, id, rules = {}) {
-  const answer = await tenant.service.request('POST', `${base}/bucket`, { id, name: id, ...rules });
+  const answer = await tenant.service.request('POST', `/storage/v1/bucket`, { id, name: id, ...rules });
   assert.equal(answer.status, 200, answer.text);
   return bucket(tenant.service, id);
 }

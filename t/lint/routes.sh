@@ -27,7 +27,7 @@ while IFS='|' read -r _ method path _; do
     path=${path//\`/}
     [[ $path == /* ]] || continue
     # /api/chats/{id}/messages in a test: the literal segments in order, anything between
-    pattern=$(sed -E 's/[.]/\\./g; s/\{[a-z_]+\}/[^ ]+/g' <<<"$path")
+    pattern=$(sed -E 's/[.]/\\./g; s/\{[a-z_]+(\\\.\\\.\\\.)?\}/[^ ]+/g' <<<"$path")
     grep -rqE -- "$pattern" t/api t/sdk t/fault
     check "$method $path has a test" $?
 done < <("$tenon" routes)
