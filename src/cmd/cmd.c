@@ -34,6 +34,7 @@ const tn_command *const tn_command_tables[] = {
     tn_storage_commands,
     tn_storage_key_commands,
     tn_storage_migrate_commands,
+    tn_storage_quarantine_commands,
     NULL,
 };
 

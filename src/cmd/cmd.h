@@ -62,7 +62,7 @@ extern const tn_command tn_init_commands[], tn_migrate_commands[], tn_serve_comm
     tn_key_commands[], tn_agent_commands[], tn_s3_key_commands[], tn_signing_key_commands[],
     tn_user_commands[], tn_provider_commands[], tn_routes_commands[], tn_types_commands[],
     tn_mail_commands[], tn_storage_commands[], tn_storage_key_commands[],
-    tn_storage_migrate_commands[];
+    tn_storage_migrate_commands[], tn_storage_quarantine_commands[];
 
 /* All of `tenon`: returns what the process exits with. */
 int tn_command_main(int argc, char **argv);

@@ -669,3 +669,27 @@ select id, version, size, encode(sha256, 'hex'), name from storage.objects
 -- name: storage_object_encrypted   $1 tenant, $2 id, $3 version as it was, $4 and is, $5 sealed key
 update storage.objects set version = $4, sealed_key = $5::bytea
  where tenant_id = $1::uuid and id = $2::uuid and version = $3 and sealed_key is null
+
+-- --- quarantine ---------------------------------------------------------------------------------------------------------------------
+
+-- name: storage_quarantine_list   $1 tenant or null
+select jsonb_build_object('id', q.id, 'tenant', t.name, 'bucket', q.bucket_id, 'name', q.name, 'owner_id', q.owner_id, 'signature', q.signature,
+                          'size', q.size, 'sha256', encode(q.sha256, 'hex'), 'created_at', q.created_at)
+  from storage.quarantine q join tenon.tenants t on t.id = q.tenant_id
+ where $1::uuid is null or q.tenant_id = $1::uuid
+ order by q.created_at desc
+
+-- name: storage_quarantine_find   $1 id
+select tenant_id, bucket_id, name, owner_id, size, sha256, sealed_key from storage.quarantine where id::text = lower($1)
+
+-- name: storage_quarantine_delete   $1 tenant, $2 id
+delete from storage.quarantine where tenant_id = $1::uuid and id = $2::uuid
+
+-- name: storage_quarantine_release   $1 tenant, $2 id, $3 version, $4 metadata: the row becomes that of a file
+with taken as (delete from storage.quarantine where tenant_id = $1::uuid and id = $2::uuid returning *)
+insert into storage.objects (tenant_id, bucket_id, name, owner, owner_id, version, size, sha256, sealed_key, metadata, user_metadata)
+select t.tenant_id, t.bucket_id, t.name,
+       case when t.owner_id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then t.owner_id::uuid end,
+       t.owner_id, $3, t.size, t.sha256, t.sealed_key, $4::jsonb, '{}'
+  from taken t
+returning id
