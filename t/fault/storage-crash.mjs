@@ -9,6 +9,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { childrenOf, eventually, keepsFreedMemory, stack } from '../lib/stack.mjs';
+import { accessKey, signed } from '../lib/s3.mjs';
 import { form, makeBucket } from '../lib/storage.mjs';
 import { makeTrip } from '../lib/trip.mjs';
 
@@ -20,6 +21,7 @@ const parts = process.env.TENON_TEST_CRASH?.split(','); // names of operations, 
 const settings = { 'api.processes': 1, 'stream.processes': 1, 'storage.sweep_interval_s': 3600, 'api.threads': 4, 'api.connections': 2 };
 const s = skip ? undefined : await stack({ people: false, settings, env: trip.env });
 const b = skip ? undefined : await makeBucket(s.a, 'b');
+const key = skip ? undefined : await accessKey(s, '--tenant', 'a', '--name', 'test');
 
 const sha = (bytes) => createHash('sha256').update(bytes).digest('hex').slice(0, 16);
 let number = 0;
@@ -91,6 +93,41 @@ operations.tus = async () => {
     pool: 'stream',
     run: () => s.a.service.request('PATCH', url, all.subarray(half), tusOptions({ 'upload-offset': String(half) })),
     from: { [name]: null }, to: { [name]: sha(all) }, resume,
+  };
+};
+
+operations.s3 = async () => {
+  const [name, content] = [fresh(), bytes()];
+  return { run: () => signed(s, key, 'PUT', `/b/${name}`, { body: content }), from: { [name]: null }, to: { [name]: sha(content) } };
+};
+
+/* An upload of S3 in two parts that is completed while things break: afterwards it is complete, or can be completed. */
+operations.multipart = async () => {
+  const [name, all] = [fresh(), bytes(5 * 2 ** 20 + 1000)], half = 5 * 2 ** 20;
+  const begun = await signed(s, key, 'POST', `/b/${name}?uploads`);
+  assert.equal(begun.status, 200, begun.text);
+  const id = /<UploadId>(.*)<\/UploadId>/.exec(begun.text)[1];
+  const etags = [];
+  for (const [i, part] of [all.subarray(0, half), all.subarray(half)].entries()) {
+    const answer = await signed(s, key, 'PUT', `/b/${name}?partNumber=${i + 1}&uploadId=${id}`, { body: part });
+    assert.equal(answer.status, 200, answer.text);
+    etags.push(answer.headers.etag);
+  }
+  const body = `<CompleteMultipartUpload>${etags.map((etag, i) => `<Part><PartNumber>${i + 1}</PartNumber><ETag>${etag}</ETag></Part>`).join('')}</CompleteMultipartUpload>`;
+  const complete = () => signed(s, key, 'POST', `/b/${name}?uploadId=${id}`, { body });
+  return {
+    run: async () => {
+      const answer = await complete();
+      return answer.code ? { status: 500, text: answer.text } : answer; // an error that came after the 200
+    },
+    from: { [name]: null }, to: { [name]: sha(all) },
+    resume: async () => {
+      if ((await content(name)) !== null) return;
+      // who was killed while completing it holds on to it for a while
+      await s.sql(`update storage.s3_multipart_uploads set completing_at = null where id = '${id}'`);
+      const answer = await complete();
+      assert.ok(answer.status === 200 && !answer.code, answer.text);
+    },
   };
 };
 
@@ -182,10 +219,35 @@ for (const name of Object.keys(operations)) {
   if (parts && !parts.includes(name)) continue;
   test(`${name}: the worker is killed at each step`, { skip }, (t) => sweep(t, name, 'kill', pool, restart));
   test(`${name}: each step of the worker fails`, { skip }, (t) => sweep(t, name, 'fail', pool));
-  if (!['upload', 'tus'].includes(name)) continue;
+  if (!['upload', 'tus', 's3'].includes(name)) continue;
   test(`${name}: nginx is killed at each step`, { skip }, (t) => sweep(t, name, 'kill', nginxes, nginxReplaced));
   test(`${name}: each step of nginx fails`, { skip }, (t) => sweep(t, name, 'fail', nginxes, () => s.a.service.agent.destroy()));
 }
+
+test('the sweeper is killed at each step: what it should remove goes in the end, and nothing else', { skip }, async (t) => {
+  s.configure({ 'storage.sweep_interval_s': 1, 'storage.trash_grace_s': 0 });
+  await restart();
+  const kept = bytes();
+  assert.equal((await b.put('kept', kept)).status, 200);
+  let step = 1;
+  for (; step < STEPS_MAX; step++) {
+    const names = [fresh(), fresh()];
+    for (const name of names) assert.equal((await b.put(name, 'gone soon')).status, 200);
+    trip.arm('kill', step, await workers('jobs'));
+    assert.equal((await b.remove(...names)).status, 200);
+    const trash = async () => (await s.rows('select count(*)::int as n from storage.trash where claimed_until < now()'))[0].n;
+    await eventually('the end of the sweeper, or of its work', async () => trip.read().hit || (await trash()) === 0);
+    const { hit } = trip.disarm();
+    if (!hit) break;
+    await s.sql(`update storage.trash set claimed_until = '-infinity'`); // as when its lease is over
+    await restart();
+  }
+  t.diagnostic(`${step - 1} steps`);
+  assert.ok(step > 3 && step < STEPS_MAX, `${step} steps`);
+  await eventually('an empty trash', async () => (await s.rows('select count(*)::int as n from storage.trash'))[0].n === 0);
+  assert.equal(await content('kept'), sha(kept));
+  await nothingDiffers();
+});
 
 test('what is committed has been synced: content, then its name, then the row', { skip }, async () => {
   const operation = await operations.upload();
