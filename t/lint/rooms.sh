@@ -26,7 +26,7 @@ declare -A may=(
 )
 # library header → the only places that may include it
 libraries="libpq-fe.h:src/db/ curl/:src/base/fetch,src/mail/smtp fcgiapp.h:src/server/,src/http/ openssl/:src/base/crypto,src/base/fetch,src/identity/token,src/objects/digest
-argon2.h:src/auth/ crypt.h:src/auth/ fido.h:src/auth/ liboath/:src/auth/ qrencode.h:src/auth/ cjose/:src/identity/ json-c/:src/base/json magic.h:src/objects/store libxml/:src/storage/s3_xml"
+argon2.h:src/auth/ crypt.h:src/auth/ fido.h:src/auth/ liboath/:src/auth/ qrencode.h:src/auth/ cjose/:src/identity/ json-c/:src/base/json magic.h:src/objects/store libxml/:src/storage/s3_xml vips/:src/images/ seccomp.h:src/images/"
 
 tests=0
 failed=0
