@@ -266,9 +266,9 @@ class Stack {
     return fs.readFileSync(this.logFile, 'utf8').split('\n').filter(Boolean).map((line) => parse(line) ?? { text: line });
   }
 
-  /* Process ids of the workers: children of the master, all or those of one pool. */
+  /* Process ids of the workers: children of the master but tenon-image, all or those of one pool. */
   workers(pool) {
-    return childrenOf(this.master.pid).filter((pid) => pool === undefined || nameOf(pid).includes(pool));
+    return childrenOf(this.master.pid).filter((pid) => nameOf(pid).trim() !== 'tenon-image' && (pool === undefined || nameOf(pid).includes(pool)));
   }
 
   tail() {
