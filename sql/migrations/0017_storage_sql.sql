@@ -459,6 +459,16 @@ begin
         execute format('create trigger tenon_follow_rows after truncate on %s for each statement execute function storage.follow_row()', target);
     end if;
 end $$;
+-- With the rights of tenon_owner, to whom tables of the app belong.
+create function storage.follow_rows_of_app(target regclass) returns void
+    language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+    perform storage.follow_rows(target);
+exception when insufficient_privilege then
+    raise exception '% does not belong to tenon_owner', target
+        using errcode = 'insufficient_privilege', hint = format('Say once, as its owner: select storage.follow_rows(%L).', target);
+end $$;
 comment on function storage.follow_rows(regclass) is 'Prepares a table for files that belong to its rows; the first attachment does it otherwise.';
 
 -- `is_attached` as it is now; that is no change of the file.
@@ -478,8 +488,9 @@ begin
 end $$;
 
 -- Makes an attachment hold: the row is there and stays until this transaction is over, and the file will go with it.
+-- As the platform, which may lock rows of tables whoever owns them.
 create function storage.note_attachment() returns trigger
-    language plpgsql security definer set search_path = ''
+    language plpgsql set search_path = ''
 as $$
 declare
     key record;
@@ -489,7 +500,7 @@ begin
         perform storage.mark_attached(old.tenant_id, old.object_id);
         return null;
     end if;
-    perform storage.follow_rows(new.target);
+    perform storage.follow_rows_of_app(new.target);
     select * into key from storage.key_column(new.target);
     execute format('select r.%1$I::text from %2$s r where r.tenant_id = $1 and r.%1$I = $2::%3$s for key share', key.key_name, new.target, key.key_type)
        into canonical using new.tenant_id, new.row_key;
@@ -499,6 +510,7 @@ begin
     perform storage.mark_attached(new.tenant_id, new.object_id);
     return null;
 end $$;
+select tenon.run_as_platform('storage.note_attachment()');
 create trigger tenon_note_attachment after insert or delete on storage.attachments
     for each row execute function storage.note_attachment();
 
@@ -599,4 +611,4 @@ begin
         execute format('grant execute on function %s to anon, authenticated, agent, service_role, tenon_worker', ours);
     end loop;
 end $$;
-revoke execute on function storage.follow_rows(regclass), storage.mark_attached(uuid, uuid), storage.follow_row(), storage.note_attachment(), storage.delete_files() from public;
+revoke execute on function storage.follow_rows(regclass), storage.follow_rows_of_app(regclass), storage.mark_attached(uuid, uuid), storage.follow_row(), storage.note_attachment(), storage.delete_files() from public;
