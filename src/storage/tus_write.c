@@ -175,6 +175,23 @@ too_large(const struct writing *w)
                             : "The object exceeded the maximum allowed size");
 }
 
+/* The next bytes behind those that are waiting to be written; what happens meanwhile may have
+ * written those. */
+static ssize_t
+read_more(struct writing *w, tn_request *request)
+{
+    const size_t at = w->filled;
+    const ssize_t got = tn_request_read_live(request, w->bytes + at, PIECE - at, keep_going, w);
+
+    if (got <= 0)
+        return got;
+    if (w->filled != at)
+        memmove(w->bytes + w->filled, w->bytes + at, (size_t)got);
+    w->filled += (size_t)got;
+    w->received += got;
+    return got;
+}
+
 static const tn_error *
 receive(struct writing *w)
 {
@@ -182,12 +199,9 @@ receive(struct writing *w)
     const int64_t expected = request.content_length;
     ssize_t got;
 
-    while ((got = tn_request_read_live(&request, w->bytes + w->filled, PIECE - w->filled,
-                                       keep_going, w)) > 0) {
-        w->received += got;
+    while ((got = read_more(w, &request)) > 0) {
         if (w->received > w->size_max - w->start)
             return too_large(w);
-        w->filled += (size_t)got;
         if (w->filled == PIECE)
             TN_TRY(flush(w));
         if (!keep_going(w))
