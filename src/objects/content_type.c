@@ -35,26 +35,54 @@ ends_with(const char *text, const char *end)
     return length >= end_length && strcmp(text + length - end_length, end) == 0;
 }
 
-/* Content of which libmagic tells no more than the way it is written. */
+/* Content that begins with a mark of its own, so that libmagic is not guessing: it has patterns of
+ * two bytes, and takes any text for the source of some language. */
 static bool
-is_generic(const char *found)
+is_sure(const char *found)
 {
     static const char *const list[] = {
-        UNKNOWN,
-        "application/x-empty",
-        "inode/x-empty",
-        "text/plain",
-        "application/zip",
-        "application/gzip",
-        "application/x-gzip",
-        "application/json",
-        "application/x-ndjson",
-        "application/csv",
-        "text/csv",
-        "application/x-wine-extension-ini",
-        "application/x-ole-storage",
-        "application/cdfv2",
-        "application/x-archive",
+        "text/html",
+        "text/xml",
+        "text/x-php",
+        "text/x-shellscript",
+        "application/xml",
+        "application/xhtml+xml",
+        "application/pdf",
+        "application/postscript",
+        "application/ogg",
+        "application/x-dosexec",
+        "application/vnd.microsoft.portable-executable",
+        "application/x-executable",
+        "application/x-pie-executable",
+        "application/x-sharedlib",
+        "application/x-mach-binary",
+        "application/x-shockwave-flash",
+        "image/png",
+        "image/jpeg",
+        "image/gif",
+        "image/webp",
+        "image/avif",
+        "image/heic",
+        "image/heif",
+        "image/jxl",
+        "image/jp2",
+        "image/tiff",
+        "image/svg+xml",
+        "image/vnd.adobe.photoshop",
+        "video/mp4",
+        "video/webm",
+        "video/ogg",
+        "video/quicktime",
+        "video/x-matroska",
+        "video/x-msvideo",
+        "video/3gpp",
+        "audio/ogg",
+        "audio/flac",
+        "audio/x-wav",
+        "audio/mp4",
+        "audio/x-m4a",
+        "audio/midi",
+        "audio/x-aiff",
         NULL,
     };
 
@@ -65,14 +93,6 @@ static bool
 is_xml(const char *type)
 {
     return ends_with(type, "/xml") || ends_with(type, "+xml") || strcmp(type, "text/xsl") == 0;
-}
-
-/* Source code and its like: libmagic guesses at the language, and is often wrong. */
-static bool
-is_source(const char *found)
-{
-    return (tn_text_starts(found, "text/") && strcmp(found, "text/html") != 0) ||
-           strcmp(found, "application/javascript") == 0;
 }
 
 static bool
@@ -102,20 +122,18 @@ is_page(const char *type)
 static bool
 fits(const char *said, const char *found)
 {
-    if (strcmp(said, UNKNOWN) == 0)
+    if (strcmp(said, UNKNOWN) == 0 || !is_sure(found))
         return true;
     if (is_page(found))
         return is_page(said) || is_xml(said) || strcmp(said, "text/plain") == 0;
     if (is_xml(found))
         return is_xml(said) || tn_text_starts(said, "text/");
-    if (is_generic(found))
-        return true;
-    if (is_source(found))
-        return !tn_text_starts(said, "image/") || is_xml(said);
     if (is_media(found))
         return is_media(said);
     if (tn_text_starts(found, "image/"))
         return is_same_family(said, found) && !is_xml(said);
+    if (strcmp(found, "application/pdf") == 0) /* drawings of some programs are both */
+        return tn_text_starts(said, "application/") && !is_xml(said);
     return !tn_text_starts(said, "image/") && !is_media(said) && !is_page(said) && !is_xml(said);
 }
 

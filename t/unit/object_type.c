@@ -33,6 +33,11 @@ static const struct {
     {"image/png", "application/x-empty", "image/png"},
     {"application/pdf", "application/pdf", "application/pdf"},
     {"application/msword", "application/CDFV2", "application/msword"},
+    {"application/postscript", "application/pdf", "application/postscript"},
+    /* libmagic guesses */
+    {"application/x-thing", "image/x-tga", "application/x-thing"},
+    {"image/x-thing", "text/x-c", "image/x-thing"},
+    {"image/png", "audio/mpeg", "image/png"},
     /* said to be nothing that a browser would run */
     {"application/octet-stream", "text/html", "application/octet-stream"},
     {"application/octet-stream", "image/png", "application/octet-stream"},
