@@ -14,6 +14,7 @@
 typedef struct tn_s3_caller {
     tn_s3_signature signature;
     uint8_t key[TN_SHA256_SIZE]; /* that signs chunks */
+    const char *policy;          /* of a form: what is signed; else NULL */
 } tn_s3_caller;
 
 /* --- who (s3_identify.c) ---------------------------------------------------------------------- */
@@ -21,6 +22,10 @@ typedef struct tn_s3_caller {
 const tn_error *tn_s3_identify(const tn_process *process, const tn_area *area,
                                const tn_route *route, const tn_request *request, tn_arena *arena,
                                struct tn_principal *who) TN_MUST_CHECK;
+
+/* Who has signed the policy of a form; the time is the policy's to judge. */
+const tn_error *tn_s3_identify_form(tn_ctx *c, tn_s3_caller *caller,
+                                    struct tn_principal *who) TN_MUST_CHECK;
 
 /* --- answers (s3_answer.c) -------------------------------------------------------------------- */
 

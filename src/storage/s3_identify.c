@@ -35,6 +35,15 @@ wrong_signature(tn_arena *arena)
 static bool
 is_signed_with(const struct signer *signer, const char *secret)
 {
+    tn_s3_caller *caller = signer->caller;
+    const tn_s3_signature *signature = &caller->signature;
+
+    if (caller->policy != NULL) {
+        tn_s3_signing_key(signer->arena, secret, signature->day, signature->region,
+                          signature->service, caller->key);
+        return tn_s3_signature_is(caller->key, caller->policy, strlen(caller->policy),
+                                  signature->signature);
+    }
     return tn_s3_signature_verify(signer->arena, &signer->caller->signature, signer->request,
                                   secret, signer->caller->key);
 }
@@ -180,7 +189,8 @@ identify_signature(const tn_process *process, const tn_area *area, const tn_requ
 
     TN_TRY(tn_s3_signature_check_region(arena, &caller->signature,
                                         process->config->storage.s3_region));
-    TN_TRY(tn_s3_signature_check_time(arena, &caller->signature, tn_clock_unix()));
+    if (caller->policy == NULL)
+        TN_TRY(tn_s3_signature_check_time(arena, &caller->signature, tn_clock_unix()));
     if (caller->signature.token != NULL)
         TN_TRY(identify_session(&signer, who));
     else
@@ -203,4 +213,11 @@ tn_s3_identify(const tn_process *process, const tn_area *area, const tn_route *r
         return tn_error_new(arena, 403, "AccessDenied", "Sign the request with an access key.",
                             "Access Denied");
     return identify_signature(process, area, request, arena, caller, who);
+}
+
+const tn_error *
+tn_s3_identify_form(tn_ctx *c, tn_s3_caller *caller, struct tn_principal *who)
+{
+    *who = (tn_principal){.role = TN_ROLE_NONE, .role_name = "none", .claims = "", .scopes = ""};
+    return identify_signature(c->process, c->match->area, c->request, c->arena, caller, who);
 }

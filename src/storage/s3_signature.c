@@ -263,6 +263,23 @@ tn_s3_signature_read(tn_arena *arena, const tn_request *request, tn_s3_signature
     return read_payload(arena, request, signature);
 }
 
+const tn_error *
+tn_s3_signature_of_form(tn_arena *arena, const char *credential, const char *date, const char *hex,
+                        const char *token, tn_s3_signature *signature)
+{
+    *signature = (tn_s3_signature){.is_presigned = true,
+                                   .date = date,
+                                   .signature = hex,
+                                   .token = token,
+                                   .signed_headers = "",
+                                   .payload_text = payloads[0].text};
+    TN_TRY(read_credential(arena, credential, signature));
+    if (!is_hex(hex, 64) || !tn_s3_date_read(date, &signature->signed_at) ||
+        strncmp(date, signature->day, 8) != 0 || strlen(signature->day) != 8)
+        return malformed(arena, signature, "x-amz-date or x-amz-signature is malformed");
+    return NULL;
+}
+
 /* --- what holds ------------------------------------------------------------------------------- */
 
 const tn_error *

@@ -54,6 +54,12 @@ typedef struct tn_s3_signature {
 const tn_error *tn_s3_signature_read(tn_arena *arena, const tn_request *request,
                                      tn_s3_signature *signature) TN_MUST_CHECK;
 
+/* The same out of the fields of a form, whose policy is what is signed: 400
+ * `AuthorizationQueryParametersError`. */
+const tn_error *tn_s3_signature_of_form(tn_arena *arena, const char *credential, const char *date,
+                                        const char *hex, const char *token,
+                                        tn_s3_signature *signature) TN_MUST_CHECK;
+
 /* 400 `AuthorizationHeaderMalformed` for another region than `region`, us-east-1, auto or none. */
 const tn_error *tn_s3_signature_check_region(tn_arena *arena, const tn_s3_signature *signature,
                                              const char *region) TN_MUST_CHECK;

@@ -57,9 +57,11 @@ export function sign(s, key, method, target, options = {}) {
   const stamp = amzDate(date);
   const day = stamp.slice(0, 8);
   const scope = `${day}/${region}/s3/aws4_request`;
-  const url = new URL(`/storage/v1/s3${target}`, s.origin);
-  const query = [...url.searchParams];
-  const signedHeaders = Object.fromEntries(Object.entries({ host: url.host, ...headers }).map(([name, value]) => [name.toLowerCase(), value]));
+  const [place, search = ''] = target.split('?'); // by hand: URL would take dots and escapes away
+  const pathname = `/storage/v1/s3${place}`;
+  const { host } = new URL(s.origin);
+  const query = [...new URLSearchParams(search)];
+  const signedHeaders = Object.fromEntries(Object.entries({ host, ...headers }).map(([name, value]) => [name.toLowerCase(), value]));
   const signing = signingKey(key.secret, day, region);
   const signature = (text) => hmac(signing, ['AWS4-HMAC-SHA256', stamp, scope, sha256(text)].join('\n')).toString('hex');
   if (expires !== undefined) {
@@ -67,16 +69,16 @@ export function sign(s, key, method, target, options = {}) {
     query.push(['X-Amz-Algorithm', 'AWS4-HMAC-SHA256'], ['X-Amz-Credential', `${key.id}/${scope}`], ['X-Amz-Date', stamp],
       ['X-Amz-Expires', String(expires)], ['X-Amz-SignedHeaders', names]);
     if (token) query.push(['X-Amz-Security-Token', token]);
-    const made = signature(canonical(method, url.pathname, query, signedHeaders, 'UNSIGNED-PAYLOAD').text);
+    const made = signature(canonical(method, pathname, query, signedHeaders, 'UNSIGNED-PAYLOAD').text);
     query.push(['X-Amz-Signature', made]);
-    return { path: `${url.pathname}?${query.map(([n, v]) => `${escape(n)}=${escape(v)}`).join('&')}`, headers, signing, scope, stamp, signature: made };
+    return { path: `${pathname}?${query.map(([n, v]) => `${escape(n)}=${escape(v)}`).join('&')}`, headers, signing, scope, stamp, signature: made };
   }
   const payload = options.payload ?? sha256(body);
   Object.assign(signedHeaders, { 'x-amz-date': stamp, 'x-amz-content-sha256': payload }, token && { 'x-amz-security-token': token });
-  const { text, names } = canonical(method, url.pathname, query, signedHeaders, payload);
+  const { text, names } = canonical(method, pathname, query, signedHeaders, payload);
   const made = signature(text);
   return {
-    path: url.pathname + url.search, signing, scope, stamp, signature: made,
+    path: search ? `${pathname}?${search}` : pathname, signing, scope, stamp, signature: made,
     headers: { ...signedHeaders, authorization: `AWS4-HMAC-SHA256 Credential=${key.id}/${scope}, SignedHeaders=${names}, Signature=${made}` },
   };
 }
