@@ -1,12 +1,13 @@
 /* objects/backend_disk.c: objects/<tenant>/<2 hex>/<2 hex>/<version> beneath storage.dir */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
 #include "objects/backend_private.h"
 #include "objects/tree.h"
+#include "objects/walk.h"
 
+#define FOLDER "objects"
 #define PIECE 262144
 
 struct disk {
@@ -23,7 +24,7 @@ disk_of(const tn_backend *backend)
 static const char *
 path_of(tn_arena *arena, const tn_blob *blob)
 {
-    return tn_arena_printf(arena, "objects/%s", tn_blob_path(arena, blob));
+    return tn_arena_printf(arena, FOLDER "/%s", tn_blob_path(arena, blob));
 }
 
 static void
@@ -174,81 +175,30 @@ disk_accel_path(const tn_backend *backend, tn_arena *arena, const tn_blob *blob)
 
 /* --- everything that is there ----------------------------------------------------------------- */
 
-struct walk {
+struct listing {
     bool (*each)(void *context, const tn_blob_entry *entry);
     void *context;
-    char path[128]; /* beneath objects/ */
-    bool stopped;
 };
 
-/* A file: told of when its name is one of ours. Its age is that of its place: a rename or a link
- * changes only the second of the two times. */
-static void
-tell(struct walk *walk, const struct stat *status)
+/* A file is told of when its name is one of ours. */
+static bool
+tell(void *context, const tn_walk_entry *file)
 {
-    const time_t written = status->st_mtim.tv_sec, placed = status->st_ctim.tv_sec;
-    tn_blob_entry entry = {.size = status->st_size,
-                           .modified_s = written > placed ? written : placed};
+    const struct listing *listing = context;
+    tn_blob_entry entry = {.size = file->size, .modified_s = file->changed_s};
 
-    if (S_ISREG(status->st_mode) && tn_blob_parse(walk->path, &entry.blob) &&
-        !walk->each(walk->context, &entry))
-        walk->stopped = true;
-}
-
-static int walk_folder(struct walk *walk, int parent, const char *name, int depth);
-
-/* 0, or -1 with errno; what goes away meanwhile does no harm. */
-static int
-walk_entry(struct walk *walk, int folder, const char *name, int depth)
-{
-    const size_t length = strlen(walk->path);
-    struct stat status;
-    int failed = 0;
-
-    if (name[0] == '.' || length + strlen(name) + 2 > sizeof(walk->path))
-        return 0;
-    (void)snprintf(walk->path + length, sizeof(walk->path) - length, "%s%s", length > 0 ? "/" : "",
-                   name);
-    if (depth < 3)
-        failed = walk_folder(walk, folder, name, depth + 1);
-    else if (fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0)
-        tell(walk, &status);
-    else if (errno != ENOENT)
-        failed = -1;
-    walk->path[length] = '\0';
-    return failed;
-}
-
-static int
-walk_folder(struct walk *walk, int parent, const char *name, int depth)
-{
-    const int fd = tn_tree_open(parent, name, O_RDONLY | O_DIRECTORY);
-    const struct dirent *entry;
-    int failed = 0;
-    DIR *folder;
-
-    if (fd < 0)
-        return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : -1;
-    folder = fdopendir(fd);
-    if (folder == NULL) {
-        (void)close(fd);
-        return -1;
-    }
-    while (failed == 0 && !walk->stopped && (errno = 0, entry = readdir(folder)) != NULL)
-        failed = walk_entry(walk, fd, entry->d_name, depth);
-    if (failed == 0 && !walk->stopped && errno != 0)
-        failed = -1;
-    (void)closedir(folder);
-    return failed;
+    if (file->kind != TN_WALK_FILE || !tn_blob_parse(file->path + strlen(FOLDER "/"), &entry.blob))
+        return true;
+    return listing->each(listing->context, &entry);
 }
 
 static const tn_error *
 disk_list(tn_backend *backend, tn_arena *arena,
           bool (*each)(void *context, const tn_blob_entry *entry), void *context)
 {
-    struct walk walk = {.each = each, .context = context};
+    struct listing listing = {.each = each, .context = context};
 
-    if (walk_folder(&walk, disk_of(backend)->root, "objects", 0) != 0)
+    if (tn_walk(disk_of(backend)->root, FOLDER, tell, &listing) != 0)
         return tn_tree_error(arena, "list of objects");
     return NULL;
 }
