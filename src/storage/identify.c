@@ -66,6 +66,15 @@ identify_public(const tn_process *process, const tn_area *area, const tn_request
     return tn_principal_default_tenant(process, arena, &who->tenant_id);
 }
 
+/* A segment of the path is `sign`. */
+static bool
+is_signed(const tn_route *route)
+{
+    const char *found = strstr(route->path, "/sign");
+
+    return found != NULL && (found[5] == '/' || found[5] == '\0');
+}
+
 const tn_error *
 tn_storage_identify(const tn_process *process, const tn_area *area, const tn_route *route,
                     const tn_request *request, tn_arena *arena, tn_principal *who)
@@ -74,7 +83,7 @@ tn_storage_identify(const tn_process *process, const tn_area *area, const tn_rou
 
     if (!needs_no_key)
         return tn_principal_identify(process, area, request, arena, who);
-    if (strstr(route->path, "/sign/") != NULL)
+    if (is_signed(route))
         return identify_signed(process, request, arena, who);
     return identify_public(process, area, request, arena, who);
 }
