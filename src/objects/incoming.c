@@ -100,6 +100,7 @@ append_bytes_of(tn_incoming *incoming, int source, int64_t offset, int64_t lengt
 {
     const int fd = open_at_end(incoming);
 
+    *got = 0;
     if (fd < 0)
         return tn_tree_error(incoming->arena, "staged file");
     *got = tn_tree_copy_bytes(source, offset, length, fd);

@@ -68,6 +68,7 @@ split(const char *path, char folder[PATH_MAX], const char **name)
 }
 
 /* Makes `path` and what is missing above it; how many folders have been made. */
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the path */
 static int
 make_folders(int root, const char *path, int *made)
 {
@@ -89,6 +90,7 @@ make_folders(int root, const char *path, int *made)
 }
 
 /* The folders in which the `made` lowest of `path` have been made. */
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the path */
 static int
 sync_above(int root, const char *path, int made)
 {
