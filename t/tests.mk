@@ -4,15 +4,15 @@
 # CC=clang); otherwise it replays t/fuzz/corpus/<name>/. t/run knows which of the two it has.
 unit_tests = t/unit/data_accept t/unit/data_body t/unit/data_error t/unit/data_header t/unit/data_prefer \
 	t/unit/data_query t/unit/data_range t/unit/data_version \
-	t/unit/address t/unit/arena t/unit/buffer t/unit/cache t/unit/catalog t/unit/cipher t/unit/config t/unit/crypto \
+	t/unit/address t/unit/arena t/unit/buffer t/unit/cache t/unit/catalog t/unit/cipher t/unit/clamd t/unit/config t/unit/crypto \
 	t/unit/db_dynamic t/unit/data_call t/unit/data_nearest t/unit/data_plan t/unit/data_relate t/unit/data_sql t/unit/db_error t/unit/db_listen t/unit/db_migration t/unit/db_pool t/unit/db_script t/unit/db_stream \
 	t/unit/db_transaction t/unit/db_work t/unit/duration t/unit/error \
 	t/unit/estimate t/unit/event_stream t/unit/mail_mime t/unit/mail_template t/unit/message t/unit/model t/unit/provider \
 	t/unit/fetch t/unit/field t/unit/flow t/unit/gate t/unit/image_layout t/unit/json t/unit/key t/unit/limit t/unit/log t/unit/loop \
 	t/unit/metrics t/unit/principal t/unit/object_condition t/unit/object_digest t/unit/object_names \
-	t/unit/object_range t/unit/object_store t/unit/object_type t/unit/one_time t/unit/redirect t/unit/refresh_token t/unit/route t/unit/multipart t/unit/signed t/unit/text t/unit/token t/unit/totp t/unit/uuid t/unit/view
+	t/unit/object_range t/unit/object_store t/unit/object_type t/unit/one_time t/unit/redirect t/unit/refresh_token t/unit/route t/unit/multipart t/unit/signed t/unit/text t/unit/token t/unit/totp t/unit/uuid t/unit/vault t/unit/view
 thread_tests = t/threads/catalog t/threads/db_pool t/threads/live t/threads/oauth t/unit/cache t/unit/catalog t/unit/db_listen t/unit/db_pool t/unit/gate t/unit/limit t/unit/loop
-fuzz_targets = t/fuzz/access_token t/fuzz/auth_form t/fuzz/base64url t/fuzz/config \
+fuzz_targets = t/fuzz/access_token t/fuzz/auth_form t/fuzz/base64url t/fuzz/cipher t/fuzz/config \
 	t/fuzz/data_batch t/fuzz/data_body t/fuzz/data_header t/fuzz/data_prefer t/fuzz/data_query t/fuzz/data_range t/fuzz/data_select t/fuzz/event_stream t/fuzz/field t/fuzz/id_token t/fuzz/json t/fuzz/mail_template t/fuzz/multipart t/fuzz/password_hash \
 	t/fuzz/oauth_callback t/fuzz/provider_answer t/fuzz/range t/fuzz/redirect t/fuzz/refresh_token t/fuzz/request t/fuzz/script t/fuzz/text t/fuzz/tus_header t/fuzz/view t/fuzz/webauthn
 
@@ -30,6 +30,7 @@ t_unit_fetch_SOURCES = t/unit/fetch.c t/unit/server.c
 t_fuzz_access_token_SOURCES = t/fuzz/access_token.c $(fuzz_main)
 t_fuzz_auth_form_SOURCES = t/fuzz/auth_form.c $(fuzz_main)
 t_fuzz_base64url_SOURCES = t/fuzz/base64url.c $(fuzz_main)
+t_fuzz_cipher_SOURCES = t/fuzz/cipher.c $(fuzz_main)
 t_fuzz_config_SOURCES = t/fuzz/config.c $(fuzz_main)
 t_fuzz_data_batch_SOURCES = t/fuzz/data_batch.c $(fuzz_main)
 t_fuzz_data_body_SOURCES = t/fuzz/data_body.c $(fuzz_main)
@@ -62,6 +63,7 @@ AM_LDFLAGS += -fsanitize=fuzzer-no-link
 t_fuzz_access_token_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_auth_form_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_base64url_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+t_fuzz_cipher_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_config_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_data_batch_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_data_body_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
