@@ -36,7 +36,7 @@ grant select, insert on storage.quarantine to tenon_worker;
 create function storage.key_generation(sealed_key bytea) returns integer
     language sql immutable parallel safe
     return case when octet_length(sealed_key) > 5 and get_byte(sealed_key, 0) = 1
-           then get_byte(sealed_key, 1) << 24 | get_byte(sealed_key, 2) << 16 | get_byte(sealed_key, 3) << 8 | get_byte(sealed_key, 4) end;
+           then (get_byte(sealed_key, 1) << 24) | (get_byte(sealed_key, 2) << 16) | (get_byte(sealed_key, 3) << 8) | get_byte(sealed_key, 4) end;
 
 -- Whatever the server believed when it began: the bytes of a row in an encrypted bucket have a key, and the tenant's key for it is there.
 -- The locks make those who change either wait for this transaction, so that they see its row. It runs after the row was written, because
