@@ -10,11 +10,11 @@ unit_tests = t/unit/data_accept t/unit/data_body t/unit/data_error t/unit/data_h
 	t/unit/estimate t/unit/event_stream t/unit/mail_mime t/unit/mail_template t/unit/message t/unit/model t/unit/provider \
 	t/unit/fetch t/unit/field t/unit/flow t/unit/gate t/unit/image_layout t/unit/json t/unit/key t/unit/limit t/unit/log t/unit/loop \
 	t/unit/metrics t/unit/principal t/unit/object_condition t/unit/object_digest t/unit/object_names \
-	t/unit/object_range t/unit/object_store t/unit/object_type t/unit/one_time t/unit/redirect t/unit/refresh_token t/unit/route t/unit/multipart t/unit/signed t/unit/text t/unit/token t/unit/totp t/unit/uuid t/unit/vault t/unit/view
+	t/unit/object_range t/unit/object_store t/unit/object_type t/unit/one_time t/unit/redirect t/unit/refresh_token t/unit/route t/unit/s3_signature t/unit/multipart t/unit/signed t/unit/text t/unit/token t/unit/totp t/unit/uuid t/unit/vault t/unit/view
 thread_tests = t/threads/catalog t/threads/db_pool t/threads/live t/threads/oauth t/unit/cache t/unit/catalog t/unit/db_listen t/unit/db_pool t/unit/gate t/unit/limit t/unit/loop
 fuzz_targets = t/fuzz/access_token t/fuzz/auth_form t/fuzz/base64url t/fuzz/cipher t/fuzz/config \
 	t/fuzz/data_batch t/fuzz/data_body t/fuzz/data_header t/fuzz/data_prefer t/fuzz/data_query t/fuzz/data_range t/fuzz/data_select t/fuzz/event_stream t/fuzz/field t/fuzz/id_token t/fuzz/json t/fuzz/mail_template t/fuzz/multipart t/fuzz/password_hash \
-	t/fuzz/oauth_callback t/fuzz/provider_answer t/fuzz/range t/fuzz/redirect t/fuzz/refresh_token t/fuzz/request t/fuzz/script t/fuzz/text t/fuzz/tus_header t/fuzz/view t/fuzz/webauthn
+	t/fuzz/oauth_callback t/fuzz/provider_answer t/fuzz/range t/fuzz/redirect t/fuzz/refresh_token t/fuzz/request t/fuzz/s3_signature t/fuzz/s3_xml t/fuzz/script t/fuzz/text t/fuzz/tus_header t/fuzz/view t/fuzz/webauthn
 
 # What tests are linked with; `tenon` itself has its own list.
 AM_CPPFLAGS += -I$(top_srcdir) -DTN_SOURCE_DIR='"$(abs_top_srcdir)"'
@@ -52,6 +52,8 @@ t_fuzz_range_SOURCES = t/fuzz/range.c $(fuzz_main)
 t_fuzz_redirect_SOURCES = t/fuzz/redirect.c $(fuzz_main)
 t_fuzz_refresh_token_SOURCES = t/fuzz/refresh_token.c $(fuzz_main)
 t_fuzz_request_SOURCES = t/fuzz/request.c $(fuzz_main)
+t_fuzz_s3_signature_SOURCES = t/fuzz/s3_signature.c $(fuzz_main)
+t_fuzz_s3_xml_SOURCES = t/fuzz/s3_xml.c $(fuzz_main)
 t_fuzz_script_SOURCES = t/fuzz/script.c $(fuzz_main)
 t_fuzz_text_SOURCES = t/fuzz/text.c $(fuzz_main)
 t_fuzz_tus_header_SOURCES = t/fuzz/tus_header.c $(fuzz_main)
@@ -85,6 +87,8 @@ t_fuzz_range_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_redirect_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_refresh_token_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_request_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+t_fuzz_s3_signature_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+t_fuzz_s3_xml_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_script_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_text_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_tus_header_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
