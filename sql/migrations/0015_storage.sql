@@ -161,12 +161,13 @@ select tenon.isolate('storage.quotas');
 grant select on storage.quotas to tenon_worker, service_role;
 
 create function storage.add_usage(tenant uuid, owner text, more_bytes bigint, more_objects bigint) returns void
-    language sql set search_path = ''
-begin atomic
+    language plpgsql set search_path = ''
+as $$
+begin
     insert into storage.usage as u (tenant_id, owner_id, shard, bytes, objects)
     values (tenant, coalesce(owner, ''), pg_backend_pid() % 16, more_bytes, more_objects)
         on conflict (tenant_id, owner_id, shard) do update set bytes = u.bytes + excluded.bytes, objects = u.objects + excluded.objects;
-end;
+end $$;
 
 create function storage.count_usage() returns trigger
     language plpgsql set search_path = ''
@@ -214,27 +215,32 @@ end $$;
 
 -- --- what the server asks -----------------------------------------------------------------------------------------------------------
 
+-- plpgsql keeps the plans of a session; a function in SQL that cannot be inlined is parsed and planned anew by each query that calls it.
+
 -- Settings of a request in the storage dialects; policies and the guard above look at them.
 create function storage.begin_operation(operation text) returns void
-    language sql volatile set search_path = ''
-begin atomic
-    select set_config('storage.operation', operation, true), set_config('storage.allow_delete_query', 'true', true);
-end;
+    language plpgsql volatile set search_path = ''
+as $$
+begin
+    perform set_config('storage.operation', operation, true), set_config('storage.allow_delete_query', 'true', true);
+end $$;
 
 -- The rules of a bucket, whoever asks: uploads and downloads need no policy on storage.buckets.
 create function storage.find_bucket(wanted text) returns setof storage.buckets
-    language sql stable security definer set search_path = ''
-begin atomic
-    select * from storage.buckets b where b.tenant_id = tenon.tenant_id() and b.id = wanted;
-end;
+    language plpgsql stable security definer set search_path = ''
+as $$
+begin
+    return query select * from storage.buckets b where b.tenant_id = tenon.tenant_id() and b.id = wanted;
+end $$;
 
 -- An object in a public bucket, whoever asks.
 create function storage.find_public_object(wanted_bucket text, wanted text) returns setof storage.objects
-    language sql stable security definer set search_path = ''
-begin atomic
-    select o.* from storage.objects o join storage.buckets b on b.tenant_id = o.tenant_id and b.id = o.bucket_id
-     where o.tenant_id = tenon.tenant_id() and o.bucket_id = wanted_bucket and o.name = wanted and b.public;
-end;
+    language plpgsql stable security definer set search_path = ''
+as $$
+begin
+    return query select o.* from storage.objects o join storage.buckets b on b.tenant_id = o.tenant_id and b.id = o.bucket_id
+                  where o.tenant_id = tenon.tenant_id() and o.bucket_id = wanted_bucket and o.name = wanted and b.public;
+end $$;
 
 -- A row as the server reads it: columns in the order of tn_object_read() (objects/object.c). It is inlined.
 create function storage.object_columns(o storage.objects) returns table (
