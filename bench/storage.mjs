@@ -2,7 +2,7 @@
  *
  *   download  a private file, with the caller's token and a policy, beside nginx sending the same bytes as a static file
  *   upload    POST of a new file each time, beside PUT of nginx's own WebDAV module, which neither synchronises nor computes checksums
- *   files     many small files by rclone: over S3, beside rclone to that WebDAV
+ *   files     many small files by rclone: over S3, beside rclone copying them into a folder
  *   memory    of all our processes while many large uploads come at once
  *   listing   a folder of a bucket with a million files, beside the same one in a bucket with a thousand
  *
@@ -16,7 +16,7 @@ import path from 'node:path';
 import { parseArgs, promisify } from 'node:util';
 import { eventually, startStack } from '../t/lib/stack.mjs';
 import { freePort, startCluster } from '../t/lib/postgres.mjs';
-import { cores, CpuGroups, figure, footprint, machine, percent, wrk } from './lib.mjs';
+import { cores, CpuGroups, cpuOf, figure, footprint, machine, percent, wrk } from './lib.mjs';
 
 const run = promisify(execFile);
 const { values: args } = parseArgs({
@@ -157,8 +157,17 @@ async function download() {
     }
     const load = (script, target) => wrk({ dir, script, url: target, seconds, connections }).then((r) => (checkErrors(r), r.rate));
     await load(auth(), url);
+    const before = [cluster, s.master, s.nginx].map(cpu);
+    const { requests } = await wrk({ dir, script: auth(), url, seconds, connections });
+    const [postgres, workers, nginx] = [cluster, s.master, s.nginx].map((what, i) => (cpu(what) - before[i]) / requests);
+    (results.download ??= {}).cpu = { ...results.download?.cpu, [label]: { postgres, workers, nginx } };
+    say(`  ${label.padEnd(10)} takes ${postgres.toFixed(0)} µs of a processor in PostgreSQL, ${workers.toFixed(0)} in the workers, ${nginx.toFixed(0)} in nginx`);
     compare(['download', label], await middle(() => load(auth(), url)), await middle(() => load('', plain)), '/s', 'more');
   }
+}
+
+function cpu(what) {
+  return cpuOf(what.pid ?? Number(fs.readFileSync(`${cluster.data}/postmaster.pid`, 'utf8').split('\n')[0]));
 }
 
 function checkErrors(result) {
@@ -218,9 +227,9 @@ async function files() {
   };
   const ours = await rclone({ RCLONE_CONFIG_T_TYPE: 's3', RCLONE_CONFIG_T_PROVIDER: 'Other', RCLONE_CONFIG_T_ACCESS_KEY_ID: id, RCLONE_CONFIG_T_SECRET_ACCESS_KEY: secret,
     RCLONE_CONFIG_T_ENDPOINT: `${s.origin}/storage/v1/s3`, RCLONE_CONFIG_T_REGION: 'us-east-1', RCLONE_CONFIG_T_FORCE_PATH_STYLE: 'true' }, 't:b/tree');
-  const theirs = await rclone({ RCLONE_CONFIG_W_TYPE: 'webdav', RCLONE_CONFIG_W_URL: reference.origin, RCLONE_CONFIG_W_VENDOR: 'other' }, 'w:tree').catch(() => NaN);
-  say(`${count.toLocaleString('en')} small files by rclone`);
-  compare(['files', `${count} files`], count / ours, count / theirs, '/s', 'more');
+  const theirs = await rclone({}, path.join(dir, 'copy'));
+  results.files = { ours: count / ours, disk: count / theirs };
+  say(`${count.toLocaleString('en')} small files by rclone\n  over S3    ${figure(count / ours)} /s   into a folder ${figure(count / theirs)} /s`);
 }
 
 /* --- memory ----------------------------------------------------------------------------------------- */
