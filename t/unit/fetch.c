@@ -8,10 +8,12 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "t/unit/server.h"
 #include "t/unit/unit.h"
 
@@ -324,6 +326,104 @@ large_bodies_are_sent_whole(void **state)
     tn_arena_free(arena);
 }
 
+static int
+file_of(const char *bytes, size_t length)
+{
+    const int fd = memfd_create("upload", MFD_CLOEXEC);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, bytes, length), length);
+    return fd;
+}
+
+static void
+files_are_uploaded_from_their_descriptor(void **state)
+{
+    static const struct {
+        int64_t offset, length;
+        const char *body;
+    } cases[] = {{0, 10, "0123456789"}, {3, 4, "3456"}, {9, 1, "9"}, {10, 0, ""}};
+    const int fd = file_of("0123456789", 10);
+
+    (void)state;
+    for (size_t i = 0; i < TN_COUNT(cases); i++) {
+        tn_arena *arena = tn_arena_new();
+        const tn_fetch_upload upload = {
+            .fd = fd, .offset = cases[i].offset, .length = cases[i].length};
+        const tn_fetch fetch = {.method = "PUT",
+                                .url = url(arena, plain, "/echo"),
+                                .upload = &upload,
+                                .allow_private = true};
+        tn_fetch_result result;
+
+        TN_CASE("%s", cases[i].body);
+        tn_fetch_run(arena, &fetch, &result);
+        TN_CHECK(result.outcome == TN_FETCH_DONE);
+        TN_CHECK(strstr(result.body, "PUT /echo HTTP/1.1\r\n") == result.body);
+        TN_CHECK(strstr(result.body, tn_arena_printf(arena, "Content-Length: %lld\r\n",
+                                                     (long long)upload.length)) != NULL);
+        TN_CHECK_TEXT(strstr(result.body, "\r\n\r\n") + 4, cases[i].body);
+        tn_arena_free(arena);
+    }
+    assert_int_equal(lseek(fd, 0, SEEK_CUR), 10); /* as it was */
+    (void)close(fd);
+}
+
+static void
+an_upload_that_is_too_short_is_broken_off(void **state)
+{
+    tn_arena *arena = tn_arena_new();
+    const tn_fetch_upload upload = {.fd = file_of("0123456789", 10), .length = 11};
+    const tn_fetch fetch = {.method = "PUT",
+                            .url = url(arena, plain, "/echo"),
+                            .upload = &upload,
+                            .total_timeout_ms = 10000,
+                            .allow_private = true};
+    tn_fetch_result result;
+
+    (void)state;
+    tn_fetch_run(arena, &fetch, &result);
+    assert_int_equal(result.outcome, TN_FETCH_BROKEN);
+    (void)close(upload.fd);
+    tn_arena_free(arena);
+}
+
+/* Each header that is signed is sent, and the secret is not. t/lib/s3_store.mjs knows whether the
+ * signature is right. */
+static void
+signatures_name_what_is_sent(void **state)
+{
+    static const char *const headers[] = {"x-amz-content-sha256: 00", "range: bytes=0-1", NULL};
+    static const char *const names[] = {"host", "x-amz-content-sha256", "x-amz-date", "range"};
+    tn_arena *arena = tn_arena_new();
+    const tn_fetch_signature signature = {
+        .key_id = "AKID", .secret = "very secret", .region = "eu-test-1"};
+    const tn_fetch fetch = {.method = "GET",
+                            .url = url(arena, plain, "/echo"),
+                            .headers = headers,
+                            .signature = &signature,
+                            .allow_private = true};
+    tn_fetch_result result;
+    const char *lower, *list;
+
+    (void)state;
+    tn_fetch_run(arena, &fetch, &result);
+    assert_int_equal(result.outcome, TN_FETCH_DONE);
+    lower = tn_text_lower(arena, result.body);
+    assert_non_null(strstr(lower, "/eu-test-1/s3/aws4_request"));
+    assert_null(strstr(lower, "secret,"));
+    assert_null(strstr(lower, "very secret"));
+    list = strstr(lower, "signedheaders=");
+    assert_non_null(list);
+    assert_null(strstr(list, "expect"));
+    for (size_t i = 0; i < TN_COUNT(names); i++) {
+        TN_CASE("%s", names[i]);
+        TN_CHECK(strstr(list, names[i]) != NULL);
+        TN_CHECK(strstr(lower, tn_arena_printf(arena, "\r\n%s: ", names[i])) != NULL);
+    }
+    tn_arena_free(arena);
+}
+
 static void
 headers_of_the_answer_are_told(void **state)
 {
@@ -630,6 +730,9 @@ main(void)
         cmocka_unit_test(deadlines_and_bounds_hold),
         cmocka_unit_test(the_request_is_what_we_said),
         cmocka_unit_test(large_bodies_are_sent_whole),
+        cmocka_unit_test(files_are_uploaded_from_their_descriptor),
+        cmocka_unit_test(an_upload_that_is_too_short_is_broken_off),
+        cmocka_unit_test(signatures_name_what_is_sent),
         cmocka_unit_test(headers_of_the_answer_are_told),
         cmocka_unit_test(what_must_not_be_asked_is_refused),
         cmocka_unit_test(a_redirect_is_checked_again),
