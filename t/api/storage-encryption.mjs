@@ -1,6 +1,8 @@
 // t/api/storage-encryption.mjs: encrypted buckets: what is on disk, ranges, copies, keys rotated, tampering, and nothing in the clear
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -196,6 +198,33 @@ test('the command goes on where it was interrupted, and beside uploads', async (
   assert.equal(open, 0);
   for (const name of ['0', '29', ...(await s.rows(`select name from storage.objects where bucket_id = 'many' and name like 'new%'`)).map((r) => r.name)])
     assert.equal((await many.get(name)).text, name.startsWith('new') ? name : `number ${name}`);
+});
+
+test('killed in the middle, begun again: every file is there, and none is left in the clear', async () => {
+  await makeBucket(s.a, 'killed');
+  await s.sql(accessControl('killed'));
+  const killed = bucket(alice, 'killed');
+  const content = (i) => `number ${i} `.repeat(20_000);
+  for (let i = 0; i < 40; i++) good(await killed.put(`${i}`, content(i)));
+  const done = async () => (await s.rows(`select count(*)::int as n from storage.objects where bucket_id = 'killed' and sealed_key is not null`))[0].n;
+  let last = 0;
+  for (let round = 0; round < 3; round++) {
+    const command = spawn(process.env.TENON_BIN ?? 'tenon', ['-c', s.conf, 'storage', 'encrypt-bucket', '--tenant', 'a', 'killed'], { stdio: 'ignore' });
+    const left = once(command, 'exit');
+    await Promise.race([left, eventually('more files to be encrypted', async () => (await done()) > last)]);
+    command.kill('SIGKILL');
+    await left;
+    last = await done();
+  }
+  await encrypt('killed');
+  assert.equal(await done(), 40);
+  for (let i = 0; i < 40; i++) assert.equal((await killed.get(`${i}`)).text, content(i));
+  const versions = new Set((await s.rows('select version from storage.objects')).map((row) => row.version));
+  await eventually('the plain bytes to be swept', async () => (await s.rows('select count(*)::int as n from storage.trash'))[0].n === 0);
+  const folder = path.join(s.storageDir, 'objects', s.a.id);
+  const clear = fs.readdirSync(folder, { recursive: true }).filter((name) => name.length > 36 && versions.has(path.basename(name)))
+    .filter((name) => fs.readFileSync(path.join(folder, name)).includes('number 1 number 1'));
+  assert.deepEqual(clear, []);
 });
 
 test('a file that is gone is told, and the others are encrypted', async () => {
