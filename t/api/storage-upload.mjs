@@ -151,6 +151,22 @@ test('an encoding of the content is kept and sent', async () => {
   assert.equal(good(await hers.info('packed')).content_encoding, 'gzip');
 });
 
+test('a bucket with the name of a route: nginx does not know that it is an upload, and the worker takes it as it comes', async () => {
+  await makeBucket(s.a, 'info', { file_size_limit: 1_000_000 });
+  await s.sql(accessControl('info'));
+  const info = bucket(alice, 'info');
+  const bytes = randomBytes(900_000);
+  good(await info.put('by stream', bytes, { 'content-type': 'application/x-thing' }));
+  const copy = await alice.request('GET', '/storage/v1/object/authenticated/info/by%20stream');
+  assert.ok(copy.bytes.equals(bytes));
+  const { body, headers } = form([{ name: 'cacheControl', body: '5' }, { name: '', filename: 'f', type: 'text/css', body: bytes }]);
+  good(await alice.request('POST', info.path('form'), body, { headers }));
+  assert.equal((await meta('form', 'info')).metadata.cacheControl, 'max-age=5');
+  refused(await info.put('too large', randomBytes(1_000_001)), 413, 'EntityTooLarge');
+  refused(await bucket(s.a.anon, 'info').put('denied', 'x'), 403, 'AccessDenied');
+  assert.deepEqual(staged(), []);
+});
+
 /* --- forms ---------------------------------------------------------------------------------------------------------------------- */
 
 test('a form as storage-js sends it', async () => {
