@@ -9,8 +9,9 @@
 
 #include "objects/tree.h"
 
-#define DEPTH_MAX 8 /* ours are four deep; another tree that somebody has put there may be deeper \
-                     */
+#define DEPTH_MAX                                                                   \
+    8 /* ours are four deep; another tree that somebody has put there may be deeper \
+       */
 
 struct walk {
     int root;

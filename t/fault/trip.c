@@ -1,8 +1,10 @@
-/* t/fault/trip.c: a library for LD_PRELOAD that ends a process, or fails a call, at the N-th step that changes something
+/* t/fault/trip.c: a library for LD_PRELOAD that ends a process, or fails a call, at the N-th step
+ * that changes something
  *
- * What to do is in the file that TENON_TRIP names, which the test maps too (t/lib/trip.mjs): which processes it is about, whether to count only,
- * to kill or to fail, and at which step. Steps are calls that write to disk, to PostgreSQL or to a client. Killed before step N + 1 is killed
- * after step N, so killing before each of them is enough.
+ * What to do is in the file that TENON_TRIP names, which the test maps too (t/lib/trip.mjs): which
+ * processes it is about, whether to count only, to kill or to fail, and at which step. Steps are
+ * calls that write to disk, to PostgreSQL or to a client. Killed before step N + 1 is killed after
+ * step N, so killing before each of them is enough.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -57,13 +59,15 @@ is_meant(void)
     return 0;
 }
 
-/* True: the call fails with `number`. 0: it never does, and is no step where something shall fail. */
+/* True: the call fails with `number`. 0: it never does, and is no step where something shall fail.
+ */
 static int
 trip(const char *name, int number)
 {
     int mode, step;
 
-    if (control == NULL || (mode = atomic_load(&control->mode)) == OFF || !is_meant() || (mode == FAIL && number == 0))
+    if (control == NULL || (mode = atomic_load(&control->mode)) == OFF || !is_meant() ||
+        (mode == FAIL && number == 0))
         return 0;
     step = atomic_fetch_add(&control->counted, 1) + 1;
     if (step < NAMES)
@@ -80,10 +84,10 @@ trip(const char *name, int number)
     return 1;
 }
 
-#define REAL(name)                                          \
-    static __typeof__(&name) real;                          \
-    if (real == NULL)                                       \
-        *(void **)&real = dlsym(RTLD_NEXT, #name)
+#define REAL(name)                 \
+    static __typeof__(&name) real; \
+    if (real == NULL)              \
+    *(void **)&real = dlsym(RTLD_NEXT, #name)
 
 #define WRAP(type, name, number, parameters, arguments) \
     type name parameters                                \
@@ -94,8 +98,10 @@ trip(const char *name, int number)
         return real arguments;                          \
     }
 
-WRAP(ssize_t, pwrite, ENOSPC, (int fd, const void *bytes, size_t length, off_t at), (fd, bytes, length, at))
-WRAP(ssize_t, pwrite64, ENOSPC, (int fd, const void *bytes, size_t length, off_t at), (fd, bytes, length, at))
+WRAP(ssize_t, pwrite, ENOSPC, (int fd, const void *bytes, size_t length, off_t at),
+     (fd, bytes, length, at))
+WRAP(ssize_t, pwrite64, ENOSPC, (int fd, const void *bytes, size_t length, off_t at),
+     (fd, bytes, length, at))
 WRAP(ssize_t, writev, EPIPE, (int fd, const struct iovec *v, int count), (fd, v, count))
 WRAP(ssize_t, sendmsg, EPIPE, (int fd, const struct msghdr *m, int flags), (fd, m, flags))
 WRAP(ssize_t, sendfile, EIO, (int to, int from, off_t *at, size_t length), (to, from, at, length))
@@ -106,16 +112,21 @@ WRAP(int, ftruncate, EIO, (int fd, off_t length), (fd, length))
 WRAP(int, ftruncate64, EIO, (int fd, off_t length), (fd, length))
 WRAP(int, rename, EIO, (const char *a, const char *b), (a, b))
 WRAP(int, renameat, EIO, (int x, const char *a, int y, const char *b), (x, a, y, b))
-WRAP(int, renameat2, ENOSPC, (int x, const char *a, int y, const char *b, unsigned flags), (x, a, y, b, flags))
-WRAP(int, linkat, ENOSPC, (int x, const char *a, int y, const char *b, int flags), (x, a, y, b, flags))
+WRAP(int, renameat2, ENOSPC, (int x, const char *a, int y, const char *b, unsigned flags),
+     (x, a, y, b, flags))
+WRAP(int, linkat, ENOSPC, (int x, const char *a, int y, const char *b, int flags),
+     (x, a, y, b, flags))
 WRAP(int, link, ENOSPC, (const char *a, const char *b), (a, b))
 WRAP(int, unlink, EIO, (const char *a), (a))
 WRAP(int, unlinkat, EIO, (int x, const char *a, int flags), (x, a, flags))
 WRAP(int, mkdir, ENOSPC, (const char *a, mode_t mode), (a, mode))
 WRAP(int, mkdirat, ENOSPC, (int x, const char *a, mode_t mode), (x, a, mode))
-WRAP(ssize_t, copy_file_range, ENOSPC, (int a, off64_t *x, int b, off64_t *y, size_t length, unsigned flags), (a, x, b, y, length, flags))
+WRAP(ssize_t, copy_file_range, ENOSPC,
+     (int a, off64_t *x, int b, off64_t *y, size_t length, unsigned flags),
+     (a, x, b, y, length, flags))
 
-/* To a log or a terminal it is no step. A socket is the one to nginx, and it would wait for an answer that has not failed on its side. */
+/* To a log or a terminal it is no step. A socket is the one to nginx, and it would wait for an
+ * answer that has not failed on its side. */
 ssize_t
 write(int fd, const void *bytes, size_t length)
 {
@@ -160,21 +171,21 @@ syscall(long number, ...)
 }
 
 /* nginx makes its temporary files with these. */
-#define WRAP_OPEN(name, parameters, arguments, last)        \
-    int name parameters                                     \
-    {                                                       \
-        va_list list;                                       \
-        mode_t mode = 0;                                    \
-                                                            \
-        REAL(name);                                         \
-        if ((flags & O_CREAT) != 0) {                       \
-            va_start(list, last);                           \
-            mode = va_arg(list, mode_t);                    \
-            va_end(list);                                   \
-            if (trip(#name, ENOSPC))                        \
-                return -1;                                  \
-        }                                                   \
-        return real arguments;                              \
+#define WRAP_OPEN(name, parameters, arguments, last) \
+    int name parameters                              \
+    {                                                \
+        va_list list;                                \
+        mode_t mode = 0;                             \
+                                                     \
+        REAL(name);                                  \
+        if ((flags & O_CREAT) != 0) {                \
+            va_start(list, last);                    \
+            mode = va_arg(list, mode_t);             \
+            va_end(list);                            \
+            if (trip(#name, ENOSPC))                 \
+                return -1;                           \
+        }                                            \
+        return real arguments;                       \
     }
 WRAP_OPEN(open, (const char *path, int flags, ...), (path, flags, mode), flags)
 WRAP_OPEN(open64, (const char *path, int flags, ...), (path, flags, mode), flags)
