@@ -79,9 +79,10 @@ tn_bucket_check_encryption(tn_ctx *c, const tn_bucket *bucket)
               tn_arena_number((c)->arena, (c)->config->storage.user_quota), (upload)->if_match,    \
               (upload)->if_none_match)
 
-/* One transaction, one round trip, with what else shall be true from then on. */
-const tn_error *
-tn_objects_put_row(tn_ctx *c, const tn_upload *upload, tn_object *object)
+/* The row with what else shall be true from then on, in the server's own role. (A transaction that
+ * changes roles is not tried again after a deadlock.) */
+static const tn_error *
+run_with(tn_ctx *c, const tn_upload *upload, const tn_query *put, const tn_rows **row)
 {
     const tn_db_context own = upload->as_system ? tn_ctx_db_as(c, "service_role") : tn_ctx_db(c);
     const tn_db_context server = tn_ctx_db_as(c, "tenon_worker");
@@ -89,7 +90,7 @@ tn_objects_put_row(tn_ctx *c, const tn_upload *upload, tn_object *object)
     const tn_rows *results[2 + WITH_MAX] = {NULL};
     tn_query queries[2 + WITH_MAX] = {
         TN_QUERY(tn_sql_objects_begin_operation, upload->operation),
-        {.statement = &tn_sql_objects_put, PUT_PARAMS(c, upload, object)},
+        *put,
     };
     tn_transaction *transaction;
 
@@ -106,10 +107,39 @@ tn_objects_put_row(tn_ctx *c, const tn_upload *upload, tn_object *object)
                                       results));
     for (size_t i = 0; i < upload->with_count && upload->with_results != NULL; i++)
         upload->with_results[i] = results[2 + i];
-    object->owner_id = tn_rows_text(results[1], 0, 1);
-    object->created_at = tn_rows_text(results[1], 0, 2);
-    object->updated_at = tn_rows_text(results[1], 0, 3);
-    if (!tn_uuid_parse(tn_rows_text(results[1], 0, 0), &object->id))
+    *row = results[1];
+    return NULL;
+}
+
+static const tn_error *
+run_alone(tn_ctx *c, const tn_upload *upload, const tn_query *put, const tn_rows **row)
+{
+    const tn_rows *results[2] = {NULL, NULL};
+    tn_query queries[2] = {[1] = *put};
+
+    TN_TRY(tn_objects_transact(c, &(tn_objects_work){.operation = upload->operation,
+                                                     .as_system = upload->as_system,
+                                                     .access = TN_READ_WRITE,
+                                                     .queries = queries,
+                                                     .count = TN_COUNT(queries),
+                                                     .results = results}));
+    *row = results[1];
+    return NULL;
+}
+
+/* One transaction, one round trip. */
+const tn_error *
+tn_objects_put_row(tn_ctx *c, const tn_upload *upload, tn_object *object)
+{
+    const tn_query put = {.statement = &tn_sql_objects_put, PUT_PARAMS(c, upload, object)};
+    const tn_rows *row;
+
+    TN_TRY(upload->with_count > 0 ? run_with(c, upload, &put, &row)
+                                  : run_alone(c, upload, &put, &row));
+    object->owner_id = tn_rows_text(row, 0, 1);
+    object->created_at = tn_rows_text(row, 0, 2);
+    object->updated_at = tn_rows_text(row, 0, 3);
+    if (!tn_uuid_parse(tn_rows_text(row, 0, 0), &object->id))
         return tn_error_internal(c->arena, "storage.row.invalid", "an id is no UUID");
     return NULL;
 }
