@@ -125,7 +125,8 @@ static tn_exit
 run_fsck(tn_command_line *line)
 {
     struct report report = {.line = line};
-    tn_fsck fsck = {.repairs = tn_command_option(line, "repair") != NULL,
+    tn_fsck fsck = {.arena = line->arena,
+                    .repairs = tn_command_option(line, "repair") != NULL,
                     .verifies = tn_command_option(line, "verify") != NULL,
                     .told = tell,
                     .context = &report};

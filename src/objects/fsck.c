@@ -82,26 +82,37 @@ count_lost(tn_fsck *fsck, tn_arena *arena)
     return NULL;
 }
 
-static const tn_error *
-run(tn_fsck *fsck, tn_store *store, tn_arena *arena)
+static void
+free_arena(void *arena)
 {
-    TN_TRY(tn_fsck_rows(fsck, store, arena));
-    TN_TRY(tn_fsck_files(fsck, store, arena));
-    TN_TRY(check_trash(fsck, arena));
-    TN_TRY(check_usage(fsck, arena));
-    return count_lost(fsck, arena);
+    tn_arena_free(arena);
+}
+
+tn_arena *
+tn_fsck_arena(tn_fsck *fsck)
+{
+    tn_arena *arena = tn_arena_new();
+
+    tn_arena_defer(fsck->arena, free_arena, arena);
+    return arena;
+}
+
+static const tn_error *
+run(tn_fsck *fsck, tn_store *store)
+{
+    TN_TRY(tn_fsck_rows(fsck, store));
+    TN_TRY(tn_fsck_files(fsck, store));
+    TN_TRY(check_trash(fsck, fsck->arena));
+    TN_TRY(check_usage(fsck, fsck->arena));
+    return count_lost(fsck, fsck->arena);
 }
 
 const tn_error *
 tn_fsck_run(tn_fsck *fsck)
 {
-    tn_arena *arena = tn_arena_new(); /* of this call; an error must outlive it */
     tn_store *store = tn_store_new(fsck->config);
-    const tn_error *error = run(fsck, store, arena);
+    const tn_error *error = run(fsck, store);
 
     tn_store_free(store);
-    if (error != NULL)
-        return error; /* the process ends soon, and the arena with it */
-    tn_arena_free(arena);
-    return NULL;
+    return error;
 }

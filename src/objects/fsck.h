@@ -55,6 +55,7 @@ typedef struct tn_fsck_finding {
 } tn_fsck_finding;
 
 typedef struct tn_fsck {
+    tn_arena *arena;     /* errors live in it */
     tn_session *session; /* in the role tenon_platform */
     const tn_config *config;
     const char *tenant_id; /* NULL: all */

@@ -20,7 +20,6 @@ struct files_check {
     tn_fsck *fsck;
     tn_backend *backend;
     tn_arena *arena; /* of one batch */
-    tn_arena *outer; /* of the whole */
     int root;
     uid_t owner;
     int64_t before_s;
@@ -274,7 +273,7 @@ check_folders(struct files_check *check)
     if (check->fsck->config->storage.backend_url[0] == '\0') {
         TN_TRY(walk(check, "objects", look_at_file));
     } else {
-        TN_TRY(tn_backend_list(check->backend, check->outer, look_at_entry, check));
+        TN_TRY(tn_backend_list(check->backend, check->fsck->arena, look_at_entry, check));
         settle_batch(check);
         TN_TRY(check->error);
     }
@@ -284,23 +283,17 @@ check_folders(struct files_check *check)
 }
 
 const tn_error *
-tn_fsck_files(tn_fsck *fsck, tn_store *store, tn_arena *arena)
+tn_fsck_files(tn_fsck *fsck, tn_store *store)
 {
-    struct files_check check = {.fsck = fsck,
-                                .arena = tn_arena_new(),
-                                .outer = arena,
-                                .before_s = tn_clock_unix() - fsck->age_s};
-    const tn_error *error;
+    struct files_check check = {
+        .fsck = fsck, .arena = tn_fsck_arena(fsck), .before_s = tn_clock_unix() - fsck->age_s};
     struct stat about;
 
-    TN_TRY(tn_store_root(store, arena, &check.root));
-    TN_TRY(tn_store_backend(store, arena, &check.backend));
+    TN_TRY(tn_store_root(store, fsck->arena, &check.root));
+    TN_TRY(tn_store_backend(store, fsck->arena, &check.backend));
     if (fstat(check.root, &about) != 0)
-        return tn_tree_error(arena, "storage.dir");
+        return tn_tree_error(fsck->arena, "storage.dir");
     check.owner = about.st_uid;
     begin_batch(&check);
-    error = check_folders(&check);
-    if (error == NULL)
-        tn_arena_free(check.arena); /* else the error is in it */
-    return error;
+    return check_folders(&check);
 }

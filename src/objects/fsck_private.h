@@ -14,9 +14,12 @@ void tn_fsck_tell(tn_fsck *fsck, const tn_fsck_finding *finding);
 /* Whether bytes of this tenant are looked at. */
 bool tn_fsck_wants(const tn_fsck *fsck, const char *tenant_id) TN_MUST_CHECK;
 
+/* One that is reset often; freed with that of fsck. */
+tn_arena *tn_fsck_arena(tn_fsck *fsck) TN_NEVER_NULL TN_MUST_CHECK;
+
 /* Every row → its bytes. */
-const tn_error *tn_fsck_rows(tn_fsck *fsck, tn_store *store, tn_arena *arena) TN_MUST_CHECK;
+const tn_error *tn_fsck_rows(tn_fsck *fsck, tn_store *store) TN_MUST_CHECK;
 /* Every file → its row. */
-const tn_error *tn_fsck_files(tn_fsck *fsck, tn_store *store, tn_arena *arena) TN_MUST_CHECK;
+const tn_error *tn_fsck_files(tn_fsck *fsck, tn_store *store) TN_MUST_CHECK;
 
 #endif

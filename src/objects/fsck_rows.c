@@ -202,12 +202,12 @@ check_page(struct rows_check *check, tn_uuid *tenant, char **version, size_t *co
 }
 
 const tn_error *
-tn_fsck_rows(tn_fsck *fsck, tn_store *store, tn_arena *arena)
+tn_fsck_rows(tn_fsck *fsck, tn_store *store)
 {
-    struct rows_check check = {.fsck = fsck, .arena = tn_arena_new()};
+    struct rows_check check = {.fsck = fsck, .arena = tn_fsck_arena(fsck)};
     tn_uuid tenant = {.text = "00000000-0000-0000-0000-000000000000"};
     char *version = strdup("");
-    const tn_error *error = tn_store_backend(store, arena, &check.backend);
+    const tn_error *error = tn_store_backend(store, fsck->arena, &check.backend);
     size_t count = 1;
 
     while (error == NULL && count > 0) {
@@ -215,7 +215,5 @@ tn_fsck_rows(tn_fsck *fsck, tn_store *store, tn_arena *arena)
         error = check_page(&check, &tenant, &version, &count);
     }
     free(version);
-    if (error == NULL)
-        tn_arena_free(check.arena); /* else the error is in it */
     return error;
 }
