@@ -96,6 +96,11 @@ describe('uploads in parts', () => {
       assert.ok((await bytes(got)).equals(body));
       assert.deepEqual([got.ContentType, got.Metadata, got.ETag], ['video/mp4', { a: 'b' }, done.ETag]);
     }
+    const part = await service.send(new S3.GetObjectCommand({ Bucket, Key: 'large', PartNumber: 3 }));
+    assert.deepEqual([part.PartsCount, part.ContentLength], [3, 2 * MiB + 77]);
+    assert.ok((await bytes(part)).equals(body.subarray(10 * MiB)));
+    assert.equal((await service.send(new S3.HeadObjectCommand({ Bucket, Key: 'large', PartNumber: 1 }))).PartsCount, 3);
+    assert.equal(await code(service.send(new S3.GetObjectCommand({ Bucket, Key: 'large', PartNumber: 4 }))), 'InvalidPartNumber');
     const [left] = await s.rows('select count(*)::int from storage.s3_multipart_uploads_parts');
     assert.equal(left.count, 0);
   });
