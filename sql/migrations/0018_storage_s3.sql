@@ -184,6 +184,8 @@ create function storage.forget_complete_uploads() returns trigger
     language plpgsql security definer set search_path = ''
 as $$
 begin
+    delete from storage.s3_multipart_uploads_parts p using storage.s3_multipart_uploads u -- left behind by a crash; the sweeper finds their files
+     where p.tenant_id = u.tenant_id and p.upload_id = u.id and u.tenant_id = old.tenant_id and u.bucket_id = old.id and u.completed_at is not null;
     delete from storage.s3_multipart_uploads u
      where u.tenant_id = old.tenant_id and u.bucket_id = old.id and u.completed_at is not null;
     return old;
