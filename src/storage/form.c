@@ -142,6 +142,14 @@ tn_upload_read_headers(tn_ctx *c, tn_upload *upload)
     return NULL;
 }
 
+const tn_error *
+tn_upload_read_body(tn_ctx *c, const tn_bucket *bucket, tn_incoming **body)
+{
+    if (c->request->phase == TN_PHASE_ADMITTED)
+        return tn_incoming_body(c, 0, body);
+    return tn_incoming_body(c, bucket->size_max + (tn_form_is(c) ? OVERHEAD : 0), body);
+}
+
 /* --- forms ------------------------------------------------------------------------------------ */
 
 static const tn_error *

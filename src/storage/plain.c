@@ -14,7 +14,6 @@
 
 #define FILES_MAX 100
 #define FILENAME_LENGTH 255 /* of a name that is made of a filename */
-#define FORM_OVERHEAD (2 * 1024 * 1024)
 
 static bool
 wants_upsert(const tn_ctx *c)
@@ -180,31 +179,20 @@ admit(tn_ctx *c)
     return check(c, &upload, &bucket);
 }
 
-/* A body that has not been spooled: as much of it as can be an object, and a form around it. */
-static const tn_error *
-read_body(tn_ctx *c, const tn_upload *upload, tn_incoming **body)
-{
-    int64_t max = 0;
-    tn_bucket bucket;
-
-    if (c->request->phase != TN_PHASE_ADMITTED) {
-        TN_TRY(check(c, upload, &bucket));
-        max = bucket.size_max + (tn_form_is(c) ? FORM_OVERHEAD : 0);
-    }
-    return tn_incoming_body(c, max, body);
-}
-
 /* POST /api/storage/{bucket} */
 static const tn_error *
 upload(tn_ctx *c)
 {
     PQExpBuffer json = tn_arena_buffer(c->arena);
+    tn_bucket bucket = {.id = NULL};
     tn_incoming *body;
     tn_upload what;
     int count = 1;
 
     TN_TRY(read_upload(c, &what));
-    TN_TRY(read_body(c, &what, &body));
+    if (c->request->phase != TN_PHASE_ADMITTED)
+        TN_TRY(check(c, &what, &bucket));
+    TN_TRY(tn_upload_read_body(c, &bucket, &body));
     if (tn_form_is(c)) {
         TN_TRY(store_form(c, body, json, &count));
     } else {

@@ -7,8 +7,6 @@
 #include "storage/area.h"
 #include "storage/signed.h"
 
-#define FORM_OVERHEAD (2 * 1024 * 1024) /* of a body that comes without nginx's spool */
-
 static bool
 is_signed(const tn_ctx *c)
 {
@@ -56,20 +54,6 @@ tn_storage_upload_admit(tn_ctx *c)
     return tn_upload_admit(c, &upload, NULL);
 }
 
-/* A body that has not been spooled: as much of it as can be an object, and a form around it. */
-static const tn_error *
-read_body(tn_ctx *c, const tn_upload *upload, tn_incoming **body)
-{
-    int64_t max = 0;
-    tn_bucket bucket;
-
-    if (c->request->phase != TN_PHASE_ADMITTED) {
-        TN_TRY(tn_upload_admit(c, upload, &bucket));
-        max = bucket.size_max + (tn_form_is(c) ? FORM_OVERHEAD : 0);
-    }
-    return tn_incoming_body(c, max, body);
-}
-
 /* The one file of a form. */
 static const tn_error *
 take_form(tn_ctx *c, tn_upload *upload, tn_incoming **incoming)
@@ -110,12 +94,15 @@ answer(tn_ctx *c, const tn_object *stored)
 const tn_error *
 tn_storage_upload(tn_ctx *c)
 {
+    tn_bucket bucket = {.id = NULL};
     tn_incoming *incoming;
     tn_object stored;
     tn_upload upload;
 
     TN_TRY(read_upload(c, &upload));
-    TN_TRY(read_body(c, &upload, &incoming));
+    if (c->request->phase != TN_PHASE_ADMITTED)
+        TN_TRY(tn_upload_admit(c, &upload, &bucket));
+    TN_TRY(tn_upload_read_body(c, &bucket, &incoming));
     if (tn_form_is(c))
         TN_TRY(take_form(c, &upload, &incoming));
     else

@@ -14,6 +14,11 @@
  */
 const tn_error *tn_upload_read_headers(tn_ctx *c, tn_upload *upload) TN_MUST_CHECK;
 
+/* The body as a file: nginx has spooled it, or it is read now, no more of it than `bucket` takes
+ * and a form may have beside its file. */
+const tn_error *tn_upload_read_body(tn_ctx *c, const tn_bucket *bucket,
+                                    tn_incoming **body) TN_MUST_CHECK;
+
 /* A body as multipart/form-data: fields, at most 10, and files. */
 typedef struct tn_form {
     tn_multipart *parts;
