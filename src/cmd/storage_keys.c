@@ -203,12 +203,47 @@ read_keys(struct rotation *rotation)
                             TN_PARAMS(rotation->tenant), NULL, &rotation->keys);
 }
 
+/* A key of the next generation, under which new files are sealed from now on. */
+static tn_exit
+add_newest(struct rotation *rotation)
+{
+    int64_t newest;
+
+    TN_COMMAND_TRY(read_keys(rotation));
+    newest = tn_rows_count(rotation->keys) == 0 ? 0 : tn_rows_int(rotation->keys, 0, 0, 0);
+    TN_COMMAND_TRY(
+        add_key(rotation->line, rotation->config, rotation->session, rotation->tenant, newest + 1));
+    return read_keys(rotation);
+}
+
+static tn_exit
+rotate(struct rotation *rotation)
+{
+    tn_command_line *line = rotation->line;
+    const tn_rows *rows;
+
+    TN_COMMAND_TRY(add_newest(rotation));
+    TN_COMMAND_TRY(
+        reseal_table(rotation, &tn_sql_storage_sealed_objects, &tn_sql_storage_reseal_object));
+    TN_COMMAND_TRY(reseal_table(rotation, &tn_sql_storage_sealed_quarantine,
+                                &tn_sql_storage_reseal_quarantine));
+    TN_COMMAND_TRY(tn_command_query(line, rotation->session, &tn_sql_storage_keys_drop,
+                                    TN_PARAMS(rotation->tenant), NULL, &rows));
+    tn_command_print(line,
+                     tn_arena_printf(line->arena,
+                                     "{\"generation\":%s,\"resealed\":%lld,\"dropped\":%s}",
+                                     tn_rows_text(rotation->keys, 0, 0),
+                                     (long long)rotation->resealed, tn_rows_text(rows, 0, 0)),
+                     "key %s is in use; %lld keys of files sealed under it; %s old keys dropped\n",
+                     tn_rows_text(rotation->keys, 0, 0), (long long)rotation->resealed,
+                     tn_rows_text(rows, 0, 0));
+    return TN_EXIT_OK;
+}
+
 static tn_exit
 run_rotate_tenant_key(tn_command_line *line)
 {
     struct rotation rotation = {.line = line};
-    const tn_rows *rows;
-    int64_t newest;
 
     TN_COMMAND_TRY(tn_command_open(line, &rotation.config, &rotation.session));
     TN_COMMAND_TRY(need_master_key(line, rotation.config));
@@ -216,24 +251,7 @@ run_rotate_tenant_key(tn_command_line *line)
                                      &rotation.tenant));
     TN_COMMAND_TRY(tn_command_query(line, rotation.session, &tn_sql_storage_work_in,
                                     TN_PARAMS(rotation.tenant), NULL, NULL));
-    TN_COMMAND_TRY(read_keys(&rotation));
-    newest = tn_rows_count(rotation.keys) == 0 ? 0 : tn_rows_int(rotation.keys, 0, 0, 0);
-    TN_COMMAND_TRY(add_key(line, rotation.config, rotation.session, rotation.tenant, newest + 1));
-    TN_COMMAND_TRY(read_keys(&rotation));
-    TN_COMMAND_TRY(
-        reseal_table(&rotation, &tn_sql_storage_sealed_objects, &tn_sql_storage_reseal_object));
-    TN_COMMAND_TRY(reseal_table(&rotation, &tn_sql_storage_sealed_quarantine,
-                                &tn_sql_storage_reseal_quarantine));
-    TN_COMMAND_TRY(tn_command_query(line, rotation.session, &tn_sql_storage_keys_drop,
-                                    TN_PARAMS(rotation.tenant), NULL, &rows));
-    tn_command_print(
-        line,
-        tn_arena_printf(line->arena, "{\"generation\":%s,\"resealed\":%lld,\"dropped\":%s}",
-                        tn_rows_text(rotation.keys, 0, 0), (long long)rotation.resealed,
-                        tn_rows_text(rows, 0, 0)),
-        "key %s is in use; %lld keys of files sealed under it; %s old keys dropped\n",
-        tn_rows_text(rotation.keys, 0, 0), (long long)rotation.resealed, tn_rows_text(rows, 0, 0));
-    return TN_EXIT_OK;
+    return rotate(&rotation);
 }
 
 /* --- encrypt-bucket --------------------------------------------------------------------------- */
@@ -392,7 +410,7 @@ encrypt_row(struct encryption *work, tn_arena *arena, const tn_rows *rows, size_
         work->gone++;
     else
         work->damaged++;
-    fprintf(stderr, "%s: %s\n", tn_rows_text(rows, row, VERSION), error->message);
+    (void)fprintf(stderr, "%s: %s\n", tn_rows_text(rows, row, VERSION), error->message);
     return TN_EXIT_OK;
 }
 

@@ -9,11 +9,11 @@ static void
 tell(void *context, const char *bucket, const char *name, const char *version, const char *why)
 {
     (void)context;
-    fprintf(stderr, "%s  %s  ", version, why);
+    (void)fprintf(stderr, "%s  %s  ", version, why);
     for (const char *part = bucket; part != NULL; part = part == bucket ? name : NULL) {
         for (const char *c = part; *c != '\0'; c++)
-            fputc((unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c, stderr);
-        fputs(part == bucket && name != NULL ? "/" : "\n", stderr);
+            (void)fputc((unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c, stderr);
+        (void)fputs(part == bucket && name != NULL ? "/" : "\n", stderr);
     }
 }
 
@@ -35,8 +35,8 @@ warn_of_new_files(const tn_migration_move *move)
 {
     if (move->to_remote == move->config->storage.backend_writes)
         return;
-    fprintf(stderr, "tenon: new files still go to the %s: storage.backend_writes is %s\n",
-            move->to_remote ? "disk" : "remote store", move->to_remote ? "off" : "on");
+    (void)fprintf(stderr, "tenon: new files still go to the %s: storage.backend_writes is %s\n",
+                  move->to_remote ? "disk" : "remote store", move->to_remote ? "off" : "on");
 }
 
 static tn_exit

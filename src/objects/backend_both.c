@@ -49,6 +49,7 @@ both_put(tn_backend *backend, tn_arena *arena, const tn_blob *blob, const char *
     return tn_backend_put(both_of(backend)->writes, arena, blob, staged, fd);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): as tn_backend_get() */
 static const tn_error *
 both_get(tn_backend *backend, tn_arena *arena, const tn_blob *blob, int64_t offset, int64_t length,
          tn_blob_sink *sink, void *context)

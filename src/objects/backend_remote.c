@@ -296,7 +296,7 @@ remote_put(tn_backend *backend, tn_arena *arena, const tn_blob *blob, const char
     return check_size(backend, arena, blob, upload.length);
 }
 
-/* Of a range: `expected` bytes, or fewer at the end of the object. */
+/* NOLINTNEXTLINE(readability-function-size): as tn_backend_get() */
 static const tn_error *
 remote_get(tn_backend *backend, tn_arena *arena, const tn_blob *blob, int64_t offset,
            int64_t length, tn_blob_sink *sink, void *context)
@@ -378,7 +378,7 @@ remote_copy(tn_backend *backend, tn_arena *arena, const tn_blob *from, const tn_
 {
     const struct remote *remote = remote_of(backend);
     struct call call = call_of(backend, arena, "PUT", to);
-    int64_t size;
+    int64_t size = 0;
 
     TN_TRY(remote_stat(backend, arena, from, &size));
     if (remote->bucket == NULL)

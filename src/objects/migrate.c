@@ -180,32 +180,43 @@ copy_row(const struct moving *moving, bool *is_there)
     return NULL;
 }
 
+/* Whether the destination, read back, has what the source has; `why` not, else. A row that SQL of
+ * the app has written knows no SHA-256. */
+static const tn_error *
+compare(const struct moving *moving, const char **why)
+{
+    const char *here, *there;
+
+    TN_TRY(check(moving, moving->target, why));
+    if (*why != NULL || column(moving, SHA256) != NULL)
+        return NULL;
+    TN_TRY(digest_content(moving, moving->source, &here));
+    TN_TRY(digest_content(moving, moving->target, &there));
+    *why = strcmp(here, there) == 0 ? NULL : "the two copies differ";
+    return NULL;
+}
+
 /* The source's bytes go when those at the destination have been read back. */
 static const tn_error *
 prune_row(const struct moving *moving)
 {
     const tn_error *error = tn_backend_stat(moving->source, moving->arena, &moving->blob, NULL);
-    const char *why, *here, *there;
+    const char *why = NULL;
     bool is_named;
 
     if (error != NULL)
         return error->status == 404 ? NULL : error;
-    TN_TRY(check(moving, moving->target, &why));
-    if (why == NULL && column(moving, SHA256) == NULL) {
-        TN_TRY(digest_content(moving, moving->source, &here));
-        TN_TRY(digest_content(moving, moving->target, &there));
-        why = strcmp(here, there) == 0 ? NULL : "the two copies differ";
-    }
-    if (why != NULL) {
-        TN_TRY(is_still_so(moving, &is_named));
-        if (!is_named)
-            return NULL;
-        moving->move->damaged++;
-        tell(moving, tn_arena_printf(moving->arena, "at the destination: %s", why));
+    TN_TRY(compare(moving, &why));
+    if (why == NULL) {
+        TN_TRY(tn_backend_remove(moving->source, moving->arena, &moving->blob));
+        moving->move->pruned++;
         return NULL;
     }
-    TN_TRY(tn_backend_remove(moving->source, moving->arena, &moving->blob));
-    moving->move->pruned++;
+    TN_TRY(is_still_so(moving, &is_named));
+    if (is_named) {
+        moving->move->damaged++;
+        tell(moving, tn_arena_printf(moving->arena, "at the destination: %s", why));
+    }
     return NULL;
 }
 
