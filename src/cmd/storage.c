@@ -15,6 +15,14 @@
     TN_EXIT_USAGE /* 2: as fsck(8) and diff(1) have it: not everything was seen \
                    */
 
+static void
+be_oneself_again(void *unused)
+{
+    (void)unused;
+    if (seteuid(getuid()) != 0 || setegid(getgid()) != 0)
+        tn_die("seteuid: %s", strerror(errno));
+}
+
 tn_exit
 tn_storage_as_owner(tn_command_line *line, const tn_config *config)
 {
@@ -30,6 +38,7 @@ tn_storage_as_owner(tn_command_line *line, const tn_config *config)
     if (setegid(about.st_gid) != 0 || seteuid(about.st_uid) != 0)
         return tn_command_fail(line, TN_EXIT_FAILED, "storage_unavailable", NULL,
                                "cannot act as the owner of %s: %s", dir, strerror(errno));
+    tn_arena_defer(line->arena, be_oneself_again, NULL); /* sanitizers look around at the end */
     return TN_EXIT_OK;
 }
 
