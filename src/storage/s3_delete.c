@@ -17,6 +17,8 @@ tn_s3_delete_one(tn_ctx *c)
     tn_object *removed, object;
     size_t count = 0;
 
+    if (tn_request_header(c->request, "if-match") != NULL) /* which would not be atomic */
+        return tn_s3_not_implemented(c->arena, "If-Match of DeleteObject");
     TN_TRY(tn_objects_remove(c, "storage.s3.object.delete", bucket, &key, 1, &removed, &count));
     if (count > 0)
         return tn_s3_respond_empty(c, 204);

@@ -128,6 +128,15 @@ header_part(tn_arena *arena, const char *text, const char *name)
     return NULL;
 }
 
+/* Version 2, in a header or a URL; or something that is none of S3's. */
+static const tn_error *
+refuse_mechanism(tn_arena *arena)
+{
+    return tn_error_new(arena, 400, "InvalidRequest", NULL,
+                        "The authorization mechanism you have provided is not supported. Please "
+                        "use AWS4-HMAC-SHA256.");
+}
+
 static const tn_error *
 read_header(tn_arena *arena, const tn_request *request, const char *text,
             tn_s3_signature *signature)
@@ -135,9 +144,7 @@ read_header(tn_arena *arena, const tn_request *request, const char *text,
     const char *credential;
 
     if (strncmp(text, TN_S3_ALGORITHM " ", strlen(TN_S3_ALGORITHM) + 1) != 0)
-        return tn_error_new(arena, 400, "InvalidRequest", NULL,
-                            "The authorization mechanism you have provided is not supported. "
-                            "Please use AWS4-HMAC-SHA256.");
+        return refuse_mechanism(arena);
     text += strlen(TN_S3_ALGORITHM) + 1;
     credential = header_part(arena, text, "Credential");
     signature->signed_headers = header_part(arena, text, "SignedHeaders");
@@ -249,6 +256,8 @@ tn_s3_signature_read(tn_arena *arena, const tn_request *request, tn_s3_signature
         TN_TRY(read_query(arena, request, signature));
     } else if (header != NULL) {
         TN_TRY(read_header(arena, request, header, signature));
+    } else if (tn_request_query(request, "AWSAccessKeyId") != NULL) {
+        return refuse_mechanism(arena);
     } else {
         return NULL;
     }

@@ -64,6 +64,7 @@ describe('in a header', () => {
       `AWS4-HMAC-SHA256 Credential=${key.id}/20200101/us-east-1/s3/aws4_request, SignedHeaders=range, Signature=${'0'.repeat(64)}`,
       `AWS4-HMAC-SHA256 Credential=${key.id}/20200101/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=${'0'.repeat(64)}`])
       assert.equal((await send(s, 'GET', '/storage/v1/s3/box/k', { authorization, 'x-amz-date': '20200101T000000Z' })).code, 'AuthorizationHeaderMalformed', authorization);
+    assert.equal((await send(s, 'GET', `/storage/v1/s3/box/k?AWSAccessKeyId=${key.id}&Signature=x&Expires=9999999999`, {})).code, 'InvalidRequest');
     for (const authorization of [`AWS ${key.id}:abc`, 'Bearer x', `Bearer ${s.a.secret}`, ''])
       assert.match((await send(s, 'GET', '/storage/v1/s3/box/k', { authorization })).code, /InvalidRequest|AccessDenied/, authorization);
     assert.equal((await send(s, 'GET', '/storage/v1/s3/box/k', {})).code, 'AccessDenied');
