@@ -139,8 +139,8 @@ tn_objects_put_row(tn_ctx *c, const tn_upload *upload, tn_object *object)
     object->owner_id = tn_rows_text(row, 0, 1);
     object->created_at = tn_rows_text(row, 0, 2);
     object->updated_at = tn_rows_text(row, 0, 3);
-    if (!tn_uuid_parse(tn_rows_text(row, 0, 0), &object->id))
-        return tn_error_internal(c->arena, "storage.row.invalid", "an id is no UUID");
+    if (!tn_uuid_parse(tn_rows_text(row, 0, 0), &object->id)) /* committed: no error any more */
+        tn_log(TN_LOG_ERROR, "storage.row.invalid", TN_STR("version", object->version.text));
     return NULL;
 }
 
