@@ -72,7 +72,7 @@ run_migrate(tn_command_line *line)
         TN_COMMAND_TRY(tn_command_tenant(line, move.config, move.session, tenant, &move.tenant_id));
     TN_COMMAND_TRY(tn_storage_as_owner(line, move.config));
     warn_of_new_files(&move);
-    error = tn_objects_migrate(&move);
+    error = tn_objects_migrate(&move, line->arena);
     if (error != NULL)
         return tn_command_error(line, error);
     return print_sums(line, &move);

@@ -289,9 +289,8 @@ move_all(struct moving *moving, tn_arena *arena)
 }
 
 const tn_error *
-tn_objects_migrate(tn_migration_move *move)
+tn_objects_migrate(tn_migration_move *move, tn_arena *arena)
 {
-    tn_arena *arena = tn_arena_new(); /* what is open, and the error */
     const char *problem = NULL;
     tn_backend *disk = tn_backend_disk_new(arena, move->config, &problem);
     tn_backend *remote = disk == NULL ? NULL : tn_backend_remote_new(arena, move->config, &problem);
@@ -310,7 +309,5 @@ tn_objects_migrate(tn_migration_move *move)
     tn_backend_free(remote);
     if (moving.root >= 0)
         (void)close(moving.root);
-    if (error == NULL)
-        tn_arena_free(arena);
     return error;
 }

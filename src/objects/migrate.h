@@ -32,6 +32,6 @@ typedef struct tn_migration_move {
     int64_t copied, copied_bytes, there, pruned, missing, damaged;
 } tn_migration_move;
 
-const tn_error *tn_objects_migrate(tn_migration_move *move) TN_MUST_CHECK;
+const tn_error *tn_objects_migrate(tn_migration_move *move, tn_arena *arena) TN_MUST_CHECK;
 
 #endif

@@ -223,6 +223,9 @@ test('what is damaged or gone is not carried on, and nothing is pruned for it', 
 test('what is asked wrongly', async () => {
   assert.equal((await migrate()).code, 2);
   assert.equal((await migrate('--to', 'moon')).code, 2);
+  const denied = await withFault(() => 'denied', () => migrate('--to', 'remote'));
+  assert.equal(denied.code, 5, denied.stderr);
+  assert.match(denied.stderr, /storage_unavailable/);
   await reconfigure({ 'storage.backend_url': '' });
   assert.equal((await migrate('--to', 'disk')).code, 6);
 });
