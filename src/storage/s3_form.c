@@ -148,6 +148,8 @@ identify(tn_ctx *c, const tn_s3_form *form, tn_principal *who)
                                    tn_s3_form_field(form, "x-amz-security-token"),
                                    &caller->signature));
     TN_TRY(tn_s3_identify_form(c, caller, who));
+    if (who->role == TN_ROLE_AGENT) /* their requests are counted and written down before */
+        return tn_error_new(c->arena, 403, "AccessDenied", NULL, "Agents do not upload by forms");
     return tn_s3_form_check(c->arena, form, caller->policy, tn_clock_unix());
 }
 
