@@ -304,6 +304,24 @@ add_parts(tn_ctx *c, PQExpBuffer xml, const tn_s3_multipart *upload, const tn_ro
     }
 }
 
+/* What the parts belong to. */
+static void
+add_upload(const tn_ctx *c, PQExpBuffer xml, const tn_s3_multipart *upload)
+{
+    const char *owner = upload->owner_id != NULL ? upload->owner_id : c->who->tenant_id.text;
+
+    tn_s3_xml_add(xml, "Bucket", upload->bucket);
+    tn_s3_xml_add(xml, "Key", upload->key);
+    tn_s3_xml_add(xml, "UploadId", upload->id);
+    add_owner(xml, "Initiator", owner);
+    add_owner(xml, "Owner", owner);
+    tn_s3_xml_add(xml, "StorageClass", "STANDARD");
+    if (upload->checksum == NULL)
+        return;
+    tn_s3_xml_add(xml, "ChecksumAlgorithm", upload->checksum->label);
+    tn_s3_xml_add(xml, "ChecksumType", upload->is_composite ? "COMPOSITE" : "FULL_OBJECT");
+}
+
 /* GET /bucket/key?uploadId= */
 const tn_error *
 tn_s3_parts_list(tn_ctx *c)
@@ -317,7 +335,7 @@ tn_s3_parts_list(tn_ctx *c)
 
     TN_TRY(tn_s3_multipart_find(c, &upload));
     TN_TRY(tn_s3_query_limit(c, "max-parts", UPLOADS_MAX, &limit));
-    if (tn_s3_asks(c, "part-number-marker"))
+    if (tn_text_is_given(tn_request_query(c->request, "part-number-marker")))
         TN_TRY(tn_s3_query_limit(c, "part-number-marker", INT32_MAX, &marker));
     TN_TRY(tn_tx_worker(c, TN_READ_ONLY, &tn_sql_s3_parts,
                         TN_PARAMS(upload.id, tn_arena_number(c->arena, marker),
@@ -327,21 +345,12 @@ tn_s3_parts_list(tn_ctx *c)
     is_truncated = count > (size_t)limit && limit > 0;
     if (count > (size_t)limit)
         count = (size_t)limit;
-    tn_s3_xml_add(xml, "Bucket", upload.bucket);
-    tn_s3_xml_add(xml, "Key", upload.key);
-    tn_s3_xml_add(xml, "UploadId", upload.id);
-    add_owner(xml, "Initiator", upload.owner_id != NULL ? upload.owner_id : c->who->tenant_id.text);
-    add_owner(xml, "Owner", upload.owner_id != NULL ? upload.owner_id : c->who->tenant_id.text);
-    tn_s3_xml_add(xml, "StorageClass", "STANDARD");
+    add_upload(c, xml, &upload);
     tn_s3_xml_add(xml, "PartNumberMarker", tn_arena_number(c->arena, marker));
     if (is_truncated)
         tn_s3_xml_add(xml, "NextPartNumberMarker", tn_rows_text(rows, count - 1, PART_NUMBER));
     tn_s3_xml_add(xml, "MaxParts", tn_arena_number(c->arena, limit));
     tn_s3_xml_add(xml, "IsTruncated", is_truncated ? "true" : "false");
-    if (upload.checksum != NULL) {
-        tn_s3_xml_add(xml, "ChecksumAlgorithm", upload.checksum->label);
-        tn_s3_xml_add(xml, "ChecksumType", upload.is_composite ? "COMPOSITE" : "FULL_OBJECT");
-    }
     add_parts(c, xml, &upload, rows, count);
     return tn_s3_respond(c, xml, "ListPartsResult");
 }
