@@ -97,6 +97,13 @@ is 'the folder of files is the workers'"'"' own' "$(stat -c '%U %a' "$storage")"
     "$(stat -c %U "$(sed -n 's/^file = //p' "$dir/tenon.conf")") 750"
 is '… and nginx'"'"'s spool in it too' "$(stat -c %U "$storage/spool")" "$(stat -c %U "$storage")"
 
+secret=$(value TENON_SERVICE_KEY)
+post() { get "$1" -X POST -H "apikey: $secret" -H "content-type: $2" --data-binary "$3"; }
+post /storage/v1/bucket application/json '{"id":"files","name":"files"}' >/dev/null
+like 'a file is taken' "$(post /storage/v1/object/files/a.txt text/plain 'Hello, file!')" '"Key": *"files/a.txt"'
+is '… and given back' "$(get /storage/v1/object/files/a.txt -H "apikey: $secret")" 'Hello, file!'
+ok 'rows and bytes agree' "$dir/bin/tenon" storage fsck --verify -c "$dir/tenon.conf"
+
 # Sockets that listen, as the kernel has them: state 0A; 0100007F is 127.0.0.1.
 listening() { # PORT: the addresses
     awk -v port="$(printf ':%04X' "$1")" '$4 == "0A" && substr($2, length($2) - 4) == port { print $2 }' /proc/net/tcp /proc/net/tcp6
