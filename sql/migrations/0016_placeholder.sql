@@ -1,1 +1,0 @@
--- 0016: nothing yet: numbers of migrations have no gaps. Who owns this number deletes this file (git rm) and puts their own in its place
