@@ -1,4 +1,4 @@
--- 0017: files in SQL: what policies ask about names, lists, files that belong to rows, and files in what people take along
+-- 0016: files in SQL: what policies ask about names, lists, files that belong to rows, and files in what people take along
 --
 -- Names, arguments and results of the first functions are Supabase's, because policies and queries written for it call them.
 

@@ -1,4 +1,4 @@
--- 0018: files, by S3: access keys, and uploads that come in parts
+-- 0017: files, by S3: access keys, and uploads that come in parts
 
 -- --- keys ---------------------------------------------------------------------------------------------------------------------------
 

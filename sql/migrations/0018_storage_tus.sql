@@ -1,4 +1,4 @@
--- 0019: resumable uploads (tus 1.0): how far each has come
+-- 0018: resumable uploads (tus 1.0): how far each has come
 --
 -- The bytes so far are a file in storage.dir/staging, named by `staging_id`; what lies in it behind `offset` does not count. `offset`
 -- reaches `length` only when the object is there: until then it stays one byte short, so that no client takes an upload for finished

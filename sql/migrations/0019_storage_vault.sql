@@ -1,4 +1,4 @@
--- 0020: files: keys of tenants for encrypted buckets, and what a scanner has put aside
+-- 0019: files: keys of tenants for encrypted buckets, and what a scanner has put aside
 --
 -- A file of an encrypted bucket has a key of its own, sealed in its row under a key of the tenant. That one is here, sealed under
 -- storage.master_key, which no database has ever seen. So who has the database has no content, and who has the disk has none either.

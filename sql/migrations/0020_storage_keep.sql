@@ -1,4 +1,4 @@
--- 0021: files and rows in step: what the sweeper and `tenon storage fsck` ask
+-- 0020: files and rows in step: what the sweeper and `tenon storage fsck` ask
 --
 -- Two things name bytes: a row of storage.objects, and a row of storage.lost_objects. What neither names is removed, but never at once: it goes
 -- to storage.trash first, and whoever takes it out of there looks again.
