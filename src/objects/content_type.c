@@ -7,6 +7,50 @@
 
 #define UNKNOWN "application/octet-stream"
 
+static size_t
+token_length(const char *text)
+{
+    return strspn(text, "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
+                        "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+}
+
+/* A token, or a quoted string; 0: neither. */
+static size_t
+parameter_value_length(const char *text)
+{
+    size_t length = 1;
+
+    if (*text != '"')
+        return token_length(text);
+    while (text[length] != '"' && text[length] != '\0')
+        length += text[length] == '\\' && text[length + 1] != '\0' ? 2 : 1;
+    return text[length] == '"' ? length + 1 : 0;
+}
+
+bool
+tn_type_is_valid(const char *type)
+{
+    size_t length = token_length(type);
+
+    if (strchr(type, ',') != NULL || length == 0 || type[length] != '/' ||
+        token_length(type + length + 1) == 0)
+        return false;
+    type += length + 1;
+    type += token_length(type);
+    while (type += strspn(type, " \t"), *type == ';') {
+        type++;
+        type += strspn(type, " \t");
+        length = token_length(type);
+        if (length == 0) /* "text/plain;" */
+            continue;
+        if (type[length] != '=' || parameter_value_length(type + length + 1) == 0)
+            return false;
+        type += length + 1;
+        type += parameter_value_length(type);
+    }
+    return *type == '\0';
+}
+
 const char *
 tn_type_essence(tn_arena *arena, const char *type)
 {
@@ -170,7 +214,7 @@ tn_type_is_active(tn_arena *arena, const char *type)
     };
     const char *essence = tn_type_essence(arena, type);
 
-    return is_one_of(essence, list) || is_xml(essence);
+    return is_one_of(essence, list) || is_xml(essence) || !tn_type_is_valid(type);
 }
 
 bool
@@ -181,5 +225,5 @@ tn_type_is_dangerous(tn_arena *arena, const char *type)
         "message/rfc822", "application/x-shockwave-flash", NULL,
     };
 
-    return is_one_of(tn_type_essence(arena, type), list);
+    return is_one_of(tn_type_essence(arena, type), list) || !tn_type_is_valid(type);
 }

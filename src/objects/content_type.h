@@ -13,6 +13,11 @@
 
 #include "base/arena.h"
 
+/* Whether it is one media type (RFC 9110 section 8.3.1), with parameters or without. A comma is
+ * refused also inside quotes: browsers take a field with commas apart and believe the last piece.
+ */
+bool tn_type_is_valid(const char *type) TN_MUST_CHECK;
+
 /* Type and subtype alone, in lower case: "text/plain" of "Text/Plain; charset=UTF-8". */
 const char *tn_type_essence(tn_arena *arena, const char *type) TN_NEVER_NULL TN_MUST_CHECK;
 

@@ -39,6 +39,9 @@ tn_objects_check_fields(tn_ctx *c, const tn_upload *upload)
         if (values[i] != NULL && !tn_is_field_value(values[i]))
             return tn_error_new(c->arena, 400, "InvalidRequest", NULL,
                                 "a header field cannot have control characters");
+    if (tn_text_is_given(upload->content_type) && !tn_type_is_valid(upload->content_type))
+        return tn_error_new(c->arena, 415, "InvalidMimeType", NULL, "mime type %s is not supported",
+                            tn_text_excerpt(c->arena, upload->content_type, 200));
     return NULL;
 }
 

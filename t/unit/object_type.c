@@ -102,8 +102,8 @@ static const struct {
     {"text/css", false, false},
     {"application/json", false, false},
     {"application/octet-stream", false, false},
-    {"", false, false},
-    {";", false, false},
+    {"", true, true}, /* no media type: who knows what a browser makes of it */
+    {";", true, true},
 };
 
 static void
@@ -157,12 +157,55 @@ content(void **state)
     tn_store_free(store);
 }
 
+static void
+one_type(void **state)
+{
+    static const char *const valid[] = {
+        "text/plain",
+        "text/plain;charset=UTF-8",
+        "text/plain; charset=\"utf-8\"",
+        "image/svg+xml",
+        "application/vnd.ms-excel.sheet.1",
+        "text/plain;",
+        "multipart/x; a=b;c=d",
+        "text/x; a=\"\\\";\"",
+    };
+    static const char *const not_valid[] = {
+        "",
+        "text",
+        "text/",
+        "/plain",
+        "text/plain;a",
+        "text/plain a",
+        "text/plain;a=\"",
+        "text/plain;a=b,image/svg+xml",
+        "text/plain;,text/html",
+        "text/plain;a=\",\"",
+        "text/plain, text/html",
+    };
+    tn_arena *arena = tn_arena_new();
+
+    (void)state;
+    for (size_t i = 0; i < TN_COUNT(valid); i++) {
+        TN_CASE("%s", valid[i]);
+        assert_true(tn_type_is_valid(valid[i]));
+    }
+    for (size_t i = 0; i < TN_COUNT(not_valid); i++) {
+        TN_CASE("%s", not_valid[i]);
+        assert_false(tn_type_is_valid(not_valid[i]));
+        assert_true(tn_type_is_active(arena, not_valid[i]));
+        assert_true(tn_type_is_dangerous(arena, not_valid[i]));
+    }
+    tn_arena_free(arena);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whose_word),
         cmocka_unit_test(what_may_run),
+        cmocka_unit_test(one_type),
         cmocka_unit_test(content),
     };
 
