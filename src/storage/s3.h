@@ -45,6 +45,12 @@ const tn_error *tn_s3_query_limit(tn_ctx *c, const char *name, int64_t most,
                                   int64_t *limit) TN_MUST_CHECK;
 /* Whether the query has this member, with or without a value. */
 bool tn_s3_asks(const tn_ctx *c, const char *name);
+/* A header field x-amz-…, which in a presigned URL may be a member of the query instead: signed all
+ * the same. Not those of the signature, x-amz-checksum-… and x-amz-sdk-…, which clients put there
+ * of a body that they do not have yet. */
+const char *tn_s3_header(const tn_ctx *c, const char *name);
+/* All header fields of the request with those. */
+const tn_pair *tn_s3_headers(tn_ctx *c, size_t *count) TN_NEVER_NULL TN_MUST_CHECK;
 
 /* --- checksums (s3_checksum.c) ---------------------------------------------------------------- */
 

@@ -142,3 +142,66 @@ tn_s3_asks(const tn_ctx *c, const char *name)
 {
     return tn_request_query(c->request, name) != NULL;
 }
+
+/* --- what the request says -------------------------------------------------------------------- */
+
+/* Does a member of a presigned URL's query stand for a header field? What belongs to the signature
+ * does not, nor what clients say of a body that they do not know when they sign. */
+static bool
+is_header(const char *name)
+{
+    static const char *const others[] = {"algorithm",      "credential",    "date",
+                                         "expires",        "signedheaders", "signature",
+                                         "security-token", "content-sha256"};
+
+    if (strncasecmp(name, "x-amz-", 6) != 0)
+        return false;
+    name += 6;
+    for (size_t i = 0; i < TN_COUNT(others); i++)
+        if (tn_text_same_case(name, others[i]))
+            return false;
+    return strncasecmp(name, "checksum-", 9) != 0 && strncasecmp(name, "sdk-", 4) != 0;
+}
+
+/* Is the query under the signature? The policy of a form knows nothing of it. */
+static bool
+is_presigned(const tn_ctx *c)
+{
+    const tn_s3_caller *caller = c->who->proof;
+
+    return caller != NULL && caller->policy == NULL && caller->signature.is_presigned;
+}
+
+const char *
+tn_s3_header(const tn_ctx *c, const char *name)
+{
+    const tn_request *request = c->request;
+    const char *value = tn_request_header(request, name);
+
+    if (value != NULL || !is_presigned(c) || !is_header(name))
+        return value;
+    for (size_t i = 0; i < request->query_count; i++)
+        if (tn_text_same_case(request->query[i].name, name))
+            return request->query[i].value;
+    return NULL;
+}
+
+const tn_pair *
+tn_s3_headers(tn_ctx *c, size_t *count)
+{
+    const tn_request *request = c->request;
+    tn_pair *headers;
+
+    *count = request->header_count;
+    if (!is_presigned(c))
+        return request->headers;
+    headers = tn_arena_alloc(c->arena, *count + request->query_count + 1, sizeof(*headers));
+    memcpy(headers, request->headers, *count * sizeof(*headers));
+    for (size_t i = 0; i < request->query_count; i++) {
+        const char *name = tn_text_lower(c->arena, request->query[i].name);
+
+        if (is_header(name) && tn_request_header(request, name) == NULL)
+            headers[(*count)++] = (tn_pair){.name = name, .value = request->query[i].value};
+    }
+    return headers;
+}

@@ -43,10 +43,11 @@ read_user_metadata(tn_ctx *c, const char **json)
 {
     PQExpBuffer text = tn_arena_buffer(c->arena);
     const char *separator = "{";
-    size_t bytes = 0;
+    size_t bytes = 0, count;
+    const tn_pair *headers = tn_s3_headers(c, &count);
 
-    for (size_t i = 0; i < c->request->header_count; i++) {
-        const tn_pair *header = &c->request->headers[i];
+    for (size_t i = 0; i < count; i++) {
+        const tn_pair *header = &headers[i];
 
         if (!tn_text_starts(header->name, META) || header->name[strlen(META)] == '\0')
             continue;
@@ -162,7 +163,7 @@ refuse_unsupported(tn_ctx *c)
     };
 
     for (size_t i = 0; i < TN_COUNT(names); i++)
-        if (tn_request_header(c->request, names[i]) != NULL)
+        if (tn_s3_header(c, names[i]) != NULL)
             return tn_s3_not_implemented(c->arena, names[i]);
     return NULL;
 }
@@ -193,7 +194,7 @@ tn_s3_attributes_read(tn_ctx *c, tn_s3_attributes *attributes)
     } kept[] = {{"content-language", "contentLanguage"},
                 {"content-disposition", "contentDisposition"},
                 {"expires", "expires"}};
-    const char *tags = tn_request_header(c->request, "x-amz-tagging");
+    const char *tags = tn_s3_header(c, "x-amz-tagging");
 
     *attributes = (tn_s3_attributes){
         .content_type = tn_request_header(c->request, "content-type"),

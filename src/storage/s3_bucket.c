@@ -66,8 +66,8 @@ static const tn_error *
 create(tn_ctx *c)
 {
     const char *name = tn_path_text(c, "bucket");
-    const char *acl = tn_request_header(c->request, "x-amz-acl");
-    const char *lock = tn_request_header(c->request, "x-amz-bucket-object-lock-enabled");
+    const char *acl = tn_s3_header(c, "x-amz-acl");
+    const char *lock = tn_s3_header(c, "x-amz-bucket-object-lock-enabled");
     const bool is_public = acl != NULL && tn_text_starts(acl, "public-read");
     const tn_s3_element *root;
     const tn_rows *rows;

@@ -143,7 +143,7 @@ choose_pieces(struct completion *completion, const tn_s3_element *root)
 static const tn_error *
 check_sizes(struct completion *completion)
 {
-    const char *said = tn_request_header(completion->c->request, "x-amz-mp-object-size");
+    const char *said = tn_s3_header(completion->c, "x-amz-mp-object-size");
     tn_arena *arena = completion->c->arena;
     int64_t size;
 

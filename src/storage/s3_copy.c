@@ -8,7 +8,7 @@
 static const tn_error *
 read_source(tn_ctx *c, const char **bucket, const char **key)
 {
-    const char *text = tn_request_header(c->request, "x-amz-copy-source"), *slash;
+    const char *text = tn_s3_header(c, "x-amz-copy-source"), *slash;
     const size_t length = strcspn(text, "?");
     char *decoded;
 
@@ -31,11 +31,10 @@ const tn_error *
 tn_s3_copy_source(tn_ctx *c, const char *operation, tn_object *source)
 {
     const tn_conditions conditions = {
-        .if_match = tn_request_header(c->request, "x-amz-copy-source-if-match"),
-        .if_none_match = tn_request_header(c->request, "x-amz-copy-source-if-none-match"),
-        .if_modified_since = tn_request_header(c->request, "x-amz-copy-source-if-modified-since"),
-        .if_unmodified_since =
-            tn_request_header(c->request, "x-amz-copy-source-if-unmodified-since"),
+        .if_match = tn_s3_header(c, "x-amz-copy-source-if-match"),
+        .if_none_match = tn_s3_header(c, "x-amz-copy-source-if-none-match"),
+        .if_modified_since = tn_s3_header(c, "x-amz-copy-source-if-modified-since"),
+        .if_unmodified_since = tn_s3_header(c, "x-amz-copy-source-if-unmodified-since"),
     };
     const char *bucket, *key;
 
@@ -51,7 +50,7 @@ tn_s3_copy_source(tn_ctx *c, const char *operation, tn_object *source)
 static const tn_error *
 read_directive(tn_ctx *c, const char *name, bool *replaces)
 {
-    const char *text = tn_request_header(c->request, name);
+    const char *text = tn_s3_header(c, name);
 
     *replaces = text != NULL && strcmp(text, "REPLACE") == 0;
     if (text == NULL || *replaces || strcmp(text, "COPY") == 0)

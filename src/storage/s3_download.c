@@ -86,7 +86,7 @@ add_user_metadata(tn_ctx *c, struct download *download)
 static void
 add_checksums(tn_ctx *c, struct download *download)
 {
-    const char *mode = tn_request_header(c->request, "x-amz-checksum-mode");
+    const char *mode = tn_s3_header(c, "x-amz-checksum-mode");
     json_object *checksums = tn_json_get(download->metadata, "checksums");
     bool has_one = false;
 
@@ -234,7 +234,7 @@ tn_s3_object_send(tn_ctx *c)
 static bool
 is_wanted(tn_ctx *c, const char *name)
 {
-    const char *text = tn_request_header(c->request, "x-amz-object-attributes");
+    const char *text = tn_s3_header(c, "x-amz-object-attributes");
     const char *const *names;
     size_t count;
 

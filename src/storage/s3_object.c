@@ -52,7 +52,7 @@ tn_s3_object_get(tn_ctx *c)
 static bool
 is_copy(const tn_ctx *c)
 {
-    return tn_request_header(c->request, "x-amz-copy-source") != NULL;
+    return tn_s3_header(c, "x-amz-copy-source") != NULL;
 }
 
 /* PUT /bucket/key before its body is read */

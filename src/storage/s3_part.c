@@ -172,7 +172,7 @@ copy_range(tn_ctx *c, const tn_object *source, int64_t first, int64_t length, tn
 static const tn_error *
 read_range(tn_ctx *c, const tn_object *source, int64_t *first, int64_t *length)
 {
-    const char *text = tn_request_header(c->request, "x-amz-copy-source-range"), *dash;
+    const char *text = tn_s3_header(c, "x-amz-copy-source-range"), *dash;
     int64_t last;
 
     *first = 0;

@@ -107,6 +107,31 @@ describe('in a URL', () => {
     assert.equal((await send(s, 'GET', made.path, { authorization: 'AWS4-HMAC-SHA256 x' })).code, 'InvalidArgument');
     assert.equal((await send(s, 'GET', made.path.replace(/&X-Amz-Date=[^&]*/, ''), {})).code, 'AuthorizationQueryParametersError');
   });
+
+  // presigners move header fields into the query
+  test('with what else is a header field', async () => {
+    const put = async (target, body) => {
+      const made = sign(s, key, 'PUT', target, { expires: 60 });
+      return send(s, 'PUT', made.path, made.headers, body);
+    };
+    await gives(200, undefined, key, 'PUT', '/box/precious', { body: 'precious' });
+    const copied = await put(`/box/precious?x-amz-copy-source=${encodeURIComponent('box/k')}&x-amz-metadata-directive=REPLACE&x-amz-meta-a=b`);
+    assert.deepEqual([copied.status, /<CopyObjectResult/.test(copied.text)], [200, true], copied.text);
+    let got = await signed(s, key, 'GET', '/box/precious');
+    assert.deepEqual([got.text, got.headers['x-amz-meta-a']], ['content', 'b']);
+    assert.equal((await put('/box/precious?x-amz-copy-source=box%2Fk&x-amz-copy-source-if-match=%22x%22')).code, 'PreconditionFailed');
+    assert.equal((await put('/box/precious?x-amz-copy-source=box%2Fnone')).code, 'NoSuchKey');
+    assert.equal((await put('/box/precious?x-amz-server-side-encryption-customer-algorithm=AES256', 'x')).code, 'NotImplemented');
+    assert.equal((await signed(s, key, 'GET', '/box/precious')).text, 'content');
+    const said = await put('/box/said?x-amz-meta-colour=blue&X-Amz-Tagging=a%3D1&x-amz-checksum-crc32=AAAAAA%3D%3D&x-amz-sdk-checksum-algorithm=CRC32', 'said');
+    assert.equal(said.status, 200, said.text);
+    got = await signed(s, key, 'GET', '/box/said');
+    assert.deepEqual([got.text, got.headers['x-amz-meta-colour'], got.headers['x-amz-tagging-count']], ['said', 'blue', '1']);
+    // and in no other request
+    await gives(200, undefined, key, 'PUT', '/box/said?x-amz-copy-source=box%2Fk&x-amz-meta-a=b', { body: 'again' });
+    got = await signed(s, key, 'GET', '/box/said');
+    assert.deepEqual([got.text, got.headers['x-amz-meta-a']], ['again', undefined]);
+  });
 });
 
 describe('whose key it is', () => {

@@ -42,7 +42,7 @@ function canonical(method, path, query, headers, payload) {
   const text = [
     method,
     path,
-    query.map(([name, value]) => `${escape(name)}=${escape(value)}`).sort().join('&'),
+    query.map((pair) => pair.map(escape).join('\0')).sort().map((pair) => pair.replace('\0', '=')).join('&'), // by names, then by values
     ...names.map((name) => `${name}:${String(headers[name]).trim().replace(/ +/g, ' ')}`),
     '',
     names.join(';'),
