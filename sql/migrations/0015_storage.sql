@@ -65,11 +65,13 @@ create index objects_by_owner on storage.objects (tenant_id, owner_id) where own
 select tenon.isolate('storage.objects');
 
 -- An agent's scopes name the bucket: storage:docs:read, storage:docs:write. Which buckets these are is found out once, not for each row.
+-- A bucket whose name could be taken for a piece of another scope (docs:read, buckets) is out of every agent's reach.
 create function storage.scoped_buckets(action text) returns text[]
     language sql stable security definer set search_path = ''
 begin atomic
     select coalesce(array_agg(b.id), '{}') from storage.buckets b
-     where b.tenant_id = tenon.tenant_id() and tenon.has_scope('storage:' || b.id || ':' || action);
+     where b.tenant_id = tenon.tenant_id() and b.id !~ ':' and b.id <> 'buckets'
+       and tenon.has_scope('storage:' || b.id || ':' || action);
 end;
 create policy tenon_agent_reads on storage.objects as restrictive for select to agent
     using (bucket_id = any ((select storage.scoped_buckets('read'))::text[]));
@@ -135,6 +137,25 @@ begin
 end $$;
 create trigger protect_buckets_delete before delete on storage.buckets for each statement execute function storage.protect_delete();
 create trigger protect_objects_delete before delete on storage.objects for each statement execute function storage.protect_delete();
+
+-- Which bytes a row names is the server's to say, not the app's: a function that lets people write rows here must not let them read what others
+-- have deleted, or hide what they store.
+create function storage.protect_content() returns trigger
+    language plpgsql set search_path = ''
+as $$
+begin
+    if coalesce(current_setting('storage.operation', true), '') = ''
+       and current_user not in ('tenon_platform', 'tenon_worker') and not pg_has_role(current_user, 'tenon_owner', 'member') then
+        raise exception 'version, size, sha256 and sealed_key of an object are written by the Storage API only' using errcode = '42501';
+    end if;
+    return new;
+end $$;
+create trigger tenon_protect_content_of_new before insert on storage.objects for each row
+    when (new.version is not null or new.size <> 0 or new.sha256 is not null or new.sealed_key is not null)
+    execute function storage.protect_content();
+create trigger tenon_protect_content before update of version, size, sha256, sealed_key on storage.objects for each row
+    when (row(new.version, new.size, new.sha256, new.sealed_key) is distinct from row(old.version, old.size, old.sha256, old.sealed_key))
+    execute function storage.protect_content();
 
 -- --- how much there is --------------------------------------------------------------------------------------------------------------
 
@@ -310,12 +331,20 @@ begin
         raise exception using errcode = 'PT412', constraint = 'PreconditionFailed',
             message = 'At least one of the pre-conditions you specified did not hold';
     end if;
+    -- Asked before the bytes come (there is no version yet): who may replace must have the right to, whether there is something or not, or else
+    -- what an upload takes would depend on files that the caller may not see.
+    if upsert and new_version is null then
+        update storage.objects o set metadata = o.metadata where o.id = row_id;
+        if not found then
+            raise exception using errcode = '42501', message = 'new row violates row-level security policy for table "objects"';
+        end if;
+    end if;
     perform storage.check_quota(who, tenant_quota, user_quota);
 end $$;
 comment on function storage.put_object(text, text, uuid, text, boolean, text, bigint, bytea, bytea, jsonb, jsonb, bigint, bigint, text, text) is
     'Writes the row of an upload as the caller.';
 
-revoke execute on function storage.scoped_buckets(text), storage.throw_away(), storage.set_updated_at(), storage.protect_delete(), storage.count_usage(),
+revoke execute on function storage.scoped_buckets(text), storage.throw_away(), storage.set_updated_at(), storage.protect_delete(), storage.protect_content(), storage.count_usage(),
     storage.add_usage(uuid, text, bigint, bigint), storage.check_quota(text, bigint, bigint), storage.begin_operation(text),
     storage.find_bucket(text), storage.find_public_object(text, text),
     storage.object_columns(storage.objects),

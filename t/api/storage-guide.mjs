@@ -27,7 +27,7 @@ async function runBlock(kind, content) {
   if (kind === 'sql') return s.sql(content).then(() => '');
   if (kind === 'js') {
     fs.writeFileSync(path.join(folder, 'block.mjs'), content);
-    return (await run('node', ['--no-deprecation', 'block.mjs'], { cwd: folder, env: { ...process.env, ...env } })).stdout;
+    return (await run(process.execPath, ['--no-deprecation', 'block.mjs'], { cwd: folder, env: { ...process.env, ...env } })).stdout;
   }
   const script = `. ${state} 2>/dev/null; set -eu -o pipefail\n${content}\n{ declare -p | grep -v '^declare -[a-zA-Z]*r'; declare -f; } >${state}`;
   return (await run('bash', ['-c', script], { cwd: folder })).stdout;
