@@ -139,7 +139,7 @@ create table storage.s3_multipart_uploads (
     bucket_id        text        not null,
     key              text        collate "C" not null,
     version          text        not null default '',                -- Supabase's; unused
-    owner_id         text,
+    owner_id         text,                                           -- a person, or `agent:<id>`; null: the tenant's own keys'
     created_at       timestamptz not null default now(),
     user_metadata    jsonb,
     metadata         jsonb       not null default '{}',              -- what CreateMultipartUpload said: type, checksums, …
@@ -193,10 +193,52 @@ end $$;
 create trigger tenon_forget_complete_uploads before delete on storage.buckets
     for each row execute function storage.forget_complete_uploads();
 
+-- Refuses parts that would be more than the tenant, or whose upload it is, may have: what is stored and all parts of uploads on their way
+-- count. As storage.check_quota(): where there is a limit, who comes second waits.
+create function storage.check_s3_quota(owner text, more bigint, tenant_default bigint, user_default bigint) returns void
+    language plpgsql set search_path = ''
+as $$
+declare
+    own storage.quotas := (select q from storage.quotas q where q.tenant_id = tenon.tenant_id());
+    tenant_limit constant bigint := coalesce(own.tenant_bytes, nullif(tenant_default, 0));
+    user_limit   constant bigint := case when owner not like 'agent:%' then coalesce(own.user_bytes, nullif(user_default, 0)) end;
+begin
+    if more <= 0 or tenant_limit is null and user_limit is null then
+        return;
+    end if;
+    perform pg_advisory_xact_lock(hashtext('tenon.storage.quota'), hashtext(tenon.tenant_id()::text));
+    if more + (select coalesce(sum(u.bytes), 0) from storage.usage u where u.tenant_id = tenon.tenant_id())
+       + (select coalesce(sum(m.in_progress_size), 0) from storage.s3_multipart_uploads m where m.tenant_id = tenon.tenant_id())
+       > tenant_limit then
+        raise exception using errcode = 'PT413', constraint = 'quota_exceeded', message = 'The storage quota of this tenant is used up',
+            hint = 'Delete files, or ask the operator for a larger quota.';
+    end if;
+    if more + (select coalesce(sum(u.bytes), 0) from storage.usage u where u.tenant_id = tenon.tenant_id() and u.owner_id = owner)
+       + (select coalesce(sum(m.in_progress_size), 0) from storage.s3_multipart_uploads m
+           where m.tenant_id = tenon.tenant_id() and m.owner_id = owner)
+       > user_limit then
+        raise exception using errcode = 'PT413', constraint = 'quota_exceeded', message = 'Your storage quota is used up',
+            hint = 'Delete files, or ask the operator for a larger quota.';
+    end if;
+end $$;
+
+-- The same for a part that is announced; it takes the place of an earlier one of its number.
+create function storage.announce_s3_part(wanted_upload text, wanted_part integer, new_size bigint, tenant_quota bigint, user_quota bigint)
+    returns void
+    language plpgsql set search_path = ''
+as $$
+begin
+    perform storage.check_s3_quota(u.owner_id, new_size - coalesce(p.size, 0), tenant_quota, user_quota)
+       from storage.s3_multipart_uploads u
+       left join storage.s3_multipart_uploads_parts p on p.tenant_id = u.tenant_id and p.upload_id = u.id and p.part_number = wanted_part
+      where u.tenant_id = tenon.tenant_id() and u.id = wanted_upload;
+end $$;
+
 -- Writes down a part, in place of an earlier one of that number: gives the file of the one that was there. `room` is how much the object may
 -- have at most.
 create function storage.add_s3_part(
-    wanted_upload text, wanted_part integer, new_size bigint, new_etag text, new_version uuid, new_checksums jsonb, room bigint
+    wanted_upload text, wanted_part integer, new_size bigint, new_etag text, new_version uuid, new_checksums jsonb, room bigint,
+    tenant_quota bigint, user_quota bigint
 ) returns uuid
     language plpgsql set search_path = ''
 as $$
@@ -217,6 +259,7 @@ begin
     if upload.in_progress_size + new_size - coalesce(earlier.size, 0) > room then
         raise exception using errcode = 'PT413', constraint = 'EntityTooLarge', message = 'The object exceeded the maximum allowed size';
     end if;
+    perform storage.check_s3_quota(upload.owner_id, new_size - coalesce(earlier.size, 0), tenant_quota, user_quota);
     insert into storage.s3_multipart_uploads_parts as p
            (upload_id, size, part_number, bucket_id, key, etag, owner_id, version, checksums)
     values (upload.id, new_size, wanted_part, upload.bucket_id, upload.key, new_etag, upload.owner_id, new_version, new_checksums)
@@ -259,9 +302,10 @@ end;
 select tenon.run_as_platform('storage.is_s3_part(uuid, uuid)');
 
 revoke execute on function storage.find_s3_key(text), storage.find_publishable_keys(text), storage.notify_s3_key(), storage.notify_publishable(),
-    storage.forget_complete_uploads(), storage.add_s3_part(text, integer, bigint, text, uuid, jsonb, bigint),
-    storage.expire_s3_uploads(integer), storage.is_s3_part(uuid, uuid) from public;
+    storage.forget_complete_uploads(), storage.check_s3_quota(text, bigint, bigint, bigint),
+    storage.announce_s3_part(text, integer, bigint, bigint, bigint),
+    storage.add_s3_part(text, integer, bigint, text, uuid, jsonb, bigint, bigint, bigint), storage.expire_s3_uploads(integer), storage.is_s3_part(uuid, uuid) from public;
 grant usage on schema storage to tenon_authenticator;
 grant execute on function storage.find_s3_key(text), storage.find_publishable_keys(text) to tenon_authenticator;
-grant execute on function storage.add_s3_part(text, integer, bigint, text, uuid, jsonb, bigint), storage.expire_s3_uploads(integer),
-    storage.is_s3_part(uuid, uuid) to tenon_worker;
+grant execute on function storage.check_s3_quota(text, bigint, bigint, bigint), storage.announce_s3_part(text, integer, bigint, bigint, bigint),
+    storage.add_s3_part(text, integer, bigint, text, uuid, jsonb, bigint, bigint, bigint), storage.expire_s3_uploads(integer), storage.is_s3_part(uuid, uuid) to tenon_worker;

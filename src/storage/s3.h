@@ -140,6 +140,7 @@ const char *tn_s3_tags_json(tn_arena *arena, const tn_pair *tags,
 const tn_error *tn_s3_buckets_list(tn_ctx *c) TN_MUST_CHECK;
 const tn_error *tn_s3_bucket_put(tn_ctx *c) TN_MUST_CHECK;
 const tn_error *tn_s3_bucket_get(tn_ctx *c) TN_MUST_CHECK;
+const tn_error *tn_s3_bucket_admit(tn_ctx *c) TN_MUST_CHECK;
 const tn_error *tn_s3_bucket_post(tn_ctx *c) TN_MUST_CHECK;
 const tn_error *tn_s3_bucket_delete(tn_ctx *c) TN_MUST_CHECK;
 const tn_error *tn_s3_object_get(tn_ctx *c) TN_MUST_CHECK;
@@ -155,6 +156,7 @@ const tn_error *tn_s3_copy_source(tn_ctx *c, const char *operation,
 const tn_error *tn_s3_list(tn_ctx *c) TN_MUST_CHECK;
 const tn_error *tn_s3_delete_many(tn_ctx *c) TN_MUST_CHECK;
 const tn_error *tn_s3_delete_one(tn_ctx *c) TN_MUST_CHECK;
+const tn_error *tn_s3_form_admit(tn_ctx *c) TN_MUST_CHECK;
 const tn_error *tn_s3_form_upload(tn_ctx *c) TN_MUST_CHECK;
 const tn_error *tn_s3_describe_acl(tn_ctx *c) TN_MUST_CHECK;
 const tn_error *tn_s3_object_send(tn_ctx *c) TN_MUST_CHECK;

@@ -33,7 +33,9 @@ static bool
 has_control(const char *text)
 {
     for (; *text != '\0'; text++)
-        if ((unsigned char)*text < ' ' || *text == 0x7F)
+        if ((unsigned char)*text < ' ' || *text == 0x7F ||
+            ((unsigned char)text[0] == 0xC2 && (unsigned char)text[1] >= 0x80 &&
+             (unsigned char)text[1] < 0xA0)) /* U+0080 to U+009F */
             return true;
     return false;
 }
@@ -168,6 +170,23 @@ refuse_unsupported(tn_ctx *c)
     return NULL;
 }
 
+/* They are header fields of answers again, and the fields of a form may have anything in them. */
+static const tn_error *
+refuse_control(tn_ctx *c)
+{
+    static const char *const names[] = {"content-type",        "cache-control",
+                                        "content-encoding",    "content-language",
+                                        "content-disposition", "expires"};
+
+    for (size_t i = 0; i < TN_COUNT(names); i++) {
+        const char *value = tn_request_header(c->request, names[i]);
+
+        if (value != NULL && has_control(value))
+            return tn_s3_invalid(c->arena, "%s has a control character", names[i]);
+    }
+    return NULL;
+}
+
 /* Without aws-chunked, which is of the transfer and not of the content. */
 static const char *
 content_encoding(tn_ctx *c)
@@ -202,6 +221,7 @@ tn_s3_attributes_read(tn_ctx *c, tn_s3_attributes *attributes)
         .members = tn_arena_buffer(c->arena),
     };
     TN_TRY(refuse_unsupported(c));
+    TN_TRY(refuse_control(c));
     TN_TRY(read_user_metadata(c, &attributes->user_metadata));
     tn_s3_members_add_text(attributes->members, "contentEncoding", content_encoding(c));
     for (size_t i = 0; i < TN_COUNT(kept); i++)

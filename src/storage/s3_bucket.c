@@ -256,6 +256,15 @@ tn_s3_bucket_get(tn_ctx *c)
     return tn_s3_list(c);
 }
 
+/* POST /bucket before its body is read */
+const tn_error *
+tn_s3_bucket_admit(tn_ctx *c)
+{
+    if (tn_s3_asks(c, "delete") && c->who->proof != NULL)
+        return NULL;
+    return tn_s3_form_admit(c);
+}
+
 /* POST /bucket */
 const tn_error *
 tn_s3_bucket_post(tn_ctx *c)

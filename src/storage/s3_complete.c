@@ -392,16 +392,32 @@ answer_again(tn_ctx *c, const tn_s3_multipart *upload)
                   tn_json_text(result, "checksum", NULL));
 }
 
+/* It can be asked for again; not what is infected, of which the quarantine has a copy. */
+static const tn_error *
+give_back(tn_ctx *c, const char *id, const tn_error *error)
+{
+    const tn_error *problem = NULL;
+    const tn_rows *rows;
+
+    if (strcmp(error->code, "InfectedFile") == 0) {
+        problem = tn_s3_multipart_remove(c, id);
+        if (problem == NULL)
+            return error;
+    }
+    problem = tn_tx_worker(c, TN_READ_WRITE, &tn_sql_s3_upload_release, TN_PARAMS(id), &rows);
+    return problem != NULL && problem->status < 500 ? problem : error;
+}
+
 /* POST /bucket/key?uploadId= */
 const tn_error *
 tn_s3_upload_complete(tn_ctx *c)
 {
     tn_s3_multipart upload;
     struct completion completion = {.c = c, .upload = &upload};
-    const tn_error *error, *released;
+    const tn_error *error;
     const tn_rows *rows;
 
-    TN_TRY(tn_s3_multipart_find(c, &upload));
+    TN_TRY(tn_s3_multipart_find(c, "write", &upload));
     if (upload.is_complete)
         return answer_again(c, &upload);
     TN_TRY(read_request(&completion));
@@ -409,13 +425,10 @@ tn_s3_upload_complete(tn_ctx *c)
     if (tn_rows_count(rows) == 0)
         return tn_s3_multipart_busy(c->arena);
     error = complete(&completion);
-    if (error != NULL) {
-        released =
-            tn_tx_worker(c, TN_READ_WRITE, &tn_sql_s3_upload_release, TN_PARAMS(upload.id), &rows);
-        return released != NULL && released->status < 500 ? released : error;
-    }
+    if (error != NULL)
+        return give_back(c, upload.id, error);
     /* the object is there; parts that stay behind are the sweeper's */
-    released = tn_s3_multipart_remove_parts(c, upload.id);
-    (void)released;
+    error = tn_s3_multipart_remove_parts(c, upload.id);
+    (void)error;
     return answer(c, &upload, completion.etag, completion.checksum_text);
 }

@@ -2,6 +2,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "objects/condition.h"
+#include "objects/content_type.h"
 #include "objects/send.h"
 #include "storage/area.h"
 #include "storage/s3.h"
@@ -122,6 +123,27 @@ add_rest(tn_ctx *c, struct download *download)
         (void)add_header(download, "x-amz-server-side-encryption", "AES256");
 }
 
+/* What the query says instead of what is stored: a field of the answer, and one media type, by
+ * which it is decided how a browser may show it. */
+static const tn_error *
+check_overrides(tn_ctx *c)
+{
+    static const char *const names[] = {"response-cache-control",    "response-content-disposition",
+                                        "response-content-encoding", "response-content-language",
+                                        "response-content-type",     "response-expires"};
+
+    for (size_t i = 0; i < TN_COUNT(names); i++) {
+        const char *text = tn_request_query(c->request, names[i]);
+
+        if (text != NULL && !is_printable("x", text))
+            return tn_s3_invalid(c->arena, "%s has a control character", names[i]);
+    }
+    if (tn_text_is_given(tn_request_query(c->request, "response-content-type")) &&
+        !tn_type_is_valid(tn_request_query(c->request, "response-content-type")))
+        return tn_s3_invalid(c->arena, "response-content-type is not one media type");
+    return NULL;
+}
+
 /* What the query says instead of what is stored; both without control characters. */
 static const char *
 chosen(tn_ctx *c, const struct download *download, const char *query, const char *member)
@@ -208,6 +230,7 @@ tn_s3_object_send(tn_ctx *c)
     const char *expires;
     tn_sending sending;
 
+    TN_TRY(check_overrides(c));
     TN_TRY(find(c, operation, download));
     TN_TRY(choose_part(c, download, &request));
     own.request = &request;

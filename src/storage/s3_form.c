@@ -76,9 +76,13 @@ read_body(void *context, int64_t offset, void *bytes, size_t size, size_t *got)
 static const tn_error *
 add_field(struct source *source, const tn_part *part, tn_s3_form *form, int64_t *bytes)
 {
+    const char *name = tn_text_lower(source->arena, part->name);
     char *value;
     size_t got;
 
+    if (tn_s3_form_field(form, name) != NULL) /* which of the two would have been looked at? */
+        return tn_s3_invalid(source->arena, "The form has more than one field %s",
+                             tn_text_excerpt(source->arena, name, 64));
     *bytes += part->length;
     if (*bytes > FIELD_MAX || form->count == TN_S3_FIELDS_MAX)
         return tn_error_new(source->arena, 400, "MaxPostPreDataLengthExceeded", NULL,
@@ -87,8 +91,7 @@ add_field(struct source *source, const tn_part *part, tn_s3_form *form, int64_t 
     TN_TRY(read_body(source, part->offset, value, (size_t)part->length, &got));
     if (got != (size_t)part->length || strlen(value) != got || !tn_text_is_utf8(value, got))
         return malformed(source->arena);
-    form->fields[form->count++] =
-        (tn_pair){.name = tn_text_lower(source->arena, part->name), .value = value};
+    form->fields[form->count++] = (tn_pair){.name = name, .value = value};
     return NULL;
 }
 
@@ -153,6 +156,30 @@ identify(tn_ctx *c, const tn_s3_form *form, tn_principal *who)
     return tn_s3_form_check(c->arena, form, caller->policy, tn_clock_unix());
 }
 
+/* Where the browser goes afterwards, by a header field of the answer. */
+static const char *
+redirect_of(const tn_s3_form *form)
+{
+    const char *redirect = tn_s3_form_field(form, "success_action_redirect");
+
+    return redirect != NULL &&
+                   (tn_text_starts(redirect, "http://") || tn_text_starts(redirect, "https://"))
+               ? redirect
+               : NULL;
+}
+
+static const tn_error *
+check_redirect(tn_ctx *c, const tn_s3_form *form)
+{
+    const char *redirect = redirect_of(form);
+
+    for (const char *at = redirect; at != NULL && *at != '\0'; at++)
+        if ((unsigned char)*at <= ' ' || (unsigned char)*at >= 0x7F)
+            return tn_s3_invalid(c->arena,
+                                 "success_action_redirect has characters that no URL has");
+    return NULL;
+}
+
 /* --- storing ---------------------------------------------------------------------------------- */
 
 /* The fields as if they were header fields. */
@@ -177,9 +204,7 @@ answer(tn_ctx *c, const tn_s3_form *form, const tn_object *stored)
     PQExpBuffer text;
 
     tn_response_header(c->response, "ETag", stored->etag);
-    if (redirect != NULL &&
-        (tn_text_starts(redirect, "http://") || tn_text_starts(redirect, "https://")) &&
-        strpbrk(redirect, "\r\n") == NULL) {
+    if (redirect != NULL) {
         text = tn_arena_buffer(c->arena);
         appendPQExpBuffer(text, "%s%cbucket=", redirect, strchr(redirect, '?') != NULL ? '&' : '?');
         tn_s3_escape(text, stored->bucket, false);
@@ -233,6 +258,22 @@ store(tn_ctx *c, const tn_s3_form *form, const tn_part *file)
     return answer(c, form, &stored);
 }
 
+/* POST /bucket before its body is read: who sends a form is in it, so its length is all that can be
+ * judged. */
+const tn_error *
+tn_s3_form_admit(tn_ctx *c)
+{
+    const int64_t length = c->request->content_length;
+
+    if (length < 0)
+        return tn_error_new(c->arena, 411, "MissingContentLength", NULL,
+                            "You must provide the Content-Length HTTP header.");
+    if (length > c->config->storage.object_max + FIELD_MAX)
+        return tn_error_new(c->arena, 413, "EntityTooLarge", NULL,
+                            "Your proposed upload exceeds the maximum allowed size");
+    return NULL;
+}
+
 /* POST /bucket with multipart/form-data */
 const tn_error *
 tn_s3_form_upload(tn_ctx *c)
@@ -248,6 +289,7 @@ tn_s3_form_upload(tn_ctx *c)
     form->bucket = tn_path_text(c, "bucket");
     TN_TRY(read_form(c, form, &file));
     TN_TRY(tn_s3_form_key(c->arena, form));
+    TN_TRY(check_redirect(c, form));
     TN_TRY(identify(c, form, &who));
     own.who = &who;
     return store(&own, form, &file);

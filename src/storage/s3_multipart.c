@@ -10,7 +10,7 @@
 
 /* --- whose, and which ------------------------------------------------------------------------- */
 
-/* The caller's `sub`, whatever it is; NULL: nobody in particular. */
+/* The caller's `sub`, whatever it is; an agent that acts for nobody is itself; NULL: nobody. */
 static const tn_error *
 owner_of(tn_ctx *c, const char **owner)
 {
@@ -22,7 +22,29 @@ owner_of(tn_ctx *c, const char **owner)
         *owner = tn_json_text(claims, "sub", NULL);
     if (*owner != NULL && **owner == '\0')
         *owner = NULL;
+    if (*owner == NULL && c->who->role == TN_ROLE_AGENT)
+        *owner = tn_arena_printf(c->arena, "agent:%s", c->who->agent_id.text);
     return NULL;
+}
+
+static bool
+has_scope(tn_ctx *c, const char *bucket, const char *action)
+{
+    return tn_principal_has_scope(c->who,
+                                  tn_arena_printf(c->arena, "storage:%s:%s", bucket, action));
+}
+
+/* As the policies of storage.objects have it: some names are out of every agent's reach. */
+static const tn_error *
+check_scope(tn_ctx *c, const char *bucket, const char *action)
+{
+    const bool is_ambiguous = strchr(bucket, ':') != NULL || strcmp(bucket, "buckets") == 0;
+
+    if (c->who->role != TN_ROLE_AGENT ||
+        (!is_ambiguous && (has_scope(c, bucket, "write") || has_scope(c, bucket, action))))
+        return NULL;
+    return tn_error_new(c->arena, 403, "AccessDenied", NULL, "the scope storage:%s:%s is needed",
+                        tn_text_excerpt(c->arena, bucket, 100), action);
 }
 
 static const char *
@@ -32,7 +54,7 @@ any_owner(const tn_ctx *c)
 }
 
 const tn_error *
-tn_s3_multipart_find(tn_ctx *c, tn_s3_multipart *upload)
+tn_s3_multipart_find(tn_ctx *c, const char *action, tn_s3_multipart *upload)
 {
     const char *owner, *metadata;
     const tn_rows *rows;
@@ -40,6 +62,7 @@ tn_s3_multipart_find(tn_ctx *c, tn_s3_multipart *upload)
     *upload = (tn_s3_multipart){.id = tn_request_query(c->request, "uploadId"),
                                 .bucket = tn_path_text(c, "bucket"),
                                 .key = tn_path_text(c, "key")};
+    TN_TRY(check_scope(c, upload->bucket, action));
     TN_TRY(owner_of(c, &owner));
     TN_TRY(tn_tx_worker(c, TN_READ_ONLY, &tn_sql_s3_upload_find,
                         TN_PARAMS(upload->id != NULL ? upload->id : "", upload->bucket, upload->key,
@@ -151,6 +174,9 @@ tn_s3_upload_create(tn_ctx *c)
 
     TN_TRY(describe(c, &attributes, &metadata));
     TN_TRY(owner_of(c, &owner));
+    if (owner == NULL && !tn_principal_is_service(c->who)) /* nobody could go on with it */
+        return tn_error_new(c->arena, 403, "AccessDenied", NULL,
+                            "an upload in parts needs somebody whose it is");
     upload.content_type = attributes.content_type;
     upload.cache_control = attributes.cache_control;
     upload.user_metadata = attributes.user_metadata;
@@ -182,6 +208,15 @@ tn_s3_multipart_remove_parts(tn_ctx *c, const char *id)
     return NULL;
 }
 
+const tn_error *
+tn_s3_multipart_remove(tn_ctx *c, const char *id)
+{
+    const tn_rows *rows;
+
+    TN_TRY(tn_s3_multipart_remove_parts(c, id));
+    return tn_tx_worker(c, TN_READ_WRITE, &tn_sql_s3_upload_remove, TN_PARAMS(id), &rows);
+}
+
 /* DELETE /bucket/key?uploadId= */
 const tn_error *
 tn_s3_upload_abort(tn_ctx *c)
@@ -189,15 +224,14 @@ tn_s3_upload_abort(tn_ctx *c)
     tn_s3_multipart upload;
     const tn_rows *rows;
 
-    TN_TRY(tn_s3_multipart_find(c, &upload));
+    TN_TRY(tn_s3_multipart_find(c, "write", &upload));
     if (upload.is_complete)
         return tn_error_new(c->arena, 404, "NoSuchUpload", NULL,
                             "The specified upload does not exist.");
     TN_TRY(tn_tx_worker(c, TN_READ_WRITE, &tn_sql_s3_upload_claim, TN_PARAMS(upload.id), &rows));
     if (tn_rows_count(rows) == 0)
         return tn_s3_multipart_busy(c->arena);
-    TN_TRY(tn_s3_multipart_remove_parts(c, upload.id));
-    TN_TRY(tn_tx_worker(c, TN_READ_WRITE, &tn_sql_s3_upload_remove, TN_PARAMS(upload.id), &rows));
+    TN_TRY(tn_s3_multipart_remove(c, upload.id));
     return tn_s3_respond_empty(c, 204);
 }
 
@@ -256,6 +290,7 @@ tn_s3_uploads_list(tn_ctx *c)
     size_t count;
     bool is_truncated;
 
+    TN_TRY(check_scope(c, tn_path_text(c, "bucket"), "read"));
     TN_TRY(tn_s3_query_limit(c, "max-uploads", UPLOADS_MAX, &limit));
     TN_TRY(owner_of(c, &owner));
     TN_TRY(tn_tx_worker(c, TN_READ_ONLY, &tn_sql_s3_uploads,
@@ -333,7 +368,7 @@ tn_s3_parts_list(tn_ctx *c)
     bool is_truncated;
     size_t count;
 
-    TN_TRY(tn_s3_multipart_find(c, &upload));
+    TN_TRY(tn_s3_multipart_find(c, "read", &upload));
     TN_TRY(tn_s3_query_limit(c, "max-parts", UPLOADS_MAX, &limit));
     if (tn_text_is_given(tn_request_query(c->request, "part-number-marker")))
         TN_TRY(tn_s3_query_limit(c, "part-number-marker", INT32_MAX, &marker));

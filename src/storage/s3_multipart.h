@@ -16,7 +16,7 @@
 
 typedef struct tn_s3_multipart {
     const char *id, *bucket, *key;
-    const char *owner_id; /* NULL: nobody's in particular */
+    const char *owner_id; /* NULL: the tenant's own */
     const char *user_metadata;
     const char *content_type, *cache_control;
     json_object *metadata;          /* what CreateMultipartUpload said */
@@ -26,8 +26,11 @@ typedef struct tn_s3_multipart {
     const char *result; /* of a complete one, JSON */
 } tn_s3_multipart;
 
-/* The one that the request names, if it is the caller's: 404 `NoSuchUpload`. */
-const tn_error *tn_s3_multipart_find(tn_ctx *c, tn_s3_multipart *upload) TN_MUST_CHECK;
+/* The one that the request names, if it is the caller's: 404 `NoSuchUpload`. An agent needs the
+ * scope storage:<bucket>:<action>, "write" or "read", which "write" has in it: 403 `AccessDenied`.
+ */
+const tn_error *tn_s3_multipart_find(tn_ctx *c, const char *action,
+                                     tn_s3_multipart *upload) TN_MUST_CHECK;
 
 /* What would be written: for tn_upload_admit() and tn_upload_store(). */
 tn_upload tn_s3_multipart_upload(const tn_s3_multipart *upload, const char *operation,
@@ -35,6 +38,8 @@ tn_upload tn_s3_multipart_upload(const tn_s3_multipart *upload, const char *oper
 
 /* Rows and files of all its parts. */
 const tn_error *tn_s3_multipart_remove_parts(tn_ctx *c, const char *id) TN_MUST_CHECK;
+/* Those and itself; who asks has claimed it. */
+const tn_error *tn_s3_multipart_remove(tn_ctx *c, const char *id) TN_MUST_CHECK;
 
 /* 503: somebody else is completing it. */
 const tn_error *tn_s3_multipart_busy(tn_arena *arena) TN_NEVER_NULL TN_MUST_CHECK;

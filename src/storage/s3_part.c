@@ -24,12 +24,26 @@ find_open(tn_ctx *c, int64_t length, tn_s3_multipart *upload, tn_bucket *bucket)
 {
     tn_upload trial;
 
-    TN_TRY(tn_s3_multipart_find(c, upload));
+    TN_TRY(tn_s3_multipart_find(c, "write", upload));
     if (upload->is_complete)
         return tn_error_new(c->arena, 404, "NoSuchUpload", NULL,
                             "The specified upload does not exist.");
     trial = tn_s3_multipart_upload(upload, "storage.s3.upload.part", length);
     return tn_upload_admit(c, &trial, bucket);
+}
+
+/* Do the quotas allow it, with all parts that have arrived? */
+static const tn_error *
+announce(tn_ctx *c, const tn_s3_multipart *upload, int64_t number, int64_t length)
+{
+    const tn_rows *rows;
+
+    return tn_tx_worker(c, TN_READ_WRITE, &tn_sql_s3_part_announce,
+                        TN_PARAMS(upload->id, tn_arena_number(c->arena, number),
+                                  tn_arena_number(c->arena, length),
+                                  tn_arena_number(c->arena, c->config->storage.tenant_quota),
+                                  tn_arena_number(c->arena, c->config->storage.user_quota)),
+                        &rows);
 }
 
 const tn_error *
@@ -40,7 +54,8 @@ tn_s3_part_admit(tn_ctx *c)
     int64_t number;
 
     TN_TRY(read_number(c, &number));
-    return find_open(c, tn_s3_length(c), &upload, &bucket);
+    TN_TRY(find_open(c, tn_s3_length(c), &upload, &bucket));
+    return announce(c, &upload, number, tn_s3_length(c));
 }
 
 /* --- keeping ---------------------------------------------------------------------------------- */
@@ -69,7 +84,9 @@ write_row(tn_ctx *c, const struct part *part)
                         TN_PARAMS(part->upload->id, tn_arena_number(c->arena, part->number),
                                   tn_arena_number(c->arena, tn_incoming_size(part->file)),
                                   part->md5, tn_incoming_id(part->file)->text, checksums,
-                                  tn_arena_number(c->arena, part->room)),
+                                  tn_arena_number(c->arena, part->room),
+                                  tn_arena_number(c->arena, c->config->storage.tenant_quota),
+                                  tn_arena_number(c->arena, c->config->storage.user_quota)),
                         &rows));
     if (tn_rows_count(rows) > 0 && tn_rows_text(rows, 0, 0) != NULL &&
         tn_uuid_parse(tn_rows_text(rows, 0, 0), &earlier))
@@ -211,6 +228,7 @@ tn_s3_part_copy(tn_ctx *c)
     TN_TRY(tn_s3_copy_source(c, "storage.s3.upload.part_copy", &source));
     TN_TRY(read_range(c, &source, &first, &length));
     TN_TRY(find_open(c, length, &upload, &bucket));
+    TN_TRY(announce(c, &upload, part.number, length));
     TN_TRY(copy_range(c, &source, first, length, &part.file));
     TN_TRY(tn_s3_body_check(c, &(tn_s3_body){.incoming = part.file}, wanted_digests(&upload),
                             &digests));

@@ -36,7 +36,7 @@ update storage.objects o
 returning 1
 
 -- --- as the server, in the tenant: uploads in parts ---
--- Whose an upload is: the person who has begun it, or nobody; the tenant's own keys see all.
+-- Whose an upload is: the person's or the agent's who has begun it; that of nobody, and all others, are the tenant's own keys'.
 
 -- name: s3_upload_create   $1 id, $2 bucket, $3 key, $4 owner or null, $5 user metadata or null, $6 what it said, $7 seconds that it may take
 insert into storage.s3_multipart_uploads (id, bucket_id, key, owner_id, user_metadata, metadata, expires_at)
@@ -47,10 +47,13 @@ select u.metadata, u.user_metadata, u.owner_id, u.in_progress_size, u.completed_
        to_char(u.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
   from storage.s3_multipart_uploads u
  where u.id = $1 and u.bucket_id = $2 and u.key = $3 and u.expires_at > now()
-   and ($5::boolean or u.owner_id is not distinct from $4)
+   and ($5::boolean or u.owner_id = $4)
 
--- name: s3_part_add   $1 upload, $2 number, $3 size, $4 MD5, $5 file, $6 checksums, $7 room
-select storage.add_s3_part($1, $2::integer, $3::bigint, $4, $5::uuid, $6::jsonb, $7::bigint)
+-- name: s3_part_add   $1 upload, $2 number, $3 size, $4 MD5, $5 file, $6 checksums, $7 room, $8 and $9 quotas
+select storage.add_s3_part($1, $2::integer, $3::bigint, $4, $5::uuid, $6::jsonb, $7::bigint, $8::bigint, $9::bigint)
+
+-- name: s3_part_announce   $1 upload, $2 number, $3 size, $4 and $5 quotas
+select storage.announce_s3_part($1, $2::integer, $3::bigint, $4::bigint, $5::bigint)
 
 -- name: s3_parts   $1 upload, $2 after which number, $3 how many
 select p.part_number, p.size, p.etag, p.version, p.checksums,
@@ -85,5 +88,5 @@ select u.key, u.id, coalesce(u.owner_id, u.tenant_id::text),
   from storage.s3_multipart_uploads u
  where u.bucket_id = $1 and starts_with(u.key, $2) and u.completed_at is null and u.expires_at > now()
    and (u.key > $3 or u.key = $3 and u.id > $4)
-   and ($7::boolean or u.owner_id is not distinct from $6)
+   and ($7::boolean or u.owner_id = $6)
  order by u.key, u.id limit $5::integer
