@@ -172,11 +172,13 @@ refuse_suspended(tn_arena *arena)
     return tn_error_new(arena, 403, "tenant_suspended", NULL, "this tenant is suspended");
 }
 
+/* `is_agent`: the person is banned for whom an agent acts, and not the owner of the key. */
 static const tn_error *
-refuse_banned(tn_arena *arena)
+refuse_banned(tn_arena *arena, bool is_agent)
 {
     return tn_error_new(arena, 403, "user_banned", NULL,
-                        "the person for whom this agent acts is banned");
+                        is_agent ? "the person for whom this agent acts is banned"
+                                 : "User is banned");
 }
 
 /* `<id> <requests per minute> <active|banned|nobody> <claims>` */
@@ -197,7 +199,8 @@ read_agent(tn_arena *arena, const char *text, tn_key *key)
     if (!tn_text_int(tn_arena_bytes(arena, words[1], (size_t)(words[2] - words[1]) - 1), 1,
                      INT64_MAX, &key->rate_per_minute))
         key->rate_per_minute = 0;
-    return tn_text_starts(words[2], "banned ") ? refuse_banned(arena) : NULL;
+    return tn_text_starts(words[2], "banned ") ? refuse_banned(arena, key->agent_id.text[0] != '\0')
+                                               : NULL;
 }
 
 /* The columns of a key as one, if it may be used. */
@@ -280,7 +283,7 @@ tn_keys_find_delegation(tn_keys *keys, tn_arena *arena, const tn_uuid *tenant, c
         return tn_error_new(arena, 401, "bad_jwt", NULL,
                             "invalid JWT: the session is over, or an agent revoked, that it names");
     if (strcmp(tn_rows_text(rows, 0, DELEGATION_PERSON), "banned") == 0)
-        return refuse_banned(arena);
+        return refuse_banned(arena, true);
     agent = tn_rows_text(rows, 0, DELEGATION_AGENT);
     *key = (tn_key){.role = "agent",
                     .scopes = tn_rows_text(rows, 0, DELEGATION_SCOPES),

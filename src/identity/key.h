@@ -38,7 +38,7 @@ void tn_keys_free(tn_keys *keys);
 bool tn_key_is_formed(const char *text);
 
 /* Finds the key; 401 `invalid_key` when unknown, revoked or expired, 403 `tenant_suspended`, 403
- * `user_banned` when the person is for whom an agent acts. */
+ * `user_banned` when the person is whose it is, or for whom an agent acts. */
 const tn_error *tn_keys_find(tn_keys *keys, tn_arena *arena, const char *text,
                              tn_key *key) TN_MUST_CHECK;
 
