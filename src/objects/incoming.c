@@ -260,6 +260,13 @@ tn_incoming_open(tn_ctx *c, const tn_uuid *id, int64_t length, tn_incoming **inc
     return NULL;
 }
 
+void
+tn_incoming_cut(tn_incoming *incoming, int64_t length)
+{
+    if (incoming->fd >= 0 && incoming->size > length && ftruncate(incoming->fd, length) == 0)
+        incoming->size = length;
+}
+
 const tn_error *
 tn_incoming_append(tn_incoming *incoming, const void *bytes, size_t length)
 {

@@ -55,6 +55,9 @@ int tn_incoming_fd(const tn_incoming *incoming);
  * over; whoever keeps it has a row that names its id. */
 const tn_error *tn_incoming_keep(tn_incoming *incoming) TN_MUST_CHECK;
 
+/* Gives back what is behind `length`, as far as that can be done. */
+void tn_incoming_cut(tn_incoming *incoming, int64_t length);
+
 /* Removes the file now. Harmless when it has gone. */
 void tn_incoming_drop(tn_incoming *incoming);
 void tn_staging_remove(const tn_process *process, const tn_uuid *tenant_id, const tn_uuid *id);
