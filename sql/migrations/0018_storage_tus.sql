@@ -9,10 +9,11 @@ create table storage.uploads (
     id          uuid        not null,                          -- random: part of the address that clients go on with
     bucket_id   text        not null,
     name        text        collate "C" not null,
-    owner_id    text,                                          -- who began it, and may go on
+    owner_id    text,                                          -- who began it, and may go on; null: nobody but the tenant's secret key
     signed      boolean     not null default false,            -- begun with a signed token, and goes on with such
     staging_id  uuid        not null,
     length      bigint      check (length >= 0),               -- null: to be said later
+    held        bigint      not null default 0,                -- bytes that are on disk or announced, while `length` is not said
     "offset"    bigint      not null default 0 check ("offset" >= 0),
     metadata    text        not null default '',               -- Upload-Metadata, as it was sent
     upsert      boolean     not null default false,
@@ -32,7 +33,35 @@ create index uploads_by_bucket on storage.uploads (tenant_id, bucket_id);
 select tenon.isolate('storage.uploads');
 grant select, insert, update, delete on storage.uploads to tenon_worker;
 
--- Begins one. What has been announced and has not arrived counts towards the quotas, else many could begin what only one may end.
+-- What has been announced and has not arrived counts towards the quotas, else many could begin what only one may end; and so does what has
+-- come of an upload that has not said its length.
+create function storage.check_uploads_quota(of_owner text, tenant_default bigint, user_default bigint) returns void
+    language plpgsql set search_path = ''
+as $$
+declare
+    own storage.quotas := (select q from storage.quotas q where q.tenant_id = tenon.tenant_id());
+    tenant_limit constant bigint := coalesce(own.tenant_bytes, nullif(tenant_default, 0));
+    user_limit   constant bigint := case when of_owner is not null then coalesce(own.user_bytes, nullif(user_default, 0)) end;
+begin
+    if tenant_limit is null and user_limit is null then
+        return;
+    end if;
+    perform pg_advisory_xact_lock(hashtext('tenon.storage.quota'), hashtext(tenon.tenant_id()::text));
+    if (select coalesce(sum(u.bytes), 0) from storage.usage u where u.tenant_id = tenon.tenant_id())
+       + (select coalesce(sum(coalesce(u.length, greatest(u.held, u."offset"))), 0) from storage.uploads u
+           where u.tenant_id = tenon.tenant_id() and u.finished_at is null and u.expires_at > now()) > tenant_limit then
+        raise exception using errcode = 'PT413', constraint = 'quota_exceeded', message = 'The storage quota of this tenant is used up',
+            hint = 'Delete files, or ask the operator for a larger quota.';
+    end if;
+    if (select coalesce(sum(u.bytes), 0) from storage.usage u where u.tenant_id = tenon.tenant_id() and u.owner_id = of_owner)
+       + (select coalesce(sum(coalesce(u.length, greatest(u.held, u."offset"))), 0) from storage.uploads u
+           where u.tenant_id = tenon.tenant_id() and u.owner_id = of_owner and u.finished_at is null and u.expires_at > now())
+       > user_limit then
+        raise exception using errcode = 'PT413', constraint = 'quota_exceeded', message = 'Your storage quota is used up',
+            hint = 'Delete files, or ask the operator for a larger quota.';
+    end if;
+end $$;
+
 create function storage.begin_upload(
     new_id uuid, in_bucket text, new_name text, by_owner text, is_signed boolean, staging uuid, new_length bigint, new_metadata text,
     new_upsert boolean, lives_s bigint, tenant_default bigint, user_default bigint
@@ -40,31 +69,53 @@ create function storage.begin_upload(
     language plpgsql set search_path = ''
 as $$
 declare
-    own storage.quotas := (select q from storage.quotas q where q.tenant_id = tenon.tenant_id());
-    tenant_limit constant bigint := coalesce(own.tenant_bytes, nullif(tenant_default, 0));
-    user_limit   constant bigint := case when by_owner is not null then coalesce(own.user_bytes, nullif(user_default, 0)) end;
     until constant timestamptz := now() + lives_s * interval '1 second';
 begin
     insert into storage.uploads (id, bucket_id, name, owner_id, signed, staging_id, length, metadata, upsert, expires_at)
     values (new_id, in_bucket, new_name, by_owner, is_signed, staging, new_length, new_metadata, new_upsert, until);
-    if tenant_limit is null and user_limit is null then
-        return until;
-    end if;
-    perform pg_advisory_xact_lock(hashtext('tenon.storage.quota'), hashtext(tenon.tenant_id()::text));
-    if (select coalesce(sum(u.bytes), 0) from storage.usage u where u.tenant_id = tenon.tenant_id())
-       + (select sum(coalesce(u.length, u."offset")) from storage.uploads u
-           where u.tenant_id = tenon.tenant_id() and u.finished_at is null and u.expires_at > now()) > tenant_limit then
-        raise exception using errcode = 'PT413', constraint = 'quota_exceeded', message = 'The storage quota of this tenant is used up',
-            hint = 'Delete files, or ask the operator for a larger quota.';
-    end if;
-    if (select coalesce(sum(u.bytes), 0) from storage.usage u where u.tenant_id = tenon.tenant_id() and u.owner_id = by_owner)
-       + (select sum(coalesce(u.length, u."offset")) from storage.uploads u
-           where u.tenant_id = tenon.tenant_id() and u.owner_id = by_owner and u.finished_at is null and u.expires_at > now())
-       > user_limit then
-        raise exception using errcode = 'PT413', constraint = 'quota_exceeded', message = 'Your storage quota is used up',
-            hint = 'Delete files, or ask the operator for a larger quota.';
-    end if;
+    perform storage.check_uploads_quota(by_owner, tenant_default, user_default);
     return until;
+end $$;
+
+-- Another request goes on: with a length that had not been said, perhaps, and with so many bytes (`will_hold` in all, where it tells).
+create function storage.continue_upload(
+    of_id uuid, at_offset bigint, said_length bigint, will_hold bigint, lives_s bigint, tenant_default bigint, user_default bigint
+) returns storage.uploads
+    language plpgsql set search_path = ''
+as $$
+declare
+    upload storage.uploads;
+begin
+    update storage.uploads as u
+       set generation = u.generation + 1, noted_at = clock_timestamp(), length = coalesce(u.length, said_length), held = will_hold,
+           "offset" = greatest(0, least(u."offset", coalesce(u.length, said_length) - 1)),
+           expires_at = now() + lives_s * interval '1 second'
+     where u.id = of_id and u."offset" = at_offset and u.finished_at is null
+    returning u.* into upload;
+    if found then
+        perform storage.check_uploads_quota(upload.owner_id, tenant_default, user_default);
+    end if;
+    return upload;
+end $$;
+
+-- How far it is. Whoever has said the length has been asked about the quota before.
+create function storage.note_upload(
+    of_id uuid, by_generation bigint, new_offset bigint, now_held bigint, lives_s bigint, tenant_default bigint, user_default bigint
+) returns storage.uploads
+    language plpgsql set search_path = ''
+as $$
+declare
+    upload storage.uploads;
+begin
+    update storage.uploads as u
+       set "offset" = greatest(0, least(new_offset, u.length - 1)), held = greatest(u.held, now_held), noted_at = clock_timestamp(),
+           expires_at = now() + lives_s * interval '1 second'
+     where u.id = of_id and u.generation = by_generation and u.finished_at is null
+    returning u.* into upload;
+    if upload.id is not null and upload.length is null then
+        perform storage.check_uploads_quota(upload.owner_id, tenant_default, user_default);
+    end if;
+    return upload;
 end $$;
 
 -- For the sweeper: forgets what has expired, of all tenants, and gives the files that are left of it.
@@ -89,7 +140,11 @@ select tenon.run_as_platform('storage.is_staged(uuid, uuid)');
 
 revoke execute on function
     storage.begin_upload(uuid, text, text, text, boolean, uuid, bigint, text, boolean, bigint, bigint, bigint),
+    storage.check_uploads_quota(text, bigint, bigint), storage.continue_upload(uuid, bigint, bigint, bigint, bigint, bigint, bigint),
+    storage.note_upload(uuid, bigint, bigint, bigint, bigint, bigint, bigint),
     storage.expire_uploads(integer), storage.is_staged(uuid, uuid) from public;
 grant execute on function
     storage.begin_upload(uuid, text, text, text, boolean, uuid, bigint, text, boolean, bigint, bigint, bigint),
+    storage.check_uploads_quota(text, bigint, bigint), storage.continue_upload(uuid, bigint, bigint, bigint, bigint, bigint, bigint),
+    storage.note_upload(uuid, bigint, bigint, bigint, bigint, bigint, bigint),
     storage.expire_uploads(integer), storage.is_staged(uuid, uuid) to tenon_worker;

@@ -8,6 +8,7 @@
 #include "db/error.h"
 #include "identity/ctx.h"
 #include "objects/object.h"
+#include "storage/signed.h"
 
 /* Everybody with a key or a token, of a role of the app's own too; and everybody. */
 #define TN_STORAGE_CALLERS (TN_ANY_KEY | TN_ROLE_CUSTOM)
@@ -31,14 +32,21 @@ const tn_error *tn_storage_require_service(tn_ctx *c) TN_MUST_CHECK;
 
 /* --- who (identify.c) ------------------------------------------------------------------------- */
 
-/* Who calls routes that need no key: of a signed URL (query `token`, header `x-signature`) nobody
- * in particular, in the tenant that the token names: what it allows is in the token
- * (storage/signed.h). Of a public one nobody, in the tenant of the query member `tenant` (name or
- * id), of the key, or in data.default_tenant. Where a key may be left out, a bad one is none.
- * Everybody else as everywhere. */
+/* Who calls routes that need no key: of a signed URL (query `token`; of resumable uploads the
+ * header `x-signature`, and never the other) nobody in particular, in the tenant that the token
+ * names: what it allows is in the token (storage/signed.h). Of a public one nobody, in the tenant
+ * of the query member `tenant` (name or id), of the key, or in data.default_tenant. Where a key may
+ * be left out, a bad one is none. Everybody else as everywhere. */
 const tn_error *tn_storage_identify(const tn_process *process, const tn_area *area,
                                     const tn_route *route, const tn_request *request,
                                     tn_arena *arena, struct tn_principal *who) TN_MUST_CHECK;
+/* The `sub` of the caller's token, any text: whose becomes what the caller makes. NULL: nobody's.
+ */
+const char *tn_storage_subject(tn_ctx *c) TN_MUST_CHECK;
+/* What the token of this request allows: of the caller's tenant, and for this (TN_SIGNED_…). Errors
+ * as of tn_signed_check(). */
+const tn_error *tn_storage_signed(tn_ctx *c, const char *scope, const char *bucket,
+                                  const char *name, tn_signed *what) TN_MUST_CHECK;
 
 /* --- bodies (body.c) -------------------------------------------------------------------------- */
 

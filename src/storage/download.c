@@ -110,9 +110,8 @@ tn_storage_download_signed(tn_ctx *c)
     tn_signed what;
     tn_object object;
 
-    TN_TRY(tn_signed_check(c->arena, c->config, tn_request_query(c->request, "token"),
-                           TN_SIGNED_DOWNLOAD, tn_path_text(c, "bucket"), tn_path_text(c, "name"),
-                           &what));
+    TN_TRY(tn_storage_signed(c, TN_SIGNED_DOWNLOAD, tn_path_text(c, "bucket"),
+                             tn_path_text(c, "name"), &what));
     if (what.transformations != NULL || what.format != NULL) /* it is for the image that is made */
         return tn_error_new(c->arena, 400, "InvalidSignature", NULL, "Invalid signature");
     TN_TRY(find(c, "storage.object.get_signed", TN_READ_SYSTEM, &object));

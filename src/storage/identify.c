@@ -5,6 +5,8 @@
 #include "storage/area.h"
 #include "storage/signed.h"
 
+#define RESUMABLE "/storage/v1/upload/resumable/"
+
 static const tn_principal nobody = {
     .role = TN_ROLE_NONE, .role_name = "none", .claims = "{\"role\":\"anon\"}", .scopes = ""};
 
@@ -18,17 +20,44 @@ find_tenant(const tn_process *process, tn_arena *arena, const char *name, tn_uui
     return NULL;
 }
 
-static const tn_error *
-identify_signed(const tn_process *process, const tn_request *request, tn_arena *arena,
-                tn_principal *who)
+/* One place for each route: who calls and what may be done are read from the same token. */
+static const char *
+token_of(const tn_route *route, const tn_request *request)
 {
-    const char *token = tn_request_query(request, "token");
+    if (strncmp(route->path, RESUMABLE, strlen(RESUMABLE)) == 0)
+        return tn_request_header(request, "x-signature");
+    return tn_request_query(request, "token");
+}
+
+const tn_error *
+tn_storage_signed(tn_ctx *c, const char *scope, const char *bucket, const char *name,
+                  tn_signed *what)
+{
+    return tn_signed_check(c->arena, c->config, token_of(c->match->route, c->request),
+                           &c->who->tenant_id, scope, bucket, name, what);
+}
+
+const char *
+tn_storage_subject(tn_ctx *c)
+{
+    json_object *claims = NULL;
+    const char *subject;
+
+    if (c->who->claims == NULL || tn_json_parse(c->arena, c->who->claims, strlen(c->who->claims),
+                                                TN_JSON_DEPTH, &claims) != NULL)
+        return NULL;
+    subject = tn_json_text(claims, "sub", NULL);
+    return subject != NULL && *subject != '\0' ? subject : NULL;
+}
+
+static const tn_error *
+identify_signed(const tn_process *process, const tn_route *route, const tn_request *request,
+                tn_arena *arena, tn_principal *who)
+{
     tn_signed what;
 
-    if (token == NULL)
-        token = tn_request_header(request, "x-signature");
     *who = nobody;
-    TN_TRY(tn_signed_read(arena, process->config, token, &what));
+    TN_TRY(tn_signed_read(arena, process->config, token_of(route, request), &what));
     return find_tenant(process, arena, what.tenant_id.text, &who->tenant_id);
 }
 
@@ -84,6 +113,6 @@ tn_storage_identify(const tn_process *process, const tn_area *area, const tn_rou
     if (!needs_no_key)
         return tn_principal_identify(process, area, request, arena, who);
     if (is_signed(route))
-        return identify_signed(process, request, arena, who);
+        return identify_signed(process, route, request, arena, who);
     return identify_public(process, area, request, arena, who);
 }

@@ -103,7 +103,7 @@ select (select count(*) > $4::integer from found),
 -- --- resumable uploads, as tenon_worker ------------------------------------------------------------------------------------------------
 
 -- name: tus_find   $1 id
-select u.owner_id, u.owner_id is not distinct from nullif((select auth.jwt()) ->> 'sub', ''), u.signed, u.staging_id, u.length, u."offset",
+select u.owner_id, coalesce(u.owner_id = nullif((select auth.jwt()) ->> 'sub', ''), false), u.signed, u.staging_id, u.length, u."offset",
        u.metadata, u.upsert, u.finished_at is not null, u.expires_at <= now(),
        to_char(u.expires_at at time zone 'UTC', 'Dy, DD Mon YYYY HH24:MI:SS "GMT"'), u.noted_at
   from storage.uploads as u
@@ -114,20 +114,15 @@ select to_char(storage.begin_upload($1::uuid, $2, $3, case when $5::boolean then
                                     $5::boolean, $6::uuid, $7::bigint, $8, $9::boolean, $10::bigint, $11::bigint, $12::bigint)
                at time zone 'UTC', 'Dy, DD Mon YYYY HH24:MI:SS "GMT"')
 
--- name: tus_continue   $1 id, $2 offset, $3 length or null, $4 seconds
-update storage.uploads as u
-   set generation = u.generation + 1, noted_at = clock_timestamp(), length = coalesce(u.length, $3::bigint),
-       "offset" = greatest(0, least(u."offset", coalesce(u.length, $3::bigint) - 1)),
-       expires_at = now() + $4::bigint * interval '1 second'
- where u.id = $1::uuid and u."offset" = $2::bigint and u.finished_at is null
-returning u.generation, to_char(u.expires_at at time zone 'UTC', 'Dy, DD Mon YYYY HH24:MI:SS "GMT"')
+-- name: tus_continue   $1 id, $2 offset, $3 length or null, $4 bytes that there will be, $5 seconds, $6 quota of the tenant, $7 of a person
+select u.generation, to_char(u.expires_at at time zone 'UTC', 'Dy, DD Mon YYYY HH24:MI:SS "GMT"')
+  from storage.continue_upload($1::uuid, $2::bigint, $3::bigint, $4::bigint, $5::bigint, $6::bigint, $7::bigint) as u
+ where u.id is not null
 
--- name: tus_note   $1 id, $2 generation, $3 offset, $4 seconds
-update storage.uploads as u
-   set "offset" = greatest(0, least($3::bigint, u.length - 1)), noted_at = clock_timestamp(),
-       expires_at = now() + $4::bigint * interval '1 second'
- where u.id = $1::uuid and u.generation = $2::bigint and u.finished_at is null
-returning to_char(u.expires_at at time zone 'UTC', 'Dy, DD Mon YYYY HH24:MI:SS "GMT"'), u.wanted >= u.generation
+-- name: tus_note   $1 id, $2 generation, $3 offset, $4 bytes on disk, $5 seconds, $6 quota of the tenant, $7 of a person
+select to_char(u.expires_at at time zone 'UTC', 'Dy, DD Mon YYYY HH24:MI:SS "GMT"'), u.wanted >= u.generation
+  from storage.note_upload($1::uuid, $2::bigint, $3::bigint, $4::bigint, $5::bigint, $6::bigint, $7::bigint) as u
+ where u.id is not null
 
 -- name: tus_finish   $1 id, $2 generation, $3 length, $4 seconds
 update storage.uploads as u

@@ -236,9 +236,8 @@ tn_render_signed(tn_ctx *c)
     tn_object object;
     tn_render_wish wish;
 
-    TN_TRY(tn_signed_check(c->arena, c->config, tn_request_query(c->request, "token"),
-                           TN_SIGNED_DOWNLOAD, tn_path_text(c, "bucket"), tn_path_text(c, "name"),
-                           &what));
+    TN_TRY(tn_storage_signed(c, TN_SIGNED_DOWNLOAD, tn_path_text(c, "bucket"),
+                             tn_path_text(c, "name"), &what));
     TN_TRY(tn_render_wish_of_claims(c, what.transformations, what.format, &wish));
     TN_TRY(tn_object_find(c, "storage.render.image_sign", TN_READ_SYSTEM, tn_path_text(c, "bucket"),
                           tn_path_text(c, "name"), &object));

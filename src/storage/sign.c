@@ -145,18 +145,6 @@ tn_storage_sign_many(tn_ctx *c)
 
 /* --- uploads ---------------------------------------------------------------------------------- */
 
-/* The `sub` of the caller's token: any text. */
-static const char *
-subject(tn_ctx *c)
-{
-    json_object *claims = NULL;
-
-    if (c->who->claims == NULL || tn_json_parse(c->arena, c->who->claims, strlen(c->who->claims),
-                                                TN_JSON_DEPTH, &claims) != NULL)
-        return NULL;
-    return tn_json_text(claims, "sub", NULL);
-}
-
 /* POST /storage/v1/object/upload/sign/{bucket}/{name...} */
 const tn_error *
 tn_storage_sign_upload(tn_ctx *c)
@@ -170,7 +158,7 @@ tn_storage_sign_upload(tn_ctx *c)
     PQExpBuffer json = tn_arena_buffer(c->arena);
     tn_signed what = {.scope = TN_SIGNED_UPLOAD,
                       .url = tn_storage_key(c->arena, bucket, name),
-                      .owner = subject(c),
+                      .owner = tn_storage_subject(c),
                       .upsert = upload.upsert,
                       .tenant_id = c->who->tenant_id,
                       .issued_at = tn_clock_unix()};

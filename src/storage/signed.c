@@ -126,13 +126,15 @@ tn_signed_read(tn_arena *arena, const tn_config *config, const char *token, tn_s
 }
 
 const tn_error *
-tn_signed_check(tn_arena *arena, const tn_config *config, const char *token, const char *scope,
-                const char *bucket, const char *name, tn_signed *what)
+tn_signed_check(tn_arena *arena, const tn_config *config, const char *token,
+                const tn_uuid *tenant_id, const char *scope, const char *bucket, const char *name,
+                tn_signed *what)
 {
     const size_t length = strlen(bucket);
 
     TN_TRY(tn_signed_read(arena, config, token, what));
-    if (strcmp(what->scope, scope) != 0 || strncmp(what->url, bucket, length) != 0 ||
+    if (tenant_id->text[0] == '\0' || strcmp(what->tenant_id.text, tenant_id->text) != 0 ||
+        strcmp(what->scope, scope) != 0 || strncmp(what->url, bucket, length) != 0 ||
         what->url[length] != '/' || strcmp(what->url + length + 1, name) != 0)
         return tn_error_new(arena, 400, "InvalidSignature", NULL, "Invalid signature");
     return NULL;

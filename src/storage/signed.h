@@ -33,9 +33,9 @@ const char *tn_signed_new(tn_arena *arena, const tn_config *config,
 const tn_error *tn_signed_read(tn_arena *arena, const tn_config *config, const char *token,
                                tn_signed *what) TN_MUST_CHECK;
 
-/* The same, and that it is for this: 400 `InvalidSignature`. */
+/* The same, and that it is for this, in this tenant: 400 `InvalidSignature`. No tenant is none. */
 const tn_error *tn_signed_check(tn_arena *arena, const tn_config *config, const char *token,
-                                const char *scope, const char *bucket, const char *name,
-                                tn_signed *what) TN_MUST_CHECK;
+                                const tn_uuid *tenant_id, const char *scope, const char *bucket,
+                                const char *name, tn_signed *what) TN_MUST_CHECK;
 
 #endif

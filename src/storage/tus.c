@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/text.h"
+#include "storage/area.h"
 
 #define TAKE_OVER_MS 1000 /* so long the writer before has to stop, before it is told again */
 #define TAKE_OVER_TRIES 10
@@ -104,6 +105,15 @@ check_length(tn_ctx *c, const tn_tus *upload)
     return NULL;
 }
 
+/* How many bytes there will be at least. */
+static int64_t
+bytes_to_come(const tn_ctx *c, const tn_tus *upload)
+{
+    if (upload->length >= 0)
+        return upload->length;
+    return upload->offset + (c->request->content_length > 0 ? c->request->content_length : 0);
+}
+
 /* The writer's part: appends, and makes the object when all is there. */
 static const tn_error *
 append(tn_ctx *c, tn_tus *upload, tn_tus_writer *writer, const tn_tus_checksum *checksum,
@@ -146,6 +156,21 @@ read_creation(tn_ctx *c, tn_tus *upload)
     upload->field = tn_request_header(request, "upload-metadata");
     TN_TRY(tn_tus_metadata_read(c->arena, upload->field, &upload->metadata));
     return upload->is_signed ? tn_tus_read_token(c, upload) : NULL;
+}
+
+/* An upload that goes on is somebody's: whoever has no name could not be told from the others. */
+static const tn_error *
+check_owner(tn_ctx *c, const tn_tus *upload)
+{
+    const int64_t bytes = c->request->content_length > 0 ? c->request->content_length : 0;
+    const bool is_whole = upload->length >= 0 && bytes == upload->length;
+
+    if (is_whole || upload->is_signed || tn_principal_is_service(c->who) ||
+        tn_storage_subject(c) != NULL)
+        return NULL;
+    return tn_error_new(c->arena, 403, "AccessDenied", NULL,
+                        "an upload that takes more than one request is somebody's: sign in, use a "
+                        "signed token, or send all of it at once");
 }
 
 /* The file and then the row: a file without a row is swept. */
@@ -199,7 +224,8 @@ tn_tus_post(tn_ctx *c)
     if (!has_bytes && c->request->content_length > 0)
         return refuse_type(c);
     TN_TRY(check_length(c, &upload));
-    TN_TRY(tn_tus_admit(c, &upload, upload.length, &bucket));
+    TN_TRY(tn_tus_admit(c, &upload, bytes_to_come(c, &upload), &bucket));
+    TN_TRY(check_owner(c, &upload));
     TN_TRY(create(c, &upload));
     if (has_bytes || upload.length == 0)
         TN_TRY(fill(c, &upload, &checksum, bucket.size_max));
@@ -317,15 +343,6 @@ settle_length(tn_ctx *c, tn_tus *upload, const struct piece *piece)
                             (long long)upload->offset);
     upload->length = piece->length;
     return NULL;
-}
-
-/* How many bytes there will be at least. */
-static int64_t
-bytes_to_come(const tn_ctx *c, const tn_tus *upload)
-{
-    if (upload->length >= 0)
-        return upload->length;
-    return upload->offset + (c->request->content_length > 0 ? c->request->content_length : 0);
 }
 
 static const tn_error *

@@ -20,7 +20,7 @@
 
 typedef struct tn_tus {
     tn_uuid id, staging_id;
-    const char *owner_id; /* NULL: nobody's in particular */
+    const char *owner_id; /* NULL: nobody's; then only the secret key or the signed token goes on */
     const char *field;    /* Upload-Metadata as it was sent */
     tn_tus_metadata metadata;
     int64_t length; /* -1: not said yet */
@@ -32,8 +32,9 @@ typedef struct tn_tus {
 
 /* --- rows (tus_row.c) ------------------------------------------------------------------------- */
 
-/* The upload of this address, when the caller may go on with it: who began it, the secret key, and
- * for a signed one who shows the token. 404, 410. */
+/* The upload of this address, when the caller may go on with it: the person who began it, an agent
+ * of that person with the scope storage:<bucket>:write, the secret key, and for a signed one who
+ * shows the token for that object. 404, 410. */
 const tn_error *tn_tus_find(tn_ctx *c, tn_tus *upload) TN_MUST_CHECK;
 /* A new row. */
 const tn_error *tn_tus_begin(tn_ctx *c, tn_tus *upload) TN_MUST_CHECK;
@@ -57,9 +58,10 @@ const tn_error *tn_tus_read_token(tn_ctx *c, tn_tus *upload) TN_MUST_CHECK;
 
 /* --- bytes (tus_write.c) ---------------------------------------------------------------------- */
 
-/* Appends the body of this request as it comes, up to `size_max` bytes in all (413 beyond). Sets
- * upload->offset, also with an error: what has arrived then is on disk and in the row. With a
- * checksum it is all or nothing. */
+/* Appends the body of this request as it comes, up to `size_max` bytes in all (413 beyond), and
+ * while no length has been said up to the quotas (413 `quota_exceeded`). Sets upload->offset, also
+ * with an error: what has arrived then is on disk and in the row. With a checksum it is all or
+ * nothing. */
 const tn_error *tn_tus_write(tn_ctx *c, tn_tus *upload, tn_tus_writer *writer,
                              tn_incoming *incoming, int64_t size_max,
                              const tn_tus_checksum *checksum) TN_MUST_CHECK;

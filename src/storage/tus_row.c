@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "storage/area.h"
 #include "storage/queries.h"
-#include "storage/signed.h"
 #include "storage/tus.h"
 
 static const char *
@@ -29,9 +29,8 @@ tn_tus_read_token(tn_ctx *c, tn_tus *upload)
 {
     tn_signed what;
 
-    TN_TRY(tn_signed_check(c->arena, c->config, tn_request_header(c->request, "x-signature"),
-                           TN_SIGNED_UPLOAD, upload->metadata.bucket, upload->metadata.name,
-                           &what));
+    TN_TRY(tn_storage_signed(c, TN_SIGNED_UPLOAD, upload->metadata.bucket, upload->metadata.name,
+                             &what));
     upload->owner_id = what.owner;
     upload->upsert = what.upsert;
     return NULL;
@@ -41,6 +40,14 @@ static const tn_error *
 no_upload(tn_ctx *c)
 {
     return tn_error_new(c->arena, 404, "NoSuchUpload", NULL, "the upload does not exist");
+}
+
+/* An agent acts for its person within its scopes; policies do not see rows of uploads. */
+static bool
+may_write(const tn_ctx *c, const tn_tus *upload)
+{
+    return tn_principal_has_scope(
+        c->who, tn_arena_printf(c->arena, "storage:%s:write", upload->metadata.bucket));
 }
 
 /* May the caller go on with it? Who may not is told that it is not there. */
@@ -58,7 +65,7 @@ check_caller(tn_ctx *c, tn_tus *upload, bool is_owner)
                    ? NULL
                    : no_upload(c);
     }
-    if (tn_principal_is_service(c->who) || (is_owner && (owner != NULL || !upload->is_signed)))
+    if (tn_principal_is_service(c->who) || (is_owner && may_write(c, upload)))
         return NULL;
     return no_upload(c);
 }
@@ -115,11 +122,15 @@ tn_tus_begin(tn_ctx *c, tn_tus *upload)
 const tn_error *
 tn_tus_continue(tn_ctx *c, tn_tus *upload, bool *is_there)
 {
+    const int64_t more = c->request->content_length > 0 ? c->request->content_length : 0;
     const char *length = upload->length >= 0 ? number(c, upload->length) : NULL;
     const tn_rows *rows;
 
     TN_TRY(tn_tx_worker(c, TN_READ_WRITE, &tn_sql_tus_continue,
-                        TN_PARAMS(upload->id.text, number(c, upload->offset), length, lifetime(c)),
+                        TN_PARAMS(upload->id.text, number(c, upload->offset), length,
+                                  number(c, upload->offset + more), lifetime(c),
+                                  number(c, c->config->storage.tenant_quota),
+                                  number(c, c->config->storage.user_quota)),
                         &rows));
     *is_there = tn_rows_count(rows) > 0;
     if (!*is_there)

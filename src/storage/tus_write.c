@@ -1,7 +1,8 @@
 /* storage/tus_write.c: bytes as they come, onto the disk, and how far into the row
  *
  * While nothing goes wrong, the row is written every few seconds or mebibytes: a worker that is
- * killed costs what came since. A connection that breaks costs nothing.
+ * killed costs what came since. A connection that breaks costs nothing. So often the quota is asked
+ * as well, where nobody has said how much will come.
  */
 #include <string.h>
 
@@ -31,6 +32,8 @@ struct writing {
     int64_t received; /* bytes of the body */
     int64_t noted;    /* what the row says, and since when */
     int64_t noted_ms;
+    int64_t held;   /* bytes that the row counts towards the quota, with or without a checksum */
+    bool is_unsure; /* the row may say more than `noted`: the database has not answered */
     int64_t pace_bytes, pace_ms; /* where the present time of that length has begun */
     const tn_error *error;       /* why it does not go on */
 };
@@ -68,7 +71,7 @@ flush(struct writing *w)
 
 /* In a memory of its own, as there may be thousands in one request. */
 static const tn_error *
-write_row(struct writing *w, int64_t offset)
+write_row(struct writing *w, int64_t offset, int64_t held)
 {
     tn_ctx *c = w->c;
     tn_arena *arena = tn_arena_new();
@@ -78,16 +81,22 @@ write_row(struct writing *w, int64_t offset)
                                                          .config = c->config,
                                                          .process = c->process},
                                                "tenon_worker");
-    const char *const parameters[] = {
-        w->upload->id.text, tn_arena_printf(arena, "%lld", (long long)w->upload->generation),
-        tn_arena_printf(arena, "%lld", (long long)offset),
-        tn_arena_printf(arena, "%lld", (long long)c->config->storage.upload_ttl_s)};
-    const tn_query query = {
-        .statement = &tn_sql_tus_note, .parameters = parameters, .parameter_count = 4};
+    const char *const parameters[] = {w->upload->id.text,
+                                      tn_arena_number(arena, w->upload->generation),
+                                      tn_arena_number(arena, offset),
+                                      tn_arena_number(arena, held),
+                                      tn_arena_number(arena, c->config->storage.upload_ttl_s),
+                                      tn_arena_number(arena, c->config->storage.tenant_quota),
+                                      tn_arena_number(arena, c->config->storage.user_quota)};
+    const tn_query query = {.statement = &tn_sql_tus_note,
+                            .parameters = parameters,
+                            .parameter_count = TN_COUNT(parameters)};
     const tn_rows *rows = NULL;
     const tn_error *error =
         tn_db_run(c->process->db, arena, &context, TN_READ_WRITE, &query, 1, &rows);
 
+    if (error == NULL || error->status >= 500) /* a refusal says nothing of an earlier silence */
+        w->is_unsure = error != NULL;
     if (error != NULL)
         error = copy_error(c->arena, error);
     else if (tn_rows_count(rows) == 0)
@@ -101,20 +110,23 @@ write_row(struct writing *w, int64_t offset)
     return error;
 }
 
-/* First the bytes, then the row. Of a piece with a checksum none counts before all are there. */
+/* First the bytes, then the row, which refuses what the quota has no room for. Of a piece with a
+ * checksum none counts before all are there. */
 static const tn_error *
 note(struct writing *w)
 {
-    int64_t size = w->start;
+    int64_t size = w->start, held;
 
+    TN_TRY(flush(w));
+    held = tn_incoming_size(w->incoming);
     if (w->digest == NULL) {
-        TN_TRY(flush(w));
         size = tn_incoming_size(w->incoming);
         if (size != w->noted)
             TN_TRY(tn_incoming_keep(w->incoming));
     }
-    TN_TRY(write_row(w, size));
+    TN_TRY(write_row(w, size, held));
     w->noted = size;
+    w->held = held;
     return NULL;
 }
 
@@ -127,7 +139,7 @@ is_due(const struct writing *w, int64_t now_ms)
     const int64_t size = tn_incoming_size(w->incoming) + (int64_t)w->filled;
 
     return now_ms - w->noted_ms >= (is_leaving ? NOTE_LEAVING_MS : NOTE_MS) ||
-           (w->digest == NULL && size - w->noted >= NOTE_BYTES);
+           (w->digest == NULL && size - w->noted >= NOTE_BYTES) || size - w->held >= NOTE_BYTES;
 }
 
 /* A thread waits for each client that writes, so a trickle is not waited for. */
@@ -231,14 +243,16 @@ check(struct writing *w, const tn_tus_checksum *checksum)
                         "Upload-Checksum: the bytes have another one and are dropped");
 }
 
-/* What came before `error` did is kept, but for a piece that has a checksum, or is too large. */
+/* What came before `error` did is kept, but for a piece that has a checksum, or is too large. What
+ * is not does not stay on the disk: nothing counts it. */
 static const tn_error *
 keep_what_came(struct writing *w, const tn_error *error)
 {
-    w->upload->offset = w->noted;
     if (w->digest == NULL && error->status != 413)
         (void)!note(w);
     w->upload->offset = w->noted;
+    if (!w->is_unsure)
+        tn_incoming_cut(w->incoming, w->noted);
     return error;
 }
 
@@ -255,6 +269,7 @@ tn_tus_write(tn_ctx *c, tn_tus *upload, tn_tus_writer *writer, tn_incoming *inco
                         .size_max = size_max,
                         .bytes = tn_arena_alloc(c->arena, PIECE, 1),
                         .noted = upload->offset,
+                        .held = upload->offset,
                         .noted_ms = now_ms,
                         .pace_ms = now_ms};
     const tn_error *error;
@@ -269,5 +284,8 @@ tn_tus_write(tn_ctx *c, tn_tus *upload, tn_tus_writer *writer, tn_incoming *inco
         return keep_what_came(&w, error);
     w.digest = NULL; /* it has been checked: all of it counts */
     upload->offset = tn_incoming_size(incoming);
-    return upload->offset == upload->length ? NULL : note(&w);
+    if (upload->offset == upload->length)
+        return NULL;
+    error = note(&w);
+    return error != NULL ? keep_what_came(&w, error) : NULL;
 }

@@ -18,8 +18,7 @@ read_signed(tn_ctx *c, tn_upload *upload)
 {
     tn_signed what;
 
-    TN_TRY(tn_signed_check(c->arena, c->config, tn_request_query(c->request, "token"),
-                           TN_SIGNED_UPLOAD, upload->bucket, upload->name, &what));
+    TN_TRY(tn_storage_signed(c, TN_SIGNED_UPLOAD, upload->bucket, upload->name, &what));
     upload->operation = "storage.object.upload_signed";
     upload->as_system = true;
     upload->owner_id = what.owner;

@@ -111,6 +111,24 @@ test('and for no other route', async () => {
   refused(await nobody.request('PUT', `/storage/v1/object/upload/sign/docs/third.txt?token=${alice.session.access_token}`, 'x'), 400, 'InvalidJWT');
 });
 
+test('the token in the address decides, whatever a header says', async () => {
+  const theirs = await makeBucket(s.b, 'docs');
+  await theirs.put('a b/story.txt', 'of b');
+  const other = tokenOf(good(await theirs.sign('a b/story.txt')).signedURL);
+  const others = good(await theirs.signUpload('both.txt')).token;
+  const with_ = (header, method, path, body) => s.client({ 'x-signature': header }).request(method, base + path, body);
+  assert.equal((await with_(other, 'GET', `/object/sign/docs/a%20b/story.txt?token=${token}`)).text, 'hers');
+  assert.equal((await with_(token, 'GET', `/object/sign/docs/a%20b/story.txt?token=${other}`)).text, 'of b');
+  refused(await with_(token, 'GET', `/object/sign/docs/a%20b/story.txt`), 400, 'InvalidRequest');
+  refused(await with_(token, 'GET', `/render/image/sign/docs/a%20b/story.txt`), 400, 'InvalidRequest');
+  refused(await with_(others, 'PUT', `/object/upload/sign/docs/both.txt`, 'x'), 400, 'InvalidRequest');
+  const image = await with_(token, 'GET', `/render/image/sign/docs/a%20b/story.txt?token=${other}`);
+  assert.doesNotMatch(image.text, /hers/);
+  good(await with_(upload, 'PUT', `/object/upload/sign/docs/both.txt?token=${others}`, 'of b'));
+  assert.deepEqual(await s.rows(`select tenant_id from storage.objects where name = 'both.txt'`), [{ tenant_id: s.b.id }]);
+  good(await theirs.remove('a b/story.txt', 'both.txt'));
+});
+
 test('what a file has become since does not matter, nor what its reader may', async () => {
   await s.sql(`drop policy "own" on storage.objects`);
   assert.equal((await fetchSigned(good_)).text, 'hers');
@@ -121,7 +139,7 @@ test('what a file has become since does not matter, nor what its reader may', as
 });
 
 test('a tenant that is suspended serves nothing', async () => {
-  const theirs = await makeBucket(s.b, 'docs');
+  const theirs = bucket(s.b.service, 'docs');
   await theirs.put('x', 'x');
   const { signedURL } = good(await theirs.sign('x', { expiresIn: 600 }));
   assert.equal((await fetchSigned(signedURL)).text, 'x');

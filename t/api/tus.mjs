@@ -361,6 +361,106 @@ test('what is announced counts towards the quota', async () => {
   await s.sql(`delete from storage.quotas`);
 });
 
+/* A body whose length nobody has said, as one piece. */
+async function untold(client, path, offset, bytes, { method, headers } = {}) {
+  const slow = slowly(client, path, offset, { method, headers: { 'transfer-encoding': 'chunked', ...headers } });
+  slow.end(bytes);
+  return slow.answer;
+}
+async function bytesStaged(name) {
+  const [{ tenant_id, staging_id }] = await s.rows(`select tenant_id, staging_id from storage.uploads where name = '${name}'`);
+  return fs.statSync(path.join(s.storageDir, 'staging', tenant_id, staging_id)).size;
+}
+
+test('what has come counts towards the quota where no length was said', async () => {
+  await s.sql(`insert into storage.quotas (tenant_id, user_bytes) values ('${b.id}',
+    (select coalesce(sum(bytes), 0) + 1000 from storage.usage where tenant_id = '${b.id}' and owner_id = '${stranger.user.id}'))`);
+  await s.sql(`delete from storage.uploads`);
+  const [first, second] = [await create(stranger, { name: 'untold/1', defer: true }), await create(stranger, { name: 'untold/2', defer: true })];
+  assert.deepEqual([first.status, second.status], [201, 201], 'nothing has come yet');
+  assert.equal((await patch(stranger, first.path, 0, Buffer.alloc(1001))).status, 413, 'what a piece announces counts before it comes');
+  assert.equal((await head(stranger, first.path)).offset, 0);
+  const over = await untold(stranger, first.path, 0, Buffer.alloc(500_000));
+  assert.equal(over.status, 413, over.text);
+  assert.match(over.text, /quota/);
+  assert.equal((await head(stranger, first.path)).offset, 0);
+  assert.equal(await bytesStaged('untold/1'), 0, 'what does not count is not kept either');
+  const summed = { 'upload-checksum': `sha256 ${createHash('sha256').update(Buffer.alloc(2000)).digest('base64')}` };
+  assert.equal((await untold(stranger, first.path, 0, Buffer.alloc(2000), { headers: summed })).status, 413, 'nor with a checksum');
+  assert.equal(await bytesStaged('untold/1'), 0);
+  assert.equal((await untold(stranger, first.path, 0, Buffer.alloc(600))).status, 204);
+  assert.equal((await patch(stranger, second.path, 0, Buffer.alloc(600))).status, 413, 'both would not fit');
+  assert.equal((await untold(stranger, second.path, 0, Buffer.alloc(600))).status, 413);
+  assert.equal((await create(stranger, { name: 'untold/3', length: 600 })).status, 413);
+  assert.equal((await patch(stranger, first.path, 600, '', { 'upload-length': '1001' })).status, 413, 'a length that is said later');
+  assert.equal((await untold(stranger, base, 0, Buffer.alloc(600), { method: 'POST', headers: {
+    'upload-defer-length': '1', 'upload-metadata': encode({ bucketName: 'docs', objectName: 'untold/4' }) } })).status, 413, 'creation with upload');
+  assert.equal((await s.rows(`select count(*)::int as n from storage.uploads where name = 'untold/4'`))[0].n, 0);
+  assert.equal((await patch(stranger, first.path, 600, Buffer.alloc(400), { 'upload-length': '1000' })).status, 204, 'what fits is taken');
+  assert.equal((await patch(stranger, second.path, 0, '', { 'upload-length': '0' })).status, 204);
+  await s.sql(`delete from storage.quotas`);
+});
+
+test('agents go on with uploads of their person in the buckets of their scopes', async () => {
+  const agent = async (...scopes) => {
+    const { id } = await bob.post('/auth/v1/agents', { name: scopes.join(' '), scopes });
+    return s.client({ apikey: (await bob.post(`/auth/v1/agents/${id}/keys`, {})).key });
+  };
+  const made = await create(bob, { name: 'of-bob', length: 4 });
+  for (const scopes of [['data:x:read'], ['storage:docs:read'], ['storage:small:write'], ['storage:buckets:write']]) {
+    const other = await agent(...scopes);
+    for (const send of [() => head(other, made.path), () => patch(other, made.path, 0, 'x'), () => remove(other, made.path)])
+      assert.equal((await send()).status, 404, scopes[0]);
+  }
+  assert.equal((await head(bob, made.path)).offset, 0);
+  const helper = await agent('storage:docs:write');
+  assert.equal((await head(helper, made.path)).offset, 0);
+  assert.equal((await remove(helper, made.path)).status, 204);
+});
+
+test('an upload of nobody is the secret key\'s', async () => {
+  const made = await create(a.service, { name: 'of-nobody', length: 4 });
+  assert.equal(made.status, 201, made.answer.text);
+  for (const client of [a.anon, alice, b.service])
+    for (const send of [() => head(client, made.path), () => patch(client, made.path, 0, 'abcd'), () => remove(client, made.path)])
+      assert.equal((await send()).status, 404);
+  assert.equal((await patch(a.service, made.path, 0, 'abcd')).status, 204);
+  assert.equal((await row('of-nobody')).owner_id, null);
+
+  await s.sql(`create policy "all may bring" on storage.objects for insert to anon with check (name like 'dropped/%')`);
+  for (const options of [{ length: 4 }, { length: 4, body: 'ab' }, { defer: true }, { defer: true, body: 'ab' }])
+    assert.equal((await create(a.anon, { name: 'dropped/part', ...options })).status, 403, 'who has no name cannot go on');
+  const whole = await create(a.anon, { name: 'dropped/whole', length: 4, body: 'abcd' });
+  assert.equal(whole.status, 201, whole.answer.text);
+  assert.equal(bytesOf(await row('dropped/whole')).toString(), 'abcd');
+  await s.sql(`drop policy "all may bring" on storage.objects`);
+});
+
+test('a signed token is for its tenant, wherever another one is given as well', async () => {
+  const signed = async (tenant, name) =>
+    (await tenant.service.request('POST', `/storage/v1/object/upload/sign/docs/${name}`, {}, { headers: { 'x-upsert': 'true' } })).json.token;
+  await a.service.request('POST', '/storage/v1/object/docs/shared', 'of a', { headers: { 'content-type': 'text/plain' } });
+  const read = (await a.service.request('POST', '/storage/v1/object/sign/docs/shared', { expiresIn: 600 })).json.signedURL.split('token=')[1];
+  const [mine, theirs, anybody] = [await signed(a, 'shared'), await signed(b, 'shared'), s.client()];
+  const by = (token) => ({ 'x-signature': token });
+
+  const own = await create(anybody, { name: 'shared', length: 4, headers: by(mine), path: `${base}/sign` });
+  assert.equal(own.status, 201, own.answer.text);
+  const where = new URL(own.answer.headers.location).pathname;
+  for (const token of [read, mine]) {
+    const to = `?token=${token}`;
+    const made = await create(anybody, { name: 'shared', length: 4, body: 'of b', headers: by(theirs), path: `${base}/sign${to}` });
+    assert.equal(made.status, 201, 'the address does not count: it is in the tenant of the header');
+    assert.equal((await create(anybody, { name: 'shared', length: 4, path: `${base}/sign${to}` })).status, 400, 'nor is it a signature');
+    for (const send of [() => head(anybody, where + to, by(theirs)), () => patch(anybody, where + to, 0, 'of b', by(theirs)), () => remove(anybody, where + to, by(theirs))])
+      assert.equal((await send()).status, 404);
+  }
+  assert.equal(bytesOf(await row('shared')).toString(), 'of a');
+  assert.equal(bytesOf(await row('shared', 'docs', b)).toString(), 'of b');
+  assert.deepEqual([(await head(anybody, where, by(mine))).status, (await patch(anybody, where, 0, 'OF A', by(mine))).status], [200, 204]);
+  assert.equal(bytesOf(await row('shared')).toString(), 'OF A');
+});
+
 test('a refused request with a large body is answered at once, and its thread is free', async () => {
   const made = await create(alice, { name: 'refused/large', length: 900_000 });
   for (const [client, path, status] of [[alice, made.path, 409], [s.client(), made.path, 401], [alice, `${base}/018f0000-0000-4000-8000-000000000000`, 404], [alice, `${base}/a/b/c`, 404]]) {

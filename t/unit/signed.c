@@ -34,7 +34,9 @@ static const char *
 check(tn_arena *arena, const char *token, const char *scope, const char *name)
 {
     tn_signed what;
-    const tn_error *error = tn_signed_check(arena, &config, token, scope, "docs", name, &what);
+    const tn_uuid tenant = {TENANT};
+    const tn_error *error =
+        tn_signed_check(arena, &config, token, &tenant, scope, "docs", name, &what);
 
     return error != NULL ? error->code : "fine";
 }
@@ -75,6 +77,26 @@ it_is_for_one_thing(void **state)
         check(arena, tn_signed_new(arena, &config, &download), TN_SIGNED_DOWNLOAD, "a \"b\"/c"),
         "InvalidJWT");
     TN_CHECK_TEXT(check(arena, NULL, TN_SIGNED_DOWNLOAD, "c"), "validation_failed");
+    tn_arena_free(arena);
+}
+
+static void
+it_is_for_one_tenant(void **state)
+{
+    static const tn_uuid others[] = {{"018f0000-0000-7000-8000-00000000000b"}, {""}};
+    tn_arena *arena = tn_arena_new();
+    const tn_signed upload = example(TN_SIGNED_UPLOAD);
+    const char *token = tn_signed_new(arena, &config, &upload);
+    const tn_error *error;
+    tn_signed what;
+
+    (void)state;
+    for (size_t i = 0; i < TN_COUNT(others); i++) {
+        error = tn_signed_check(arena, &config, token, &others[i], TN_SIGNED_UPLOAD, "docs",
+                                "a \"b\"/c", &what);
+        assert_non_null(error);
+        TN_CHECK_TEXT(error->code, "InvalidSignature");
+    }
     tn_arena_free(arena);
 }
 
@@ -132,9 +154,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_was_signed_is_read),
-        cmocka_unit_test(it_is_for_one_thing),
-        cmocka_unit_test(no_byte_can_be_changed),
+        cmocka_unit_test(what_was_signed_is_read), cmocka_unit_test(it_is_for_one_thing),
+        cmocka_unit_test(it_is_for_one_tenant),    cmocka_unit_test(no_byte_can_be_changed),
         cmocka_unit_test(no_other_key_signs),
     };
 
