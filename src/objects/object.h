@@ -129,4 +129,14 @@ const tn_error *tn_objects_remove(tn_ctx *c, const char *operation, const char *
                                   const char *const *names, size_t count, tn_object **removed,
                                   size_t *removed_count) TN_MUST_CHECK;
 
+/* The same of rows that are as the caller believes, which is judged with the deletion. */
+typedef struct tn_removal {
+    const char *name;
+    const char *etag;         /* with its quotes, or a star: any; NULL: no condition */
+    int64_t size, modified_s; /* -1: no condition */
+} tn_removal;
+const tn_error *tn_objects_remove_if(tn_ctx *c, const char *operation, const char *bucket,
+                                     const tn_removal *removals, size_t count, tn_object **removed,
+                                     size_t *removed_count) TN_MUST_CHECK;
+
 #endif

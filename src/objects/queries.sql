@@ -43,6 +43,18 @@ with gone as (
 )
 select d.* from gone cross join lateral storage.object_columns(gone.o) d
 
+-- A row that changes meanwhile is judged again as it is then.
+-- name: objects_remove_if   $1 bucket, $2 [{"name", "etag" or null or "*", "size" or null, "modified": seconds or null}, …]
+with gone as (
+    delete from storage.objects o
+     using jsonb_to_recordset($2::jsonb) as w (name text, etag text, size bigint, modified bigint)
+     where o.bucket_id = $1 and o.name = w.name and (w.etag is null or w.etag = '*' or o.metadata ->> 'eTag' = w.etag)
+       and (w.size is null or o.size = w.size)
+       and (w.modified is null or floor(extract(epoch from coalesce((o.metadata ->> 'lastModified')::timestamptz, o.updated_at))) = w.modified)
+    returning o
+)
+select d.* from gone cross join lateral storage.object_columns(gone.o) d
+
 -- name: vault_newest_key
 select generation, sealed from storage.tenant_keys where tenant_id = tenon.tenant_id() order by generation desc limit 1
 

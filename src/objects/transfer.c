@@ -231,16 +231,13 @@ tn_object_copy(tn_ctx *c, const tn_transfer *transfer, tn_object *copied)
 
 /* --- remove ----------------------------------------------------------------------------------- */
 
-const tn_error *
-tn_objects_remove(tn_ctx *c, const char *operation, const char *bucket, const char *const *names,
-                  size_t count, tn_object **removed, size_t *removed_count)
+static const tn_error *
+run_removal(tn_ctx *c, const char *operation, const tn_query *query, tn_object **removed,
+            size_t *removed_count)
 {
-    PQExpBuffer array = tn_arena_buffer(c->arena);
     const tn_rows *results[2] = {NULL, NULL};
-    tn_query queries[2];
+    tn_query queries[2] = {[1] = *query};
 
-    tn_buffer_array(array, names, count);
-    queries[1] = TN_QUERY(tn_sql_objects_remove, bucket, tn_buffer_text(array));
     TN_TRY(tn_objects_transact(c, &(tn_objects_work){.operation = operation,
                                                      .access = TN_READ_WRITE,
                                                      .queries = queries,
@@ -251,4 +248,40 @@ tn_objects_remove(tn_ctx *c, const char *operation, const char *bucket, const ch
     for (size_t i = 0; i < *removed_count; i++)
         TN_TRY(tn_object_read(c, results[1], (int)i, &(*removed)[i]));
     return NULL;
+}
+
+const tn_error *
+tn_objects_remove(tn_ctx *c, const char *operation, const char *bucket, const char *const *names,
+                  size_t count, tn_object **removed, size_t *removed_count)
+{
+    PQExpBuffer array = tn_arena_buffer(c->arena);
+    tn_query query;
+
+    tn_buffer_array(array, names, count);
+    query = TN_QUERY(tn_sql_objects_remove, bucket, tn_buffer_text(array));
+    return run_removal(c, operation, &query, removed, removed_count);
+}
+
+const tn_error *
+tn_objects_remove_if(tn_ctx *c, const char *operation, const char *bucket,
+                     const tn_removal *removals, size_t count, tn_object **removed,
+                     size_t *removed_count)
+{
+    PQExpBuffer list = tn_arena_buffer(c->arena);
+    tn_query query;
+
+    for (size_t i = 0; i < count; i++) {
+        appendPQExpBufferStr(list, i == 0 ? "[{\"name\":" : ",{\"name\":");
+        tn_buffer_json_string(list, removals[i].name);
+        appendPQExpBufferStr(list, ",\"etag\":");
+        tn_buffer_json_string(list, removals[i].etag);
+        if (removals[i].size >= 0)
+            appendPQExpBuffer(list, ",\"size\":%lld", (long long)removals[i].size);
+        if (removals[i].modified_s >= 0)
+            appendPQExpBuffer(list, ",\"modified\":%lld", (long long)removals[i].modified_s);
+        appendPQExpBufferChar(list, '}');
+    }
+    appendPQExpBufferStr(list, count == 0 ? "[]" : "]");
+    query = TN_QUERY(tn_sql_objects_remove_if, bucket, tn_buffer_text(list));
+    return run_removal(c, operation, &query, removed, removed_count);
 }

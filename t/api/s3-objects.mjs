@@ -220,6 +220,78 @@ describe('objects', () => {
     await refused(400, 'MalformedXML', 'POST', '/box?delete', { body: `<Delete>${'<Object><Key>x</Key></Object>'.repeat(1001)}</Delete>` });
     await refused(404, 'NoSuchBucket', 'POST', '/nobox?delete', { body });
   });
+
+  test('under conditions', async () => {
+    const put = async () => (await ok('PUT', '/box/if', { body: 'if' })).headers.etag;
+    const etag = await put();
+    for (const headers of [{ 'if-match': '"x"' }, { 'if-match': `W/${etag}` }, { 'x-amz-if-match-size': '3' }, { 'x-amz-if-match-last-modified-time': 'Wed, 21 Oct 2015 07:28:00 GMT' }, { 'if-match': etag, 'x-amz-if-match-size': '1' }])
+      await refused(412, 'PreconditionFailed', 'DELETE', '/box/if', { headers });
+    await refused(412, 'PreconditionFailed', 'DELETE', '/box/if-none', { headers: { 'if-match': '*' } });
+    await refused(412, 'PreconditionFailed', 'DELETE', '/box/if-none', { headers: { 'if-match': etag } });
+    await refused(400, 'InvalidArgument', 'DELETE', '/box/if', { headers: { 'x-amz-if-match-size': 'x' } });
+    assert.equal((await ok('GET', '/box/if')).text, 'if');
+    for (const headers of [{ 'if-match': etag }, { 'if-match': etag.slice(1, -1) }, { 'if-match': '*' }, { 'if-match': etag, 'x-amz-if-match-size': '2', 'x-amz-if-match-last-modified-time': true }]) {
+      if (headers['x-amz-if-match-last-modified-time']) headers['x-amz-if-match-last-modified-time'] = (await ok('HEAD', '/box/if')).headers['last-modified'];
+      await ok('DELETE', '/box/if', { headers });
+      assert.equal((await ask('HEAD', '/box/if')).status, 404);
+      await put();
+    }
+
+    const remove = async (...objects) => {
+      const { text } = await ok('POST', '/box?delete', { body: `<Delete>${objects.map((o) => `<Object>${Object.entries(o).map(([n, v]) => `<${n}>${v.replaceAll('"', '&quot;')}</${n}>`).join('')}</Object>`).join('')}</Delete>` });
+      return [[...text.matchAll(/<Deleted><Key>(.*?)</g)].map((m) => m[1]), [...text.matchAll(/<Error><Key>(.*?)<\/Key><Code>(.*?)</g)].map((m) => `${m[1]} ${m[2]}`)];
+    };
+    await ok('PUT', '/box/if-2', { body: 'if' });
+    await ok('PUT', '/box/if-3', { body: 'if' });
+    assert.deepEqual(await remove({ Key: 'if', ETag: '"x"' }, { Key: 'if-2', VersionId: '7' }, { Key: 'if-none', ETag: '*' }, { Key: 'never' }, { Key: 'if-3', ETag: etag, VersionId: 'null' }),
+      [['never', 'if-3'], ['if PreconditionFailed', 'if-2 NoSuchVersion', 'if-none PreconditionFailed']]);
+    assert.deepEqual([(await ok('GET', '/box/if')).text, (await ok('GET', '/box/if-2')).text, (await ask('HEAD', '/box/if-3')).status], ['if', 'if', 404]);
+    assert.deepEqual(await remove({ Key: 'if', ETag: etag, Size: '2' }, { Key: 'if-2' }), [['if', 'if-2'], []]);
+  });
+
+  test('of many who delete under a condition one does', async () => {
+    const { etag } = (await ok('PUT', '/box/once', { body: 'once' })).headers;
+    const answers = await Promise.all(Array.from({ length: 8 }, () => ask('DELETE', '/box/once', { headers: { 'if-match': etag } })));
+    assert.deepEqual(answers.map((a) => a.status).sort(), [204, ...Array.from({ length: 7 }, () => 412)]);
+  });
+
+  test('what a policy lets one see and not delete', async () => {
+    const carol = await s.a.person('carol');
+    const hers = await accessKey(s, '--tenant', 'a', '--user', carol.user.id);
+    await ok('PUT', '/box/shown', { body: 'shown' });
+    await ok('PUT', '/box/hidden', { body: 'hidden' });
+    await s.sql(`create policy shown on storage.objects for select to authenticated using (name = 'shown'); create policy removed on storage.objects for delete to authenticated using (name <> 'shown')`);
+    const one = (name, headers) => signed(s, hers, 'DELETE', `/box/${name}`, { headers });
+    assert.equal((await one('shown')).code, 'AccessDenied');
+    assert.equal((await one('shown', { 'if-match': '*' })).code, 'AccessDenied');
+    assert.equal((await one('shown', { 'if-match': '"x"' })).code, 'PreconditionFailed');
+    assert.equal((await one('hidden')).status, 204);
+    const many = await signed(s, hers, 'POST', '/box?delete', { body: '<Delete><Object><Key>shown</Key></Object><Object><Key>hidden</Key></Object></Delete>' });
+    assert.match(many.text, /<Error><Key>shown<\/Key><Code>AccessDenied<.*<Deleted><Key>hidden<\/Key><\/Deleted>/);
+    assert.deepEqual([(await ok('GET', '/box/shown')).text, (await ok('GET', '/box/hidden')).text], ['shown', 'hidden']);
+    await s.sql('drop policy shown on storage.objects; drop policy removed on storage.objects');
+  });
+
+  test('while others put it there again', async () => {
+    const body = '<Delete><Object><Key>racing</Key></Object></Delete>';
+    const one = async (i) => {
+      const answer = i % 2 ? await ask('PUT', '/box/racing', { body: 'x' }) : i % 4 ? await ask('DELETE', '/box/racing') : await ask('POST', '/box?delete', { body });
+      return answer.status >= 300 || answer.text.includes('<Error>') ? answer.text : '';
+    };
+    const rest = async (i) => {
+      const answer = i % 2 ? await s.a.service.request('POST', '/storage/v1/object/box/racing-too', 'x', { headers: { 'x-upsert': 'true', 'content-type': 'text/plain' } }) : await s.a.service.request('DELETE', '/storage/v1/object/box/racing-too');
+      return /Access denied/.test(answer.text) ? `${answer.status} ${answer.text}` : '';
+    };
+    for (const what of [one, rest]) {
+      const all = Array.from({ length: 240 }, (_, i) => i);
+      const found = await Promise.all(Array.from({ length: 12 }, async () => {
+        const faults = [];
+        for (let i = all.pop(); i !== undefined; i = all.pop()) faults.push(await what(i));
+        return faults.filter(Boolean);
+      }));
+      assert.deepEqual(found.flat(), []);
+    }
+  });
 });
 
 describe('lists', () => {
