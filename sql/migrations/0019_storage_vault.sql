@@ -83,9 +83,7 @@ begin
      where k.tenant_id = tenant
        and k.generation < (select max(n.generation) from storage.tenant_keys n where n.tenant_id = tenant)
        and not exists (select from storage.objects o where o.tenant_id = tenant and storage.key_generation(o.sealed_key) = k.generation)
-       and not exists (select from storage.quarantine q where q.tenant_id = tenant and storage.key_generation(q.sealed_key) = k.generation)
-       and not exists (select from storage.lost_objects l
-                        where l.tenant_id = tenant and storage.key_generation((l.row ->> 'sealed_key')::bytea) = k.generation);
+       and not exists (select from storage.quarantine q where q.tenant_id = tenant and storage.key_generation(q.sealed_key) = k.generation);
     get diagnostics dropped = row_count;
     return dropped;
 end $$;

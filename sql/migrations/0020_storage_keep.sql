@@ -7,21 +7,43 @@
 alter table storage.trash add column claimed_until timestamptz not null default '-infinity';
 
 create table storage.lost_objects (
-    tenant_id uuid        not null default tenon.tenant_id() references tenon.tenants (id),
-    id        uuid        not null,
-    bucket_id text        not null,
-    name      text        collate "C" not null,
-    version   text        not null,
+    tenant_id uuid        not null default tenon.tenant_id(),
+    object_id uuid        not null,
+    version   text        not null,                     -- which bytes the row had
+    size      bigint      not null,
     reason    text        not null check (reason in ('missing', 'size', 'content')),
-    row       jsonb       not null,                     -- as it was in storage.objects
     found_at  timestamptz not null default now(),
-    primary key (tenant_id, id)
+    primary key (tenant_id, object_id),
+    foreign key (tenant_id, object_id) references storage.objects (tenant_id, id) on delete cascade
 );
-comment on table storage.lost_objects is 'Rows whose bytes were gone or damaged when `tenon storage fsck --repair` looked. What is left of the bytes stays.';
+comment on table storage.lost_objects is
+    'Objects whose bytes were gone or damaged when `tenon storage fsck --repair` looked: their rows are without bytes until these are back.';
 create index lost_objects_by_version on storage.lost_objects (tenant_id, version);
 select tenon.isolate('storage.lost_objects');
 grant select on storage.lost_objects to tenon_worker, service_role;
 create trigger tenon_throw_away after delete on storage.lost_objects for each row execute function storage.throw_away();
+
+-- Whatever gives the row other bytes ends the wait for the old ones. When the row goes, the key above does.
+create function storage.end_loss() returns trigger
+    language plpgsql set search_path = ''
+as $$
+begin
+    delete from storage.lost_objects l where l.tenant_id = new.tenant_id and l.object_id = new.id;
+    return null;
+end $$;
+select tenon.run_as_platform('storage.end_loss()');
+create trigger tenon_end_loss after update of version on storage.objects
+    for each row when (old.version is null and new.version is not null) execute function storage.end_loss();
+
+-- What storage.dir is told by: a file in it has the same id. A folder without it, once there has been one, is another: a disk that is not
+-- mounted, a wrong path.
+create table storage.folder (
+    id        uuid        primary key default gen_random_uuid(),
+    marked_at timestamptz                               -- null: no folder has been used yet
+);
+comment on table storage.folder is 'One row: the id in storage.dir/tenon.id.';
+insert into storage.folder default values;
+select tenon.close('storage.folder');
 
 create function storage.names_version(tenant uuid, wanted text) returns boolean
     language sql stable set search_path = ''
@@ -108,6 +130,20 @@ begin
 end $$;
 comment on function storage.expire_staged(integer) is 'Deletes uploads that have stood still for too long, and tells their files.';
 
+create function storage.find_folder() returns storage.folder
+    language sql stable set search_path = ''
+as $$
+    select f from storage.folder f
+$$;
+comment on function storage.find_folder() is 'Which id storage.dir has, and since when.';
+
+create function storage.mark_folder() returns void
+    language sql volatile set search_path = ''
+as $$
+    update storage.folder set marked_at = now() where marked_at is null
+$$;
+comment on function storage.mark_folder() is 'The id has been written into storage.dir.';
+
 create function storage.figures() returns table (trash bigint, bytes bigint, objects bigint)
     language sql stable set search_path = ''
 as $$
@@ -153,37 +189,63 @@ begin
 end $$;
 comment on function storage.recount_usage(uuid) is 'Counts bytes and objects anew; gives how many counters were wrong.';
 
--- A row whose bytes are gone or damaged leaves storage.objects and is kept whole in storage.lost_objects. False: it has changed meanwhile.
+-- The row stays, with its id and all that refers to it, and is one without bytes. False: it has changed meanwhile.
 create function storage.lose_object(tenant uuid, wanted uuid, wanted_version text, why text) returns boolean
     language plpgsql volatile set search_path = ''
 as $$
 declare
-    found storage.objects;
+    lost_size bigint := (select o.size from storage.objects o where o.tenant_id = tenant and o.id = wanted and o.version = wanted_version
+                            for update);
 begin
-    perform set_config('storage.allow_delete_query', 'true', true);
-    delete from storage.objects o where o.tenant_id = tenant and o.id = wanted and o.version = wanted_version returning * into found;
-    if found.id is null then
+    if lost_size is null then
         return false;
     end if;
-    insert into storage.lost_objects (tenant_id, id, bucket_id, name, version, reason, row)
-    values (tenant, found.id, found.bucket_id, found.name, found.version, why, to_jsonb(found))
-        on conflict (tenant_id, id) do update
-       set bucket_id = excluded.bucket_id, name = excluded.name, version = excluded.version, reason = excluded.reason, row = excluded.row,
-           found_at = now();
+    insert into storage.lost_objects (tenant_id, object_id, version, size, reason) values (tenant, wanted, wanted_version, lost_size, why)
+        on conflict (tenant_id, object_id) do update
+       set version = excluded.version, size = excluded.size, reason = excluded.reason, found_at = now();
+    perform set_config('tenon.keep_updated_at', 'on', true);
+    update storage.objects o set version = null, size = 0 where o.tenant_id = tenant and o.id = wanted;
+    perform set_config('tenon.keep_updated_at', '', true);
     delete from storage.trash t where t.tenant_id = tenant and t.version = wanted_version;
     return true;
 end $$;
-comment on function storage.lose_object(uuid, uuid, text, text) is 'Puts aside a row whose bytes are not what it says.';
+comment on function storage.lose_object(uuid, uuid, text, text) is 'Makes a row whose bytes are not what it says one without bytes.';
+
+-- The bytes are back. False: the row has got others meanwhile, or its bucket has been encrypted and they are not.
+create function storage.restore_object(tenant uuid, wanted uuid, wanted_version text) returns boolean
+    language plpgsql volatile set search_path = ''
+as $$
+declare
+    before constant text := coalesce(current_setting('tenon.tenant_id', true), '');
+    lost storage.lost_objects;
+begin
+    perform from storage.objects o join storage.buckets b on b.tenant_id = o.tenant_id and b.id = o.bucket_id
+      where o.tenant_id = tenant and o.id = wanted and o.version is null and (o.sealed_key is not null or not b.encrypted) for update of o;
+    if not found then
+        return false;
+    end if;
+    select * into lost from storage.lost_objects l where l.tenant_id = tenant and l.object_id = wanted and l.version = wanted_version;
+    if lost.object_id is null then
+        return false;
+    end if;
+    perform set_config('tenon.keep_updated_at', 'on', true), set_config('tenon.tenant_id', tenant::text, true); -- triggers ask for both
+    update storage.objects o set version = lost.version, size = lost.size where o.tenant_id = tenant and o.id = wanted;
+    perform set_config('tenon.keep_updated_at', '', true), set_config('tenon.tenant_id', before, true);
+    delete from storage.trash t where t.tenant_id = tenant and t.version = wanted_version;
+    return true;
+end $$;
+comment on function storage.restore_object(uuid, uuid, text) is 'Gives a row the bytes again that it had lost.';
 
 select tenon.run_as_platform(f) from unnest(array[
     'storage.claim_trash(integer, bigint, bigint)', 'storage.forget_trash(uuid[], text[])', 'storage.unnamed_files(uuid[], text[])',
     'storage.throw_away_unnamed(uuid[], text[])', 'storage.unstaged_files(uuid[], uuid[])', 'storage.expire_staged(integer)',
-    'storage.figures()']::regprocedure[]) as f;
+    'storage.figures()', 'storage.find_folder()', 'storage.mark_folder()']::regprocedure[]) as f;
 
 revoke execute on function storage.names_version(uuid, text), storage.claim_trash(integer, bigint, bigint), storage.forget_trash(uuid[], text[]),
     storage.unnamed_files(uuid[], text[]), storage.throw_away_unnamed(uuid[], text[]), storage.unstaged_files(uuid[], uuid[]),
     storage.expire_staged(integer), storage.figures(), storage.usage_differences(uuid), storage.recount_usage(uuid),
-    storage.lose_object(uuid, uuid, text, text) from public;
+    storage.lose_object(uuid, uuid, text, text), storage.restore_object(uuid, uuid, text), storage.end_loss(), storage.find_folder(),
+    storage.mark_folder() from public;
 grant execute on function storage.claim_trash(integer, bigint, bigint), storage.forget_trash(uuid[], text[]), storage.unnamed_files(uuid[], text[]),
-    storage.throw_away_unnamed(uuid[], text[]), storage.unstaged_files(uuid[], uuid[]), storage.expire_staged(integer), storage.figures()
-    to tenon_worker;
+    storage.throw_away_unnamed(uuid[], text[]), storage.unstaged_files(uuid[], uuid[]), storage.expire_staged(integer), storage.figures(),
+    storage.find_folder(), storage.mark_folder() to tenon_worker;

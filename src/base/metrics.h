@@ -27,6 +27,7 @@ typedef struct tn_metrics {
     _Atomic uint64_t password_hashes, password_hash_refused;
     _Atomic uint64_t storage_swept, storage_orphans; /* files removed: of the trash, of nobody */
     _Atomic int64_t storage_trash, storage_bytes, storage_objects; /* gauges, of all tenants */
+    atomic_bool storage_wrong_folder; /* storage.dir is not ours: no upload is taken */
     _Atomic uint64_t worker_deaths, reloads, log_lines_dropped;
 } tn_metrics;
 

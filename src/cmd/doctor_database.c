@@ -12,6 +12,7 @@
 #include "cmd/queries.h"
 #include "db/migration.h"
 #include "identity/token.h"
+#include "objects/folder.h"
 #include "server/pools.h"
 
 #define SKEW_WARN_MS 2000
@@ -351,6 +352,30 @@ check_signing(tn_doctor *doctor)
     tn_db_free(db);
 }
 
+/* Whether storage.dir is the folder of the files that the database knows. */
+static void
+check_storage_folder(tn_doctor *doctor, tn_session *session)
+{
+    const tn_rows *rows =
+        ask(doctor, session, "storage.id", &tn_sql_doctor_storage_folder, TN_NO_PARAMS);
+    tn_folder folder;
+    const char *id;
+
+    if (rows == NULL || tn_rows_count(rows) == 0)
+        return;
+    id = tn_rows_text(rows, 0, 0);
+    folder = tn_folder_look(doctor->config, id, tn_rows_bool(rows, 0, 1));
+    if (folder == TN_FOLDER_OURS)
+        tn_doctor_say(doctor, TN_FINE, "storage.id", NULL,
+                      "storage.dir has the files of this database");
+    else if (folder == TN_FOLDER_NEW)
+        tn_doctor_say(doctor, TN_FINE, "storage.id", NULL, "storage.dir has not been used yet");
+    else
+        tn_doctor_say(doctor, folder == TN_FOLDER_UNREADABLE ? TN_WARN : TN_WRONG, "storage.id",
+                      tn_folder_hint(doctor->line->arena, doctor->config, id, folder), "%s",
+                      tn_folder_problem(folder));
+}
+
 static void
 check_as_owner(tn_doctor *doctor, tn_session *session)
 {
@@ -368,6 +393,7 @@ check_as_owner(tn_doctor *doctor, tn_session *session)
     run_audits(doctor, session);
     check_tenants(doctor, session);
     check_prices(doctor, session);
+    check_storage_folder(doctor, session);
 }
 
 void

@@ -591,6 +591,9 @@ select jsonb_build_object('id', m.id, 'tenant', t.name, 'channel', m.channel, 'k
 
 -- --- storage ---
 
+-- name: doctor_storage_folder
+select id, marked_at is not null from storage.folder
+
 -- name: storage_quota_set   $1 tenant, $2 whether the tenant's changes, $3 to what, $4 whether each person's does, $5 to what
 insert into storage.quotas as q (tenant_id, tenant_bytes, user_bytes) values ($1::uuid, $3::bigint, $5::bigint)
     on conflict (tenant_id) do update

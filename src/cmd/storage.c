@@ -125,8 +125,7 @@ print_sums(tn_command_line *line, const tn_fsck *fsck)
                (long long)fsck->rows, (long long)fsck->bytes, (long long)fsck->files,
                (long long)fsck->young, (long long)found, (long long)mended);
     if (!line->json && fsck->lost > 0)
-        printf("%lld rows without their bytes are in storage.lost_objects\n",
-               (long long)fsck->lost);
+        printf("%lld rows have lost their bytes: storage.lost_objects\n", (long long)fsck->lost);
     return found - mended;
 }
 
@@ -137,6 +136,7 @@ run_fsck(tn_command_line *line)
     tn_fsck fsck = {.arena = line->arena,
                     .repairs = tn_command_option(line, "repair") != NULL,
                     .verifies = tn_command_option(line, "verify") != NULL,
+                    .forced = tn_command_option(line, "force") != NULL,
                     .told = tell,
                     .context = &report};
     const char *tenant = tn_command_option(line, "tenant");
@@ -156,7 +156,9 @@ run_fsck(tn_command_line *line)
         (void)tn_command_error(line, error);
         return EXIT_TROUBLE;
     }
-    return print_sums(line, &fsck) == 0 ? TN_EXIT_OK : TN_EXIT_FAILED;
+    if (print_sums(line, &fsck) == 0)
+        return TN_EXIT_OK;
+    return fsck.found[TN_DIFFERENCE_CLOSED] > 0 ? EXIT_TROUBLE : TN_EXIT_FAILED;
 }
 
 /* --- how much --------------------------------------------------------------------------------- */
@@ -235,6 +237,7 @@ static const tn_option fsck_options[] = {
     {"tenant", "NAME", "look at one tenant only, by name or id"},
     {"verify", NULL, "read all bytes and compare their SHA-256"},
     {"repair", NULL, "mend what differs"},
+    {"force", NULL, "mend even where the bytes seem to be elsewhere"},
     {"now", NULL, "files without a row count whatever their age; only while nothing is uploaded"},
     {.name = NULL},
 };
@@ -248,12 +251,15 @@ const tn_command tn_storage_commands[] = {
     {"storage fsck", .summary = "Compare the rows of files with their bytes",
      .help =
          "The server may run. --repair removes files that no row names and that are older than "
-         "storage.orphan_age_s, moves\n"
-         "rows whose bytes are gone or damaged to storage.lost_objects (what is left of the "
-         "bytes stays), and counts\n"
-         "anew. Exits with 0 when nothing differs or all is mended, 1 when something differs, 2 "
-         "when not everything\n"
-         "could be looked at.\n",
+         "storage.orphan_age_s, makes\n"
+         "rows whose bytes are gone or damaged rows without bytes (storage.lost_objects has what "
+         "they had; when the bytes\n"
+         "are back it gives them back), and counts anew. Nothing is mended in a folder that is "
+         "not the one of before, nor\n"
+         "when more than 100 rows and more than 5 % are without their bytes. Exits with 0 when "
+         "nothing differs or all is\n"
+         "mended, 1 when something differs, 2 when not everything could be looked at or nothing "
+         "is mended.\n",
      .options = fsck_options, .run = run_fsck},
     {"storage quota", "TENANT", 1, 1, "How much a tenant may store",
      "Without options: shows it. What is there already stays when it is more.\n", quota_options,

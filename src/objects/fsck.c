@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "objects/folder.h"
 #include "objects/fsck_private.h"
 #include "objects/queries.h"
 
@@ -13,7 +14,8 @@ const char *const tn_difference_names[TN_DIFFERENCES] = {
     [TN_DIFFERENCE_FOREIGN] = "foreign_file",   [TN_DIFFERENCE_STRANGE] = "strange_file",
     [TN_DIFFERENCE_ACCESS] = "wrong_access",    [TN_DIFFERENCE_STAGED] = "orphan_staged",
     [TN_DIFFERENCE_SPOOLED] = "orphan_spooled", [TN_DIFFERENCE_USAGE] = "wrong_usage",
-    [TN_DIFFERENCE_TRASH] = "named_trash",
+    [TN_DIFFERENCE_TRASH] = "named_trash",      [TN_DIFFERENCE_FOUND] = "found_bytes",
+    [TN_DIFFERENCE_CLOSED] = "unreadable",      [TN_DIFFERENCE_FOLDER] = "wrong_folder",
 };
 
 void
@@ -97,9 +99,71 @@ tn_fsck_arena(tn_fsck *fsck)
     return arena;
 }
 
+/* --- whether the bytes are elsewhere ---------------------------------------------------------- */
+
+#define MISSING_MIN 100
+#define MISSING_PERCENT 5
+
+static const tn_error *
+check_folder(tn_fsck *fsck)
+{
+    const tn_rows *rows;
+    const char *id;
+    tn_folder folder;
+
+    TN_TRY(tn_session_run(fsck->session, fsck->arena, tn_sql_objects_find_folder.sql, TN_NO_PARAMS,
+                          &rows));
+    id = tn_rows_text(rows, 0, 0);
+    folder = tn_folder_look(fsck->config, id, tn_rows_bool(rows, 0, 1));
+    if (tn_folder_problem(folder) == NULL)
+        return NULL;
+    if (fsck->repairs && !fsck->forced)
+        return tn_error_new(fsck->arena, 409, "wrong_storage_dir",
+                            tn_folder_hint(fsck->arena, fsck->config, id, folder),
+                            "nothing is mended: %s", tn_folder_problem(folder));
+    tn_fsck_tell(fsck, &(tn_fsck_finding){.difference = TN_DIFFERENCE_FOLDER,
+                                          .tenant_id = "",
+                                          .what = fsck->config->storage.dir,
+                                          .detail = tn_folder_problem(folder)});
+    return NULL;
+}
+
+static void
+tell_nobody(void *context, const tn_fsck_finding *finding)
+{
+    (void)context;
+    (void)finding;
+}
+
+/* All rows are looked at before the first is changed. */
+static const tn_error *
+check_missing(const tn_fsck *fsck, tn_store *store)
+{
+    tn_fsck look = {.arena = fsck->arena,
+                    .session = fsck->session,
+                    .config = fsck->config,
+                    .tenant_id = fsck->tenant_id,
+                    .told = tell_nobody};
+    int64_t missing;
+
+    TN_TRY(tn_fsck_rows(&look, store));
+    missing = look.found[TN_DIFFERENCE_MISSING];
+    if (missing <= MISSING_MIN || missing * 100 <= look.rows * MISSING_PERCENT)
+        return NULL;
+    return tn_error_new(fsck->arena, 409, "too_many_missing",
+                        "Is the disk mounted, and storage.dir (or storage.backend_url) right? If "
+                        "they are gone: --force.",
+                        "nothing is mended: the bytes of %lld of %lld rows are missing",
+                        (long long)missing, (long long)look.rows);
+}
+
 static const tn_error *
 run(tn_fsck *fsck, tn_store *store)
 {
+    TN_TRY(check_folder(fsck));
+    if (fsck->repairs && !fsck->forced)
+        TN_TRY(check_missing(fsck, store));
+    TN_TRY(tn_fsck_lost(fsck, store));
     TN_TRY(tn_fsck_rows(fsck, store));
     TN_TRY(tn_fsck_files(fsck, store));
     TN_TRY(check_trash(fsck, fsck->arena));

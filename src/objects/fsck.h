@@ -5,17 +5,25 @@
  *
  *     bytes that no row names    removed, when they are older than storage.orphan_age_s
  *     rows without their bytes, or with others than they say
- *                                moved to storage.lost_objects, as they were; what is left of the
- *                                bytes stays where it is. Nothing that was somebody's is deleted
+ *                                without bytes from now on, with the same id and all that refers
+ *                                to them; storage.lost_objects has what they had, and what is left
+ *                                of the bytes stays where it is. Nothing that was somebody's is
+ *                                deleted
+ *     such rows, when their bytes are there again, whole
+ *                                as they were before
  *     counters                   counted anew
  *     owner and mode of files    set, where whoever asks may do that
  *     staged and spooled files   of no upload: removed, when they are as old
  *
  * Files of a tenant that the database does not know are told and never touched: it may be the wrong
- * database.
+ * database. What cannot be opened, or is no plain file, is told and passed over.
  *
- * Threads: none. Errors: those of the database and of the folders or the store; then not everything
- * has been looked at.
+ * Nothing is mended where the bytes seem to be elsewhere: 409 `wrong_storage_dir`
+ * (objects/folder.h) and `too_many_missing`, more than 100 rows and more than one in twenty, unless
+ * `forced`.
+ *
+ * Threads: none. Errors: those, and those of the database and of the folders or the store; then not
+ * everything has been looked at.
  */
 #ifndef TN_OBJECTS_FSCK_H
 #define TN_OBJECTS_FSCK_H
@@ -31,9 +39,12 @@ typedef enum tn_difference {
     TN_DIFFERENCE_MISSING, /* a row, and no bytes */
     TN_DIFFERENCE_SIZE,    /* bytes, and not as many as the row says */
     TN_DIFFERENCE_CONTENT, /* another SHA-256 than the row says, or not to be decrypted */
+    TN_DIFFERENCE_FOUND,   /* what a row had lost is there again */
     TN_DIFFERENCE_ORPHAN,  /* bytes that nothing names */
     TN_DIFFERENCE_FOREIGN, /* the same, of a tenant that is not in the database */
     TN_DIFFERENCE_STRANGE, /* a name that is none of ours, or no plain file */
+    TN_DIFFERENCE_CLOSED,  /* a file or folder that cannot be read */
+    TN_DIFFERENCE_FOLDER,  /* storage.dir is not the folder of this database */
     TN_DIFFERENCE_ACCESS,  /* another owner than storage.dir, or open to others */
     TN_DIFFERENCE_STAGED,  /* a staged file of no upload */
     TN_DIFFERENCE_SPOOLED, /* what a request has left behind */
@@ -59,7 +70,7 @@ typedef struct tn_fsck {
     tn_session *session; /* in the role tenon_platform */
     const tn_config *config;
     const char *tenant_id; /* NULL: all */
-    bool repairs, verifies;
+    bool repairs, verifies, forced;
     int64_t age_s; /* younger files without a row are none of its business: storage.orphan_age_s */
     void (*told)(void *context, const tn_fsck_finding *finding);
     void *context;

@@ -160,8 +160,12 @@ settle_objects(struct files_check *check, const char *tenants, const char *versi
 
         if (check->fsck->repairs && is_known && tn_uuid_parse(finding.tenant_id, &blob.tenant_id) &&
             tn_uuid_parse(finding.what, &blob.version)) {
-            TN_TRY(tn_backend_remove(check->backend, check->arena, &blob));
-            finding.is_mended = true;
+            const tn_error *error = tn_backend_remove(check->backend, check->arena, &blob);
+
+            if (error != NULL && error->status == 503)
+                return error;
+            finding.is_mended = error == NULL;
+            finding.detail = error == NULL ? NULL : error->message;
         }
         tn_fsck_tell(check->fsck, &finding);
     }
@@ -195,6 +199,10 @@ look_at_file(void *context, const tn_walk_entry *entry)
 
     if (entry->kind == TN_WALK_FOLDER) {
         check_access(check, entry);
+        return true;
+    }
+    if (entry->kind == TN_WALK_CLOSED) {
+        tell_path(check, TN_DIFFERENCE_CLOSED, entry->path, NULL, false);
         return true;
     }
     if (entry->kind != TN_WALK_FILE || !tn_blob_parse(entry->path + strlen("objects/"), &blob)) {
@@ -236,8 +244,10 @@ look_at_staged(void *context, const tn_walk_entry *entry)
     if (entry->kind == TN_WALK_FOLDER)
         return true;
     (void)snprintf(first, sizeof(first), "%.36s", rest);
-    if (entry->kind != TN_WALK_FILE || strlen(rest) != 73 || rest[36] != '/' ||
-        !tn_uuid_parse(first, &tenant) || !tn_uuid_parse(rest + 37, &id))
+    if (entry->kind == TN_WALK_CLOSED)
+        tell_path(check, TN_DIFFERENCE_CLOSED, entry->path, NULL, false);
+    else if (entry->kind != TN_WALK_FILE || strlen(rest) != 73 || rest[36] != '/' ||
+             !tn_uuid_parse(first, &tenant) || !tn_uuid_parse(rest + 37, &id))
         tell_path(check, TN_DIFFERENCE_STRANGE, entry->path, NULL, false);
     else if (entry->changed_s < check->before_s && tn_fsck_wants(check->fsck, tenant.text))
         add_to_batch(check, &tenant, &id);
@@ -250,6 +260,8 @@ look_at_spooled(void *context, const tn_walk_entry *entry)
 {
     struct files_check *check = context;
 
+    if (entry->kind == TN_WALK_CLOSED)
+        tell_path(check, TN_DIFFERENCE_CLOSED, entry->path, NULL, false);
     if (entry->kind == TN_WALK_FILE && entry->changed_s < check->before_s)
         remove_old(check, TN_DIFFERENCE_SPOOLED, entry);
     return true;

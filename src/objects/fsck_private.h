@@ -19,6 +19,8 @@ tn_arena *tn_fsck_arena(tn_fsck *fsck) TN_NEVER_NULL TN_MUST_CHECK;
 
 /* Every row → its bytes. */
 const tn_error *tn_fsck_rows(tn_fsck *fsck, tn_store *store) TN_MUST_CHECK;
+/* Every row that has lost its bytes → whether they are back. */
+const tn_error *tn_fsck_lost(tn_fsck *fsck, tn_store *store) TN_MUST_CHECK;
 /* Every file → its row. */
 const tn_error *tn_fsck_files(tn_fsck *fsck, tn_store *store) TN_MUST_CHECK;
 

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "base/metrics.h"
 #include "base/text.h"
 #include "objects/incoming_private.h"
 #include "objects/store.h"
@@ -47,6 +48,13 @@ prepare(tn_ctx *c, const tn_uuid *id, tn_incoming **incoming)
     tn_incoming *made = tn_arena_alloc(c->arena, 1, sizeof(*made));
 
     assert(c->who->tenant_id.text[0] != '\0'); /* whoever may upload belongs somewhere */
+    if (atomic_load(&c->process->metrics->storage_wrong_folder)) {
+        tn_error *error = tn_error_new(c->arena, 503, "storage_unavailable", "Tell the operator.",
+                                       "files cannot be stored now");
+
+        error->retry_after_s = 60;
+        return error;
+    }
     *made = (tn_incoming){.arena = c->arena, .fd = -1, .id = *id, .gone = true};
     TN_TRY(tn_store_root(c->process->store, c->arena, &made->root));
     made->path = staging_path(c->arena, &c->who->tenant_id, id);

@@ -84,6 +84,12 @@ select tenant_id, id from storage.expire_staged($1::integer)
 -- name: objects_figures
 select trash, bytes, objects from storage.figures()
 
+-- name: objects_find_folder
+select id, marked_at is not null from storage.find_folder()
+
+-- name: objects_mark_folder
+select storage.mark_folder()
+
 -- --- fsck: in the role tenon_platform ---
 
 -- name: objects_rows_page   $1 tenant, $2 version: behind these; $3 of this tenant, or null; $4 how many
@@ -98,6 +104,16 @@ select 1 from storage.objects o where o.tenant_id = $1::uuid and o.id = $2::uuid
 
 -- name: objects_lose_object   $1 tenant, $2 id, $3 version, $4 reason
 select storage.lose_object($1::uuid, $2::uuid, $3, $4)
+
+-- name: objects_lost_page   $1 tenant, $2 object: behind these; $3 of this tenant, or null; $4 how many; columns as of objects_rows_page
+select o.tenant_id, o.id, o.bucket_id, o.name, l.version, l.size, encode(o.sha256, 'hex'), o.sealed_key
+  from storage.lost_objects l join storage.objects o on o.tenant_id = l.tenant_id and o.id = l.object_id
+ where o.version is null and (l.tenant_id, l.object_id) > ($1::uuid, $2::uuid) and ($3::uuid is null or l.tenant_id = $3::uuid)
+ order by l.tenant_id, l.object_id
+ limit $4::integer
+
+-- name: objects_restore_object   $1 tenant, $2 id, $3 version
+select storage.restore_object($1::uuid, $2::uuid, $3)
 
 -- name: objects_tenant_key   $1 tenant, $2 generation
 select k.sealed from storage.tenant_keys k where k.tenant_id = $1::uuid and k.generation = $2::integer

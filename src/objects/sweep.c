@@ -105,6 +105,20 @@ remove_file(struct batch *batch, const char *path, const char *event)
     tn_log(TN_LOG_INFO, event, TN_STR("path", path));
 }
 
+/* What cannot be looked at is named, and the rest is swept. */
+static bool
+pass_over(const struct batch *batch, const char *path, const char *why)
+{
+    tn_log(TN_LOG_ERROR, "storage.sweep.failed", TN_STR("path", path), TN_STR("error", why));
+    return goes_on(batch);
+}
+
+static bool
+pass_over_closed(const struct batch *batch, const tn_walk_entry *entry)
+{
+    return pass_over(batch, entry->path, "it cannot be looked at");
+}
+
 /* --- staging and spool ------------------------------------------------------------------------ */
 
 static const tn_error *
@@ -131,6 +145,8 @@ look_at_staged(void *context, const tn_walk_entry *entry)
     tn_uuid tenant, id;
     char first[37] = "";
 
+    if (entry->kind == TN_WALK_CLOSED)
+        return pass_over_closed(batch, entry);
     if (entry->kind == TN_WALK_FILE && entry->changed_s < batch->before_s) {
         const char *rest = entry->path + strlen("staging/");
 
@@ -148,6 +164,8 @@ look_at_spooled(void *context, const tn_walk_entry *entry)
 {
     struct batch *batch = context;
 
+    if (entry->kind == TN_WALK_CLOSED)
+        return pass_over_closed(batch, entry);
     if (entry->kind == TN_WALK_FILE && entry->changed_s < batch->before_s)
         remove_file(batch, entry->path, "storage.spool.swept");
     return goes_on(batch);
@@ -161,9 +179,10 @@ tn_sweep_staging(tn_sweep *sweep, tn_arena *arena)
 
     TN_TRY(tn_store_root(sweep->store, arena, &root));
     batch = new_batch(sweep, arena, root, remove_unstaged);
-    if (tn_walk(root, "staging", look_at_staged, &batch) != 0 ||
-        tn_walk(root, "spool", look_at_spooled, &batch) != 0)
-        return tn_tree_error(arena, "sweep");
+    if (tn_walk(root, "staging", look_at_staged, &batch) != 0)
+        (void)pass_over(&batch, "staging", strerror(errno));
+    if (tn_walk(root, "spool", look_at_spooled, &batch) != 0)
+        (void)pass_over(&batch, "spool", strerror(errno));
     settle_batch(&batch);
     return batch.error;
 }
@@ -197,6 +216,8 @@ look_at_file(void *context, const tn_walk_entry *entry)
     struct batch *batch = context;
     tn_blob blob;
 
+    if (entry->kind == TN_WALK_CLOSED)
+        return pass_over_closed(batch, entry);
     if (entry->kind == TN_WALK_FILE && tn_blob_parse(entry->path + strlen("objects/"), &blob))
         look_at_blob(batch, &blob, entry->changed_s);
     return goes_on(batch);
@@ -237,7 +258,7 @@ add_tenant(void *context, const tn_walk_entry *entry)
 }
 
 /* What begins with these two digits, of every tenant. */
-static int
+static void
 walk_slice(struct batch *batch, const struct tenants *tenants, int slice)
 {
     for (size_t i = 0; i < tenants->count && goes_on(batch); i++) {
@@ -245,9 +266,8 @@ walk_slice(struct batch *batch, const struct tenants *tenants, int slice)
             tn_arena_printf(batch->arena, "objects/%s/%02x", tenants->names[i], (unsigned)slice);
 
         if (tn_walk(batch->root, folder, look_at_file, batch) != 0)
-            return -1;
+            (void)pass_over(batch, folder, strerror(errno));
     }
-    return 0;
 }
 
 /* A remote store gives its list in pages; it is read once for each time around. */
@@ -281,8 +301,7 @@ tn_sweep_objects(tn_sweep *sweep, tn_arena *arena, int slices)
     if (tn_walk_folder(root, "objects", add_tenant, &tenants) != 0)
         return tn_tree_error(arena, "sweep");
     for (int i = 0; i < slices && i < SLICES && goes_on(&batch); i++) {
-        if (walk_slice(&batch, &tenants, sweep->slice) != 0)
-            return tn_tree_error(arena, "sweep");
+        walk_slice(&batch, &tenants, sweep->slice);
         sweep->slice = (sweep->slice + 1) % SLICES;
     }
     settle_batch(&batch);
@@ -381,8 +400,11 @@ tn_sweep_images(tn_sweep *sweep, tn_arena *arena)
         return NULL;
     qsort(images.all, images.count, sizeof(*images.all), by_age);
     for (size_t i = 0; i < images.count && images.bytes > most / 10 * 9; i++) {
-        if (tn_tree_remove(root, images.all[i].path) != 0)
-            return tn_tree_error(arena, "sweep");
+        if (tn_tree_remove(root, images.all[i].path) != 0) {
+            tn_log(TN_LOG_ERROR, "storage.sweep.failed", TN_STR("path", images.all[i].path),
+                   TN_STR("error", strerror(errno)));
+            continue;
+        }
         images.bytes -= images.all[i].size;
         removed++;
     }

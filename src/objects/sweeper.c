@@ -2,8 +2,10 @@
  */
 #include "objects/sweeper.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/buffer.h"
 #include "base/clock.h"
@@ -12,6 +14,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "objects/backend.h"
+#include "objects/folder.h"
 #include "objects/queries.h"
 #include "objects/sweep.h"
 #include "objects/tree.h"
@@ -29,6 +32,7 @@ struct sweeper {
     bool stopping; /* guarded by lock */
     pthread_t thread;
     /* of the thread */
+    bool has_looked; /* at which folder it is */
     tn_sweep sweep;
     int64_t staging_due_ms, minute_due_ms; /* of what is done less often */
     int64_t slices_from_ms;                /* the walk over the objects has come so far in time */
@@ -149,6 +153,7 @@ static const tn_error *
 sweep_uploads(struct sweeper *sweeper, tn_arena *arena)
 {
     const tn_rows *rows;
+    const char *path;
     size_t count = 0;
     int root;
 
@@ -160,9 +165,11 @@ sweep_uploads(struct sweeper *sweeper, tn_arena *arena)
     for (size_t i = 0; i < count; i++) {
         if (tn_rows_text(rows, i, 1) == NULL)
             continue;
-        if (tn_tree_remove(root, tn_arena_printf(arena, "staging/%s/%s", tn_rows_text(rows, i, 0),
-                                                 tn_rows_text(rows, i, 1))) != 0)
-            return tn_tree_error(arena, "sweep");
+        path = tn_arena_printf(arena, "staging/%s/%s", tn_rows_text(rows, i, 0),
+                               tn_rows_text(rows, i, 1));
+        if (tn_tree_remove(root, path) != 0)
+            tn_log(TN_LOG_ERROR, "storage.sweep.failed", TN_STR("path", path),
+                   TN_STR("error", strerror(errno)));
     }
     tn_log(TN_LOG_INFO, "storage.uploads.expired", TN_INT("files", count));
     return NULL;
@@ -215,6 +222,52 @@ each_minute(struct sweeper *sweeper, tn_arena *arena)
     return NULL;
 }
 
+/* --- whether it is the right folder ----------------------------------------------------------- */
+
+/* A wrong one stays so for as long as the processes live: some may have it open. */
+static bool
+is_right(struct sweeper *sweeper, tn_arena *arena, const char *id, tn_folder folder)
+{
+    atomic_bool *wrong = &sweeper->process->metrics->storage_wrong_folder;
+
+    if (!sweeper->has_looked || tn_folder_problem(folder) != NULL)
+        atomic_store(wrong, tn_folder_problem(folder) != NULL);
+    sweeper->has_looked = true;
+    if (!atomic_load(wrong))
+        return true;
+    tn_log(TN_LOG_ERROR, "storage.folder.wrong",
+           TN_STR("folder", sweeper->process->config->storage.dir),
+           TN_STR("error", tn_folder_problem(folder) != NULL ? tn_folder_problem(folder)
+                                                             : "it was wrong: tenon reload"),
+           TN_STR("hint", tn_folder_hint(arena, sweeper->process->config, id, folder)));
+    return false;
+}
+
+/* Nothing is swept, and no upload taken, in a folder that is not ours. */
+static const tn_error *
+look_at_folder(struct sweeper *sweeper, tn_arena *arena, bool *right)
+{
+    const tn_config *config = sweeper->process->config;
+    const tn_rows *rows, *marked;
+    tn_folder folder;
+    const char *id;
+
+    *right = false;
+    TN_TRY(run_query(sweeper, arena, &tn_sql_objects_find_folder, TN_NO_PARAMS, &rows));
+    id = tn_rows_text(rows, 0, 0);
+    folder = tn_folder_look(config, id, tn_rows_bool(rows, 0, 1));
+    if (folder == TN_FOLDER_NEW && access(config->storage.dir, F_OK) == 0) {
+        if (!tn_folder_mark(config, id) && errno != EEXIST)
+            return tn_tree_error(arena, TN_FOLDER_FILE);
+        folder = tn_folder_look(config, id, true);
+    }
+    *right = is_right(sweeper, arena, id, folder);
+    if (folder == TN_FOLDER_OURS && config->storage.backend_url[0] == '\0' &&
+        !tn_rows_bool(rows, 0, 1))
+        TN_TRY(run_query(sweeper, arena, &tn_sql_objects_mark_folder, TN_NO_PARAMS, &marked));
+    return NULL;
+}
+
 /* --- the thread ------------------------------------------------------------------------------- */
 
 /* One thing that fails (and has said so in the log) does not keep the others from being done. */
@@ -223,9 +276,12 @@ sweep(struct sweeper *sweeper, tn_arena *arena)
 {
     static const tn_error *(*const all[])(struct sweeper *, tn_arena *) = {
         sweep_trash, sweep_uploads, each_minute, sweep_staging, sweep_objects};
-    const bool has_folder = access(sweeper->process->config->storage.dir, F_OK) == 0;
+    bool right;
 
-    for (size_t i = 0; i < TN_COUNT(all) && has_folder && !is_stopping(sweeper); i++) {
+    (void)!look_at_folder(sweeper, arena, &right);
+    tn_arena_reset(arena);
+    right = right && access(sweeper->process->config->storage.dir, F_OK) == 0;
+    for (size_t i = 0; i < TN_COUNT(all) && right && !is_stopping(sweeper); i++) {
         (void)!all[i](sweeper, arena);
         tn_arena_reset(arena);
     }

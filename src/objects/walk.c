@@ -37,8 +37,14 @@ describe(tn_walk_entry *entry, const char *path, const struct stat *about)
     };
 }
 
+static void
+tell_closed(struct walk *walk, bool *more)
+{
+    *more = walk->each(walk->context, &(tn_walk_entry){.path = walk->path, .kind = TN_WALK_CLOSED});
+}
+
 /* One name in the folder whose path is the first `length` bytes of walk->path. */
-static int
+static void
 visit(struct walk *walk, int folder, size_t length, const char *name, int depth, bool *more)
 {
     const int written = snprintf(walk->path + length, sizeof(walk->path) - length, "%s%s",
@@ -47,14 +53,17 @@ visit(struct walk *walk, int folder, size_t length, const char *name, int depth,
     struct stat about;
 
     if (written < 0 || (size_t)written >= sizeof(walk->path) - length)
-        return 0;
-    if (fstatat(folder, name, &about, AT_SYMLINK_NOFOLLOW) != 0)
-        return errno == ENOENT ? 0 : -1; /* it has just gone */
+        return;
+    if (fstatat(folder, name, &about, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno != ENOENT) /* else it has just gone */
+            tell_closed(walk, more);
+        return;
+    }
     describe(&entry, walk->path, &about);
     *more = walk->each(walk->context, &entry);
-    if (*more && entry.kind == TN_WALK_FOLDER && depth < DEPTH_MAX)
-        return walk_folder(walk, length + (size_t)written, depth + 1, more);
-    return 0;
+    if (*more && entry.kind == TN_WALK_FOLDER && depth < DEPTH_MAX &&
+        walk_folder(walk, length + (size_t)written, depth + 1, more) != 0)
+        tell_closed(walk, more);
 }
 
 static int
@@ -63,18 +72,17 @@ walk_folder(struct walk *walk, size_t length, int depth, bool *more)
     const int fd = tn_tree_open(walk->root, walk->path, O_RDONLY | O_DIRECTORY);
     DIR *folder = fd < 0 ? NULL : fdopendir(fd);
     const struct dirent *found;
-    int failed = 0;
+    int failed;
 
     if (folder == NULL) {
         if (fd >= 0)
             (void)close(fd);
         return fd < 0 && errno == ENOENT ? 0 : -1;
     }
-    while (failed == 0 && *more && (errno = 0, found = readdir(folder)) != NULL)
+    while (*more && (errno = 0, found = readdir(folder)) != NULL)
         if (strcmp(found->d_name, ".") != 0 && strcmp(found->d_name, "..") != 0)
-            failed = visit(walk, fd, length, found->d_name, depth, more);
-    if (failed == 0 && *more && errno != 0)
-        failed = -1;
+            visit(walk, fd, length, found->d_name, depth, more);
+    failed = *more && errno != 0 ? -1 : 0;
     walk->path[length] = '\0';
     (void)closedir(folder);
     return failed;

@@ -3,7 +3,8 @@
  * For the sweeper and fsck. Links are not followed, and folders are opened as objects/tree.h opens
  * them. What comes or goes meanwhile may be seen or not.
  *
- * Threads: any. Errors: -1 and errno; a folder that is not there is empty.
+ * Threads: any. Errors: -1 and errno, of the folder at which it begins; one that is not there is
+ * empty.
  */
 #ifndef TN_OBJECTS_WALK_H
 #define TN_OBJECTS_WALK_H
@@ -14,7 +15,12 @@
 
 #include "base/attributes.h"
 
-typedef enum tn_walk_kind { TN_WALK_FILE, TN_WALK_FOLDER, TN_WALK_OTHER } tn_walk_kind;
+typedef enum tn_walk_kind {
+    TN_WALK_FILE,
+    TN_WALK_FOLDER,
+    TN_WALK_OTHER,
+    TN_WALK_CLOSED /* what cannot be looked at, or not to its end; it is passed over */
+} tn_walk_kind;
 
 typedef struct tn_walk_entry {
     const char *path; /* beneath storage.dir */

@@ -139,6 +139,10 @@ print_counters(const tn_metrics *m, PQExpBuffer out)
 static void
 print_storage(const tn_metrics *m, PQExpBuffer out)
 {
+    head(out, "tenon_storage_wrong_folder", "gauge",
+         "1: storage.dir is not the folder of this database; no upload is taken.");
+    appendPQExpBuffer(out, "tenon_storage_wrong_folder %d\n",
+                      atomic_load(&m->storage_wrong_folder) ? 1 : 0);
     head(out, "tenon_storage_trash", "gauge", "Files deleted or replaced, and not removed yet.");
     appendPQExpBuffer(out, "tenon_storage_trash %lld\n", (long long)atomic_load(&m->storage_trash));
     head(out, "tenon_storage_bytes", "gauge", "Bytes of all files.");

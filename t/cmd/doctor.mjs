@@ -36,6 +36,8 @@ test('a healthy installation', async () => {
 });
 
 const cases = [
+  { name: 'a folder that is not the one of before', check: 'storage.id', finding: /not the folder of before/, mend: /tenon\.id/,
+    sql: 'update storage.folder set marked_at = now()', undo: 'update storage.folder set marked_at = null' },
   { name: 'a table without row security', check: 'rls.tables', finding: /leaky has no row security/, mend: /tenon\.protect\('leaky'\)/,
     sql: "set tenon.auto_protect = off; create table public.leaky (a int); grant select on public.leaky to anon", undo: 'drop table public.leaky' },
   { name: 'row security that does not bind the owner', check: 'rls.tables', finding: /does not force/,

@@ -82,14 +82,143 @@ test('fsck: nothing differs after uploads, overwrites and deletions; each kind o
   assert.deepEqual((await fsck(s, '--verify', '--now')).kinds, ['foreign_file', 'strange_file']);
   assert.equal(fs.existsSync(fileOf(s, orphan)), false);
   assert.equal(fs.existsSync(foreign), true);
-  assert.deepEqual(await s.rows(`select name, reason, row ->> 'bucket_id' as bucket from storage.lost_objects order by name`), [
-    { name: 'gone', reason: 'missing', bucket: 'b' }, { name: 'other', reason: 'content', bucket: 'b' }, { name: 'short', reason: 'size', bucket: 'b' }]);
+  assert.deepEqual(await s.rows(`select o.name, l.reason, o.version, o.size::int from storage.lost_objects l join storage.objects o on o.id = l.object_id order by name`), [
+    { name: 'gone', reason: 'missing', version: null, size: 0 }, { name: 'other', reason: 'content', version: null, size: 0 }, { name: 'short', reason: 'size', version: null, size: 0 }]);
   assert.equal((await get(s, 'b/gone')).json.statusCode, '404');
   assert.equal((await get(s, 'b/whole')).text, 'content of whole');
   assert.equal((await get(s, 'b/twice')).text, 'a second content');
-  const [{ lost }] = await s.rows(`select row ->> 'version' as lost from storage.lost_objects where name = 'short'`);
+  const [{ lost }] = await s.rows(`select l.version as lost from storage.lost_objects l join storage.objects o on o.id = l.object_id where o.name = 'short'`);
   assert.equal(fs.readFileSync(fileOf(s, lost), 'utf8'), 'con', 'what is left of damaged bytes stays');
-  answers(await put(s, 'b/gone', 'again'), 200);
+  answers(await put(s, 'b/gone', 'again', 'PUT'), 200);
+  assert.equal((await get(s, 'b/gone')).text, 'again');
+  assert.equal((await s.rows('select 1 from storage.lost_objects')).length, 2, 'what has new bytes is not lost any more');
+});
+
+test('fsck: bytes that are gone take nothing along, and a row has them again when they are back', async () => {
+  const s = await stack({ people: false, settings: calm });
+  await bucket(s, 'b');
+  for (const name of ['cover', 'late', 'deleted', 'replaced', 'damaged']) answers(await put(s, `b/${name}`, `content of ${name}`), 200);
+  await s.sql(`create table public.pages (id bigint generated always as identity primary key, tenant_id uuid not null, cover uuid references storage.objects (id) on delete cascade);
+    alter table public.pages owner to tenon_owner;
+    insert into public.pages (tenant_id, cover) select tenant_id, id from storage.objects where name = 'cover';
+    insert into storage.attachments (tenant_id, object_id, target, row_key) select o.tenant_id, o.id, 'public.pages', '1' from storage.objects o where name = 'late'`);
+  const before = await s.rows('select id, name, version, size::int, updated_at::text from storage.objects order by name');
+  const files = Object.fromEntries(before.map((o) => [o.name, fileOf(s, o.version)]));
+  const used = async () => (await s.rows(`select sum(bytes)::int as bytes, sum(objects)::int as objects from storage.usage where tenant_id = '${s.a.id}'`))[0];
+  const all = await used();
+  for (const file of Object.values(files)) fs.renameSync(file, `${file}.away`);
+
+  const repaired = await fsck(s, '--repair');
+  assert.deepEqual([repaired.code, repaired.counts.missing_bytes, repaired.lost_objects], [1, 5, 5], 'strange files are left');
+  assert.deepEqual(await s.rows('select id, name, version, size::int from storage.objects order by name'), before.map(({ id, name }) => ({ id, name, version: null, size: 0 })));
+  assert.deepEqual((await s.rows('select (select count(*)::int from public.pages) as pages, (select count(*)::int from storage.attachments) as attachments, (select count(*)::int from storage.trash) as trash'))[0],
+    { pages: 1, attachments: 1, trash: 0 });
+  assert.deepEqual(await used(), { bytes: 0, objects: 5 });
+  assert.equal((await get(s, 'b/cover')).json.statusCode, '404');
+  assert.equal((await fsck(s, '--repair')).counts.missing_bytes, undefined, 'they are told once');
+
+  answers(await put(s, 'b/replaced', 'another', 'PUT'), 200);
+  answers(await s.a.service.request('DELETE', '/storage/v1/object/b/deleted'), 200);
+  for (const file of Object.values(files)) fs.renameSync(`${file}.away`, file);
+  fs.writeFileSync(files.damaged, 'CONTENT of damaged');
+  assert.deepEqual((await fsck(s)).kinds, ['found_bytes', 'found_bytes'], 'the others wait in the trash, or are not whole');
+  const restored = await fsck(s, '--repair');
+  assert.deepEqual([restored.code, restored.clean, restored.lost_objects], [0, true, 1]);
+  assert.equal((await get(s, 'b/cover')).text, 'content of cover');
+  assert.equal((await get(s, 'b/late')).text, 'content of late');
+  assert.equal((await get(s, 'b/replaced')).text, 'another');
+  const whole = ({ name }) => name === 'cover' || name === 'late';
+  assert.deepEqual((await s.rows('select id, name, version, size::int, updated_at::text from storage.objects order by name')).filter(whole), before.filter(whole));
+  assert.deepEqual((await s.rows('select version from storage.trash order by version')).map((t) => t.version),
+    before.filter((o) => ['deleted', 'replaced'].includes(o.name)).map((o) => o.version).sort());
+  assert.deepEqual(await used(), { bytes: all.bytes - 'content of deletedcontent of replacedcontent of damaged'.length + 'another'.length, objects: 4 });
+});
+
+test('fsck mends nothing where the bytes seem to be elsewhere, unless it is told to', async () => {
+  const s = await stack({ people: false, settings: calm });
+  await bucket(s, 'b');
+  answers(await put(s, 'b/one', 'one'), 200);
+  const marker = path.join(s.storageDir, 'tenon.id');
+  await eventually('the folder has its id', async () => fs.existsSync(marker) && (await s.rows('select 1 from storage.folder where marked_at is not null')).length === 1, 30_000);
+  assert.equal(fs.readFileSync(marker, 'utf8'), (await s.rows('select id::text from storage.folder'))[0].id);
+  const empty = fs.mkdtempSync(path.join(path.dirname(s.storageDir), 'empty-'));
+  fs.chmodSync(empty, 0o755);
+  const elsewhere = async (...options) => {
+    const { env } = s.options;
+    s.options.env = { ...env, TENON_STORAGE_DIR: empty }; // goes before the file
+    try {
+      return await s.tenon('storage', 'fsck', ...options);
+    } finally {
+      s.options.env = env;
+    }
+  };
+  const version = await versionOf(s, 'b/one');
+
+  const refused = await elsewhere('--repair');
+  assert.equal(refused.code, 2, refused.stdout + refused.stderr);
+  assert.match(refused.stderr, /nothing is mended: .*tenon\.id is not in it[^]*Is the disk mounted/);
+  assert.equal(await versionOf(s, 'b/one'), version);
+  const looked = await elsewhere('--json');
+  assert.deepEqual([looked.code, looked.json.differences.map((d) => d.kind)], [1, ['wrong_folder', 'missing_bytes']]);
+  fs.writeFileSync(path.join(empty, 'tenon.id'), randomUUID());
+  assert.match((await elsewhere('--repair')).stderr, /another database/);
+  const forced = await elsewhere('--repair', '--force', '--json');
+  assert.deepEqual([forced.code, forced.json.lost_objects, await versionOf(s, 'b/one')], [1, 1, null]);
+  const back = await fsck(s, '--repair');
+  assert.deepEqual([back.code, back.kinds, await versionOf(s, 'b/one')], [0, ['found_bytes'], version]);
+  assert.equal((await get(s, 'b/one')).text, 'one');
+
+  await s.sql(`set tenon.tenant_id = '${s.a.id}'; insert into storage.objects (tenant_id, bucket_id, name, version, size) select '${s.a.id}', 'b', 'n' || n, gen_random_uuid(), 1 from generate_series(1, 101) n`);
+  const many = await s.tenon('storage', 'fsck', '--repair');
+  assert.equal(many.code, 2, many.stdout + many.stderr);
+  assert.match(many.stderr, /nothing is mended: the bytes of 101 of 102 rows are missing/);
+  assert.equal((await s.rows('select 1 from storage.lost_objects')).length, 0);
+  assert.equal((await fsck(s, '--repair', '--force')).code, 0);
+  assert.equal((await s.rows('select 1 from storage.lost_objects')).length, 101);
+});
+
+test('in a folder that is not the one of before no upload is taken', async () => {
+  const s = await stack({ people: false, settings: { 'storage.sweep_interval_s': 1 } });
+  await bucket(s, 'b');
+  answers(await put(s, 'b/one', 'one'), 200);
+  const marker = path.join(s.storageDir, 'tenon.id');
+  await eventually('the folder has its id', async () => fs.existsSync(marker) && (await s.rows('select 1 from storage.folder where marked_at is not null')).length === 1, 30_000);
+  fs.renameSync(marker, `${marker}.away`);
+  await eventually('it is noticed', () => s.log().some((line) => line.event === 'storage.folder.wrong'), 30_000);
+  const refused = await put(s, 'b/two', 'two');
+  assert.equal(refused.status, 503, refused.text);
+  assert.equal((await get(s, 'b/one')).text, 'one');
+  assert.match(await (await fetch(s.metrics)).text(), /tenon_storage_wrong_folder 1/);
+  assert.equal(fs.existsSync(marker), false, 'no second id is made');
+});
+
+test('fsck passes over what is no plain file or cannot be read, and looks at the rest', async () => {
+  const s = await stack({ people: false, settings: calm });
+  await bucket(s, 'b');
+  for (const name of ['link', 'folder', 'above', 'gone', 'whole']) answers(await put(s, `b/${name}`, `content of ${name}`), 200);
+  const files = {};
+  const high = (file) => path.dirname(path.dirname(file));
+  for (const name of ['link', 'folder', 'gone', 'whole', 'above']) files[name] = fileOf(s, await versionOf(s, `b/${name}`));
+  while (path.basename(high(files.above)) === 'ff' || ['link', 'folder', 'gone', 'whole'].some((name) => high(files[name]) === high(files.above))) {
+    answers(await put(s, 'b/above', 'content of above', 'PUT'), 200); // nothing else is to lie in its folder
+    files.above = fileOf(s, await versionOf(s, 'b/above'));
+  }
+  fs.rmSync(files.link);
+  fs.symlinkSync(files.whole, files.link);
+  fs.rmSync(files.folder);
+  fs.mkdirSync(files.folder);
+  fs.rmSync(high(files.above), { recursive: true });
+  fs.symlinkSync(s.storageDir, high(files.above));
+  fs.rmSync(files.gone, { force: true });
+  const orphan = plantObject(s, '01234567-89ab-4def-8123-456789abfffe');
+  for (const options of [['--verify', '--now'], ['--verify', '--now', '--repair']]) {
+    const found = await fsck(s, ...options);
+    assert.equal(found.code, 1, JSON.stringify(found.differences));
+    assert.deepEqual(found.differences.filter((d) => d.kind === 'strange_file' && d.name !== null).map((d) => [d.name, d.mended]).sort(), [['above', false], ['folder', false], ['link', false]]);
+    assert.ok(found.kinds.includes('missing_bytes') && found.kinds.includes('orphan_file'), found.kinds.join());
+  }
+  assert.equal(fs.existsSync(fileOf(s, orphan)), false);
+  assert.equal((await get(s, 'b/whole')).text, 'content of whole');
 });
 
 test('fsck: trouble is 2, and is not taken for a difference', { skip: process.getuid() !== 0 && 'only root can make a folder that cannot be read' }, async () => {
@@ -98,8 +227,14 @@ test('fsck: trouble is 2, and is not taken for a difference', { skip: process.ge
   answers(await put(s, 'b/one', 'one'), 200);
   const file = fileOf(s, await versionOf(s, 'b/one'));
   fs.chmodSync(path.dirname(path.dirname(file)), 0);
+  answers(await put(s, 'b/two', 'two'), 200);
+  const two = fileOf(s, await versionOf(s, 'b/two'));
+  if (path.dirname(path.dirname(two)) !== path.dirname(path.dirname(file))) fs.rmSync(two);
   const run = await s.tenon('storage', 'fsck', '--verify', '--repair');
   assert.equal(run.code, 2, run.stdout + run.stderr);
+  assert.match(run.stdout, /unreadable .* b\/one/);
+  if (!fs.existsSync(two)) assert.match(run.stdout, /missing_bytes .* b\/two .*mended/);
+  await s.sql(`set storage.allow_delete_query = 'true'; delete from storage.objects where name = 'two'`);
   fs.chmodSync(path.dirname(path.dirname(file)), 0o750);
   assert.equal((await get(s, 'b/one')).text, 'one');
   assert.equal((await s.rows('select 1 from storage.lost_objects')).length, 0);

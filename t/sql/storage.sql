@@ -176,5 +176,46 @@ select is(t.used(t.person('a', 2)::text), '10 in 1', 'leaves their files');
 delete from auth.users where id = t.person('a', 2);
 select is(t.used(t.person('a', 2)::text), '0 in 0', 'and whichever way a person goes, they go as well');
 
+-- Bytes that are lost: the row stays, and gets them again
+
+create table t.lost (name text, id uuid, version text);
+select t.act_as('service_role');
+insert into storage.objects (bucket_id, name, version, size) select 'docs', 'lost/' || n, gen_random_uuid(), 10 from unnest(array['back', 'deleted', 'replaced']) n;
+reset role;
+insert into t.lost select regexp_replace(name, '^lost/', ''), id, version from storage.objects where name like 'lost/%';
+create function t.lose(lost_name text) returns boolean language sql as $$
+    select storage.lose_object(t.tenant('a'), id, version, 'missing') from t.lost where name = lost_name $$;
+create function t.restore(lost_name text) returns boolean language sql as $$
+    select storage.restore_object(t.tenant('a'), id, version) from t.lost where name = lost_name $$;
+create function t.in_trash(lost_name text) returns boolean language sql as $$
+    select exists (select from storage.trash x join t.lost l on l.version = x.version where l.name = lost_name) $$;
+grant select on t.lost to tenon_platform;
+select from set_config('tenon.tenant_id', '', true);
+set role tenon_platform;
+select is(storage.lose_object(t.tenant('a'), id, 'another version', 'missing'), false, 'a row that has changed is left alone') from t.lost where name = 'back';
+select is(t.lose(name), true, 'a row loses its bytes') from t.lost;
+select is(t.lose('back'), false, 'once');
+select results_eq($$ select l.name, o.version, o.size from t.lost l join storage.objects o on o.id = l.id order by 1 $$,
+    $$ values ('back', null, 0::bigint), ('deleted', null, 0), ('replaced', null, 0) $$, 'and stays, with its id');
+select is(t.in_trash('back'), false, 'the bytes are not thrown away');
+select is(storage.names_version(t.tenant('a'), version), true, 'and not nobody''s') from t.lost where name = 'back';
+delete from storage.objects where name = 'lost/deleted';
+select is(t.in_trash('deleted'), true, 'unless the row is deleted');
+select from set_config('tenon.tenant_id', t.tenant('a')::text, true);
+update storage.objects set version = gen_random_uuid(), size = 7 where name = 'lost/replaced';
+select from set_config('tenon.tenant_id', '', true);
+select is(t.in_trash('replaced'), true, 'or gets others');
+select is(t.restore('replaced'), false, 'then it keeps those');
+select is(t.restore('back'), true, 'whose bytes are back');
+select results_eq($$ select o.version = l.version, o.size from t.lost l join storage.objects o on o.id = l.id where l.name = 'back' $$, $$ values (true, 10::bigint) $$, 'is as before');
+select is(t.in_trash('back'), false, 'its bytes are not in the trash');
+select is_empty('select 1 from storage.lost_objects', 'and nothing is noted any more');
+select is(t.lose('back'), true, 'lost again');
+update storage.buckets set encrypted = true where id = 'docs';
+select is(t.restore('back'), false, 'bytes that are not encrypted do not come back into an encrypted bucket');
+update storage.buckets set encrypted = false where id = 'docs';
+reset role;
+select is(t.used(''), '7 in 3', 'what is lost counts for nothing');
+
 select * from finish();
 rollback;
