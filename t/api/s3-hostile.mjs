@@ -72,6 +72,24 @@ describe('ranges', () => {
   });
 });
 
+describe('fields of the answer that the query chooses', () => {
+  for (const type of ['text/plain,text/html', 'text/plain;a=b,text/html', 'text/html, text/plain', 'text', 'text/', '/html', 'text/html/x', 'te xt/plain', 'text/plain; a="b, text/html; c="', 'text/html\u0001', 'text/pläin'])
+    test(`not ${JSON.stringify(type)} as a type`, async () => {
+      const answer = await ask('GET', `/box/k?response-content-type=${encodeURIComponent(type)}`);
+      assert.deepEqual([answer.status, answer.code], [400, 'InvalidArgument'], answer.headers['content-type']);
+    });
+  test('one media type, within the sandbox that is its own', async () => {
+    assert.equal((await ask('GET', `/box/k?response-content-type=${encodeURIComponent('text/plain; charset=utf-8')}`)).headers['content-type'], 'text/plain; charset=utf-8');
+    const page = await ask('GET', `/box/k?response-content-type=${encodeURIComponent('Text/HTML ;charset="utf-8"')}&response-content-disposition=inline`);
+    assert.deepEqual([page.status, page.headers['content-disposition']], [200, 'attachment']);
+    assert.match(page.headers['content-security-policy'], /^sandbox;/);
+  });
+  for (const name of ['cache-control', 'content-disposition', 'content-encoding', 'content-language', 'expires'])
+    test(`no control characters in ${name}`, async () => {
+      for (const odd of ['%0D%0Ax:y', '%01', '%7F']) assert.equal((await ask('GET', `/box/k?response-${name}=a${odd}`)).code, 'InvalidArgument');
+    });
+});
+
 describe('names', () => {
   for (const name of ['..%2f..%2fetc%2fpasswd', '%2e%2e', 'a/%2e%2e/b', 'a/./b', 'a%00b', 'a%0d%0ab', 'a%5cb', 'x'.repeat(1025), '%ff%fe'])
     test(name.slice(0, 40), async () => {

@@ -3,9 +3,11 @@ import { describe, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import fs from 'node:fs';
+import net from 'node:net';
 import path from 'node:path';
+import { faultyClamd } from '../lib/clamd.mjs';
 import { stack } from '../lib/stack.mjs';
-import { accessKey, signed } from '../lib/s3.mjs';
+import { accessKey, sign, signed } from '../lib/s3.mjs';
 
 const s = await stack();
 const key = await accessKey(s, '--tenant', 'a');
@@ -22,6 +24,20 @@ const begin = async (target, who = key, options = {}) => tag((await gives(200, u
 const put = (target, id, number, body, who = key) => signed(s, who, 'PUT', `${target}?partNumber=${number}&uploadId=${id}`, { body });
 const list = (parts) => `<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${parts.map(([n, etag]) => `<Part><PartNumber>${n}</PartNumber><ETag>"${etag}"</ETag></Part>`).join('')}</CompleteMultipartUpload>`;
 const complete = (target, id, parts, who = key) => signed(s, who, 'POST', `${target}?uploadId=${id}`, { body: parts === undefined ? '' : list(parts) });
+// The answer to a request whose body never comes.
+async function announced(target, who, length) {
+  const made = sign(s, who, 'PUT', target, { payload: 'UNSIGNED-PAYLOAD' });
+  const { port, hostname } = new URL(s.origin);
+  const socket = net.connect(Number(port), hostname);
+  socket.write(`PUT ${made.path} HTTP/1.1\r\n${Object.entries(made.headers).map(([n, v]) => `${n}: ${v}`).join('\r\n')}\r\ncontent-length: ${length}\r\nexpect: 100-continue\r\n\r\n`);
+  let text = '';
+  for await (const bytes of socket) {
+    text += bytes;
+    if (text.includes('</Error>') || text.includes(' 100 ')) break;
+  }
+  socket.destroy();
+  return text;
+}
 const staged = () => {
   const folder = path.join(s.storageDir, 'staging', s.a.id);
   return fs.existsSync(folder) ? fs.readdirSync(folder).length : 0;
@@ -113,6 +129,41 @@ describe('limits', () => {
     assert.equal((await complete('/small/x', id, [[1, md5('x'.repeat(100))]])).status, 200);
   });
 
+  test('of the quotas count over the parts of all uploads', async () => {
+    const pia = await s.a.person('pia');
+    const hers = await accessKey(s, '--tenant', 'a', '--user', pia.user.id);
+    await gives(200, undefined, key, 'PUT', '/quota');
+    await s.sql(`create policy quota on storage.objects for all to authenticated using (bucket_id = 'quota') with check (bucket_id = 'quota')`);
+    const ten = 'x'.repeat(10_000);
+    for (const limit of ['user_bytes', 'tenant_bytes']) {
+      const [first, second] = [await begin('/quota/1', hers), await begin('/quota/2', hers)];
+      const [{ used }] = await s.rows(`select coalesce(sum(bytes), 0)::int as used from storage.usage where tenant_id = '${s.a.id}'`);
+      await s.sql(`insert into storage.quotas (tenant_id, ${limit}) values ('${s.a.id}', ${limit === 'user_bytes' ? 25_000 : used + 25_000})`);
+      assert.equal((await put('/quota/1', first, 1, ten, hers)).status, 200);
+      assert.equal((await put('/quota/2', second, 1, ten, hers)).status, 200);
+      assert.equal((await put('/quota/1', first, 2, ten, hers)).code, 'QuotaExceeded');
+      assert.equal((await put('/quota/2', second, 2, ten, hers)).code, 'QuotaExceeded');
+      assert.equal((await put('/quota/1', first, 1, 'x'.repeat(12_000), hers)).status, 200, 'a part that is replaced does not count twice');
+      const together = await Promise.all([2, 3, 4, 5].map((n) => put('/quota/2', second, n, 'x'.repeat(2_000), hers)));
+      assert.deepEqual(together.map((answer) => answer.status).sort(), [200, 413, 413, 413]);
+      const [{ bytes }] = await s.rows(`select sum(size)::int as bytes from storage.s3_multipart_uploads_parts where bucket_id = 'quota'`);
+      assert.equal(bytes, 24_000);
+      await s.sql('delete from storage.quotas');
+      for (const [target, id] of [['/quota/1', first], ['/quota/2', second]]) await gives(204, undefined, hers, 'DELETE', `${target}?uploadId=${id}`);
+    }
+  });
+
+  test('what is refused by its announced length is not read', async () => {
+    const pete = await s.a.person('pete');
+    const his = await accessKey(s, '--tenant', 'a', '--user', pete.user.id);
+    await s.sql(`insert into storage.quotas (tenant_id, user_bytes) values ('${s.a.id}', 20000)`);
+    const ids = [await begin('/quota/a', his), await begin('/quota/b', his)];
+    assert.equal((await put('/quota/a', ids[0], 1, 'x'.repeat(15_000), his)).status, 200);
+    assert.match(await announced(`/quota/b?partNumber=1&uploadId=${ids[1]}`, his, 15_000), /^HTTP\/1\.1 413 [^]*<Code>QuotaExceeded</);
+    await s.sql('delete from storage.quotas');
+    for (const [name, id] of [['a', ids[0]], ['b', ids[1]]]) await gives(204, undefined, his, 'DELETE', `/quota/${name}?uploadId=${id}`);
+  });
+
   test('a bucket with an upload that has begun is not empty, one with a complete one is', async () => {
     await gives(200, undefined, key, 'PUT', '/closing');
     const id = await begin('/closing/x');
@@ -143,6 +194,48 @@ describe('whose it is', () => {
     assert.equal((await complete('/box/alice', id, [[1, md5('hers')]], alice)).status, 200);
     const [row] = await s.rows("select owner_id from storage.objects where name = 'alice'");
     assert.equal(row.owner_id, s.alice.user.id);
+  });
+
+  test('agents need the scope of the bucket, whosever it is', async () => {
+    const agent = async (scopes, ...options) => {
+      const { code, json, stderr } = await s.tenon('agent', 'create', '--json', '--tenant', 'a', '--name', `agent of ${scopes}`, '--scopes', scopes, '--expires-in', '1 day', ...options);
+      assert.equal(code, 0, stderr);
+      return accessKey(s, '--tenant', 'a', '--agent', json.id);
+    };
+    await s.sql(`create policy agents on storage.objects for all to agent using (true) with check (true)`);
+    const alice = await accessKey(s, '--tenant', 'a', '--user', s.alice.user.id);
+    const hers = await begin('/box/hers', alice);
+    const nobodys = await begin('/box/nobodys');
+    assert.equal((await put('/box/hers', hers, 1, 'hers', alice)).status, 200);
+    assert.equal((await put('/box/nobodys', nobodys, 1, 'x')).status, 200);
+    const codes = async (who, target, id) => [
+      await signed(s, who, 'GET', `${target}?uploadId=${id}`), await put(target, id, 2, 'evil', who), await complete(target, id, [[1, md5('hers')]], who),
+      await signed(s, who, 'DELETE', `${target}?uploadId=${id}`),
+    ].map((answer) => answer.code ?? answer.status);
+
+    for (const scopes of ['data:notes:read', 'storage:other:*', 'storage:buckets:*']) {
+      const none = await agent(scopes, '--user', s.alice.user.id);
+      assert.deepEqual(await codes(none, '/box/hers', hers), Array(4).fill('AccessDenied'), scopes);
+      assert.equal((await signed(s, none, 'GET', '/box?uploads')).code, 'AccessDenied');
+      await gives(403, 'AccessDenied', none, 'POST', '/box/mine?uploads');
+    }
+    const reader = await agent('storage:box:read', '--user', s.alice.user.id);
+    assert.deepEqual(await codes(reader, '/box/hers', hers), [200, ...Array(3).fill('AccessDenied')]);
+    assert.ok((await signed(s, reader, 'GET', '/box?uploads')).text.includes(hers));
+
+    const service = await agent('storage:box:*'); // it acts for nobody
+    assert.deepEqual(await codes(service, '/box/nobodys', nobodys), Array(4).fill('NoSuchUpload'));
+    assert.deepEqual(await codes(service, '/box/hers', hers), Array(4).fill('NoSuchUpload'));
+    const own = await begin('/box/own', service);
+    const listed = (await signed(s, service, 'GET', '/box?uploads')).text;
+    assert.deepEqual([own, nobodys, hers].map((id) => listed.includes(id)), [true, false, false]);
+    assert.equal((await put('/box/own', own, 1, 'own', service)).status, 200);
+    assert.equal((await put('/box/own', own, 1, 'evil', await agent('storage:*'))).code, 'NoSuchUpload');
+    assert.equal((await complete('/box/own', own, [[1, md5('own')]], service)).status, 200);
+    const writer = await agent('storage:box:*', '--user', s.alice.user.id);
+    assert.equal((await put('/box/hers', hers, 2, 'end', writer)).status, 200);
+    for (const [target, id] of [['/box/hers', hers], ['/box/nobodys', nobodys]]) await gives(204, undefined, key, 'DELETE', `${target}?uploadId=${id}`);
+    await s.sql('drop policy agents on storage.objects');
   });
 
   test('the policies decide with every part, and at the end', async () => {
@@ -190,5 +283,25 @@ describe('what has expired', () => {
     const ended = await s.rows(`select tenant_id, version from storage.expire_s3_uploads(100)`);
     assert.ok(ended.every((row) => row.tenant_id === s.a.id));
     assert.deepEqual(await s.rows(`select id from storage.s3_multipart_uploads where id = '${id}'`), []);
+  });
+});
+
+describe('what a scanner finds in it', () => {
+  test('ends it: one copy is in quarantine, and there is no second try', async () => {
+    const clamd = await faultyClamd();
+    s.configure({ 'storage.clamd': clamd.address });
+    assert.equal((await s.tenon('reload')).code, 0);
+    const before = staged();
+    const id = await begin('/box/infected');
+    assert.equal((await put('/box/infected', id, 1, 'evil')).status, 200);
+    clamd.say = 'nonsense';
+    assert.equal((await complete('/box/infected', id, [[1, md5('evil')]])).status, 503);
+    clamd.say = 'stream: Some.Thing FOUND';
+    const found = await complete('/box/infected', id, [[1, md5('evil')]]);
+    assert.deepEqual([found.status, found.code], [422, 'InfectedFile'], found.text);
+    assert.equal((await complete('/box/infected', id, [[1, md5('evil')]])).code, 'NoSuchUpload');
+    assert.equal((await put('/box/infected', id, 1, 'evil')).code, 'NoSuchUpload');
+    assert.equal(staged(), before);
+    assert.deepEqual(await s.rows("select count(*)::int as n from storage.quarantine where name = 'infected'"), [{ n: 1 }]);
   });
 });

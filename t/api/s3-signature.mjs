@@ -2,10 +2,12 @@
 import { describe, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import net from 'node:net';
 import { eventually, stack } from '../lib/stack.mjs';
 import { accessKey, escape, hmac, send, sha256, sign, signed, signingKey } from '../lib/s3.mjs';
 
-const s = await stack();
+const OBJECT_MAX = 2_000_000;
+const s = await stack({ settings: { 'storage.object_max': OBJECT_MAX } });
 const key = await accessKey(s, '--tenant', 'a');
 const minutes = (n) => new Date(Date.now() + n * 60_000);
 
@@ -253,6 +255,16 @@ describe('in chunks', () => {
   });
 });
 
+test("a banned person's own key is told so, and an agent's of theirs", async () => {
+  const ben = await s.a.person('ben');
+  const own = await accessKey(s, '--tenant', 'a', '--user', ben.user.id);
+  const { json: agent } = await s.tenon('agent', 'create', '--json', '--tenant', 'a', '--name', 'for ben', '--scopes', 'storage:*', '--expires-in', '1 day', '--user', ben.user.id);
+  const theirs = await accessKey(s, '--tenant', 'a', '--agent', agent.id);
+  await s.sql(`update auth.users set banned_until = now() + interval '1 hour' where id = '${ben.user.id}'`);
+  assert.match((await gives(403, 'AccessDenied', own, 'GET', '/box/k')).text, /<Message>User is banned<\/Message>/);
+  assert.match((await gives(403, 'AccessDenied', theirs, 'GET', '/box/k')).text, /<Message>the person for whom this agent acts is banned</);
+});
+
 describe('forms', () => {
   const form = async (fields, { conditions = [['starts-with', '$key', 'form/']], file = 'from a form', expiration = minutes(5), who = key, bucket = 'box', tamper } = {}) => {
     const stamp = new Date().toISOString().replace(/[-:]|\.\d{3}/g, '');
@@ -261,7 +273,7 @@ describe('forms', () => {
     const all = [{ bucket: 'box' }, { 'x-amz-algorithm': 'AWS4-HMAC-SHA256' }, { 'x-amz-credential': credential }, { 'x-amz-date': stamp }, ...conditions];
     const policy = Buffer.from(JSON.stringify({ expiration: expiration.toISOString(), conditions: all })).toString('base64');
     const body = new FormData();
-    for (const [name, value] of Object.entries({ ...fields, 'x-amz-algorithm': 'AWS4-HMAC-SHA256', 'x-amz-credential': credential, 'x-amz-date': stamp, policy: tamper?.(policy) ?? policy, 'x-amz-signature': hmac(signingKey(who.secret, day, 'us-east-1'), policy).toString('hex') }))
+    for (const [name, value] of [...(Array.isArray(fields) ? fields : Object.entries(fields)), ...Object.entries({ 'x-amz-algorithm': 'AWS4-HMAC-SHA256', 'x-amz-credential': credential, 'x-amz-date': stamp, policy: tamper?.(policy) ?? policy, 'x-amz-signature': hmac(signingKey(who.secret, day, 'us-east-1'), policy).toString('hex') })])
       body.append(name, value);
     body.append('file', new Blob([file]), 'name.txt');
     const answer = await fetch(`${s.origin}/storage/v1/s3/${bucket}`, { method: 'POST', body, redirect: 'manual' });
@@ -279,6 +291,52 @@ describe('forms', () => {
     const redirected = await form({ key: 'form/x', success_action_redirect: 'https://app.example.com/done?a=1' }, { conditions: [['starts-with', '$key', ''], ['starts-with', '$success_action_redirect', 'https://']] });
     assert.equal(redirected.status, 303);
     assert.match(redirected.headers.get('location'), /^https:\/\/app\.example\.com\/done\?a=1&bucket=box&key=form%2Fx&etag=/);
+  });
+
+  test('have no field twice', async () => {
+    const twice = async (fields, conditions) => {
+      const answer = await form(fields, { conditions: [['starts-with', '$key', 'form/'], ...conditions] });
+      assert.deepEqual([answer.status, answer.code], [400, 'InvalidArgument'], answer.text);
+    };
+    await twice([['key', 'form/twice'], ['Content-Type', 'text/html'], ['content-type', 'image/png']], [['starts-with', '$Content-Type', 'image/']]);
+    await twice([['key', 'form/twice'], ['x-amz-meta-user', 'eve'], ['X-Amz-Meta-User', 'bob']], [['eq', '$x-amz-meta-user', 'bob']]);
+    await twice([['key', 'form/twice'], ['key', 'form/other']], []);
+    await twice([['key', 'form/twice'], ['policy', 'e30=']], []);
+    await twice([['key', 'form/twice'], ['x-ignore-this', '1'], ['x-ignore-this', '2']], []);
+    await gives(404, 'NoSuchKey', key, 'GET', '/box/form/twice');
+  });
+
+  test('bring no control characters into header fields', async () => {
+    for (const odd of ['\u0001', '\u007f', '\u0085', '\t', ' ', '\u2028']) {
+      const to = await form({ key: 'form/odd', success_action_redirect: `https://app.example.com/${odd}x` }, { conditions: [['starts-with', '$key', ''], ['starts-with', '$success_action_redirect', 'https://']] });
+      assert.deepEqual([to.status, to.code], [400, 'InvalidArgument'], JSON.stringify(odd));
+    }
+    for (const name of ['content-type', 'cache-control', 'content-disposition', 'content-language', 'content-encoding', 'expires', 'x-amz-meta-a'])
+      for (const odd of ['\u0001', '\u007f', '\u0085']) {
+        const answer = await form({ key: 'form/odd', [name]: `a/${odd}b` }, { conditions: [['starts-with', '$key', ''], ['starts-with', `$${name}`, '']] });
+        assert.deepEqual([answer.status, answer.code], [400, 'InvalidArgument'], `${name} ${answer.text}`);
+      }
+    await gives(404, 'NoSuchKey', key, 'GET', '/box/form/odd');
+  });
+
+  test('say how long they are, before anything is read', async () => {
+    const { port, hostname } = new URL(s.origin);
+    const answer = async (...lines) => {
+      const socket = net.connect(Number(port), hostname);
+      socket.write(['POST /storage/v1/s3/box HTTP/1.1', `host: ${hostname}:${port}`, 'content-type: multipart/form-data; boundary=x', 'expect: 100-continue', ...lines, '', ''].join('\r\n'));
+      let text = '';
+      for await (const bytes of socket) {
+        text += bytes;
+        if (text.includes('</Error>') || text.includes(' 100 ')) break;
+      }
+      socket.destroy();
+      return text;
+    };
+    assert.match(await answer('transfer-encoding: chunked'), /^HTTP\/1\.1 411 [^]*<Code>MissingContentLength</);
+    assert.match(await answer(`content-length: ${OBJECT_MAX + (64 << 10) + 1}`), /^HTTP\/1\.1 413 [^]*<Code>EntityTooLarge</);
+    assert.match(await answer(`content-length: ${OBJECT_MAX + (64 << 10)}`), /^HTTP\/1\.1 100 /);
+    assert.equal((await form({ key: 'form/full' }, { file: 'x'.repeat(OBJECT_MAX) })).status, 204);
+    assert.equal((await form({ key: 'form/over' }, { file: 'x'.repeat(OBJECT_MAX + 1) })).code, 'EntityTooLarge');
   });
 
   test('within their policy', async () => {
