@@ -170,6 +170,40 @@ test('bytes that are gone are not waited for', async () => {
   assert.equal((await head(alice, at)).status, 404);
 });
 
+test('a body without an end is stopped where the quota is', async () => {
+  await s.sql(`insert into storage.quotas (tenant_id, user_bytes) values ('${a.id}',
+    (select coalesce(sum(bytes), 0) + ${4 * MIB} from storage.usage where tenant_id = '${a.id}' and owner_id = '${alice.user.id}'));
+    delete from storage.uploads`);
+  const { path: at } = await create(alice, { name: 'endless', defer: true });
+  const slow = slowly(alice, at, 0);
+  const piece = Buffer.alloc(MIB);
+  let answer, sent = 0;
+  void slow.answer.then((got) => { answer = got; });
+  for (; sent < 1024 && answer === undefined; sent++) await Promise.race([slow.write(piece), slow.answer]);
+  assert.equal((await slow.answer).status, 413, `after ${sent} MiB, while more was coming`);
+  slow.cut();
+  assert.ok((await head(alice, at)).offset <= 4 * MIB);
+  const [{ staging_id }] = await s.rows(`select staging_id from storage.uploads where name = 'endless'`);
+  assert.ok(fs.statSync(path.join(s.storageDir, 'staging', a.id, staging_id)).size <= 4 * MIB);
+  await remove(alice, at);
+  await s.sql(`delete from storage.quotas`);
+});
+
+test('one address holds so many threads and not more', async () => {
+  const paths = [];
+  for (let i = 0; i < 64; i++) paths.push(await begin(`held/${i}`));
+  const slow = paths.map((at) => slowly(alice, at, 0));
+  for (const { write } of slow) void write('x');
+  const refused = await eventually('no more', async () => {
+    const answer = await alice.request('HEAD', paths[0], undefined, { headers: { 'tus-resumable': '1.0.0' } });
+    return answer.status === 429 && answer;
+  });
+  assert.ok(refused.headers['retry-after']);
+  slow.forEach(({ cut }) => cut());
+  await eventually('room again', async () => (await head(alice, paths[0])).status === 200);
+  for (const at of paths) await remove(alice, at);
+});
+
 test('constant memory', async (t) => {
   const size = 1024 * MIB;
   const piece = randomBytes(MIB);
