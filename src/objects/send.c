@@ -133,6 +133,23 @@ range_invalid(tn_arena *arena, int64_t size)
 
 /* --- by nginx --------------------------------------------------------------------------------- */
 
+/* nginx reads the range once more, and refuses numbers that are far beyond every end. */
+static bool
+is_range_for_nginx(const char *range)
+{
+    static const char digits[] = "0123456789";
+
+    while (range != NULL && *range != '\0') {
+        const size_t length = strspn(range, digits);
+
+        if (length > 18)
+            return false;
+        range += length;
+        range += strcspn(range, digits);
+    }
+    return true;
+}
+
 /* nginx's own filters look at these, and know no ETag of ours when they do; and only the fields
  * that tenon_objects.conf names survive the redirect. */
 static bool
@@ -142,7 +159,8 @@ nginx_can(const struct sending *s)
 
     return s->object->sealed_key == NULL && s->wanted->header_count == 0 &&
            tn_request_header(request, "if-match") == NULL &&
-           tn_request_header(request, "if-unmodified-since") == NULL;
+           tn_request_header(request, "if-unmodified-since") == NULL &&
+           is_range_for_nginx(tn_request_header(request, "range"));
 }
 
 static const tn_error *
