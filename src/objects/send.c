@@ -87,8 +87,10 @@ add_fields(const struct sending *s)
     add(s, "Content-Language", s->wanted->content_language);
     if (s->is_active)
         add(s, "Content-Security-Policy", SANDBOX);
-    for (size_t i = 0; i < s->wanted->header_count; i++)
-        add(s, s->wanted->headers[i].name, s->wanted->headers[i].value);
+    for (size_t i = 0; i < s->wanted->header_count; i++) /* with empty ones: metadata may be so */
+        if (tn_is_field_value(s->wanted->headers[i].value))
+            tn_response_header(s->c->response, s->wanted->headers[i].name,
+                               s->wanted->headers[i].value);
 }
 
 /* --- answers without bytes -------------------------------------------------------------------- */
@@ -98,16 +100,6 @@ not_modified(const struct sending *s)
 {
     tn_response_empty(s->c->response, 304);
     add_validators(s);
-    return NULL;
-}
-
-static const tn_error *
-answer_head(const struct sending *s)
-{
-    tn_response_empty(s->c->response, 200);
-    add_fields(s);
-    add(s, "Accept-Ranges", "bytes");
-    add(s, "Content-Length", tn_arena_number(s->c->arena, s->object->size));
     return NULL;
 }
 
@@ -187,20 +179,25 @@ redirect(const struct sending *s, tn_backend *backend, const tn_blob *blob)
 
 /* --- from here -------------------------------------------------------------------------------- */
 
+/* The head of an answer with the range as its content. */
 static void
-open_answer(struct sending *s)
+describe(const struct sending *s)
 {
-    const int64_t length = s->range.last - s->range.first + 1;
-
-    s->opened = true;
     tn_response_empty(s->c->response, s->is_part ? 206 : 200);
     add_fields(s);
     add(s, "Accept-Ranges", "bytes");
-    add(s, "Content-Length", tn_arena_number(s->c->arena, length));
+    add(s, "Content-Length", tn_arena_number(s->c->arena, s->range.last - s->range.first + 1));
     if (s->is_part)
         add(s, "Content-Range",
             tn_arena_printf(s->c->arena, "bytes %lld-%lld/%lld", (long long)s->range.first,
                             (long long)s->range.last, (long long)s->object->size));
+}
+
+static void
+open_answer(struct sending *s)
+{
+    s->opened = true;
+    describe(s);
     (void)tn_response_open(s->c->response);
 }
 
@@ -260,6 +257,16 @@ read_range(struct sending *s)
     s->is_part = kind == TN_RANGE_ONE;
     if (kind == TN_RANGE_NONE)
         s->range = (tn_range){.first = 0, .last = object->size - 1};
+    return NULL;
+}
+
+static const tn_error *
+answer_head(struct sending *s)
+{
+    s->range = (tn_range){.first = 0, .last = s->object->size - 1};
+    if (s->wanted->head_has_range)
+        TN_TRY(read_range(s));
+    describe(s);
     return NULL;
 }
 

@@ -21,7 +21,8 @@ typedef struct tn_sending {
     const char *content_encoding, *content_language; /* NULL: none */
     const tn_pair *headers; /* further ones, "x-amz-meta-…"; any number */
     size_t header_count;
-    bool html_as_text; /* Supabase: text/html is sent as text/plain */
+    bool html_as_text;   /* Supabase: text/html is sent as text/plain */
+    bool head_has_range; /* S3: HEAD takes Range as GET does; in HTTP it is for GET alone */
 } tn_sending;
 
 /* Sets or streams the whole answer to GET and HEAD. */

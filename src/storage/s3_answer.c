@@ -87,6 +87,10 @@ tn_s3_render_error(const tn_request *request, const tn_error *error, tn_arena *a
     appendPQExpBufferStr(xml, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>");
     tn_s3_xml_add(xml, "Code", word.told);
     tn_s3_xml_add(xml, "Message", word.message != NULL ? word.message : error->message);
+    if (error->details != NULL && tn_text_starts(error->code, "Authorization")) {
+        tn_s3_xml_add(xml, "Region", error->details); /* clients sign again with it */
+        tn_response_header(response, "x-amz-bucket-region", error->details);
+    }
     tn_s3_xml_add(xml, "Resource", resource(request));
     tn_s3_xml_add(xml, "RequestId", request->id);
     tn_s3_xml_add(xml, "HostId", request->id);

@@ -4,6 +4,7 @@
 #include "storage/s3_chunks.h"
 
 #define PIECE ((size_t)64 << 10)
+#define CHECKSUM "x-amz-checksum-"
 
 static const tn_s3_signature *
 signature_of(const tn_ctx *c)
@@ -120,12 +121,67 @@ take_checksum(tn_ctx *c, const tn_s3_checksum *checksum, const char *text, tn_s3
     return NULL;
 }
 
+static bool
+is_checksum(const char *name)
+{
+    for (size_t i = 0; i < tn_s3_checksum_count; i++)
+        if (tn_text_same_case(tn_s3_checksums[i].name, name))
+            return true;
+    return false;
+}
+
+/* What nobody here can compute must not pass for checked. */
+static const tn_error *
+refuse_unknown(tn_ctx *c)
+{
+    static const char *const others[] = {"algorithm", "type", "mode"};
+    const char *promised = tn_request_header(c->request, "x-amz-trailer");
+
+    for (size_t i = 0; i < c->request->header_count; i++) {
+        const char *name = c->request->headers[i].name;
+        bool is_known = !tn_text_starts(name, CHECKSUM) || is_checksum(name + strlen(CHECKSUM));
+
+        for (size_t j = 0; j < TN_COUNT(others) && !is_known; j++)
+            is_known = strcmp(name + strlen(CHECKSUM), others[j]) == 0;
+        if (!is_known)
+            return tn_error_new(c->arena, 400, "InvalidRequest", NULL,
+                                "The algorithm type you specified in %s is invalid.",
+                                tn_text_excerpt(c->arena, name, 64));
+    }
+    if (promised != NULL && (strncasecmp(promised, CHECKSUM, strlen(CHECKSUM)) != 0 ||
+                             !is_checksum(promised + strlen(CHECKSUM))))
+        return tn_error_new(c->arena, 400, "InvalidRequest", NULL,
+                            "The value specified in the x-amz-trailer header is not supported");
+    return NULL;
+}
+
+/* x-amz-sdk-checksum-algorithm: what the client believes to have sent. */
+static const tn_error *
+check_algorithm(tn_ctx *c, const tn_s3_body *body)
+{
+    const char *label = tn_request_header(c->request, "x-amz-sdk-checksum-algorithm");
+    const tn_s3_checksum *checksum;
+
+    if (label == NULL)
+        return NULL;
+    checksum = tn_s3_checksum_by_label(label);
+    if (checksum != NULL && body->checksum == NULL)
+        return tn_error_new(c->arena, 400, "InvalidRequest", NULL,
+                            "x-amz-sdk-checksum-algorithm specified, but no corresponding "
+                            "x-amz-checksum-* or x-amz-trailer headers were found.");
+    if (checksum == NULL || checksum != body->checksum)
+        return tn_error_new(c->arena, 400, "InvalidRequest", NULL,
+                            "Value for x-amz-sdk-checksum-algorithm header is invalid.");
+    return NULL;
+}
+
 /* Of the header fields, or of the trailer that x-amz-trailer has promised. */
 static const tn_error *
 read_checksums(tn_ctx *c, const tn_s3_chunks *chunks, tn_s3_body *body)
 {
     const char *promised = tn_request_header(c->request, "x-amz-trailer");
 
+    TN_TRY(refuse_unknown(c));
     for (size_t i = 0; i < tn_s3_checksum_count; i++) {
         const char *name = tn_arena_printf(c->arena, "x-amz-checksum-%s", tn_s3_checksums[i].name);
         const char *text = tn_request_header(c->request, name);
@@ -141,7 +197,7 @@ read_checksums(tn_ctx *c, const tn_s3_chunks *chunks, tn_s3_body *body)
         if (text != NULL)
             TN_TRY(take_checksum(c, &tn_s3_checksums[i], text, body));
     }
-    return NULL;
+    return check_algorithm(c, body);
 }
 
 const tn_error *

@@ -8,6 +8,7 @@
 #include "storage/s3.h"
 
 #define HEADERS_MAX 100
+#define PARTS_MAX 1000 /* in one answer of GetObjectAttributes */
 
 struct download {
     tn_object object;
@@ -248,7 +249,9 @@ tn_s3_object_send(tn_ctx *c)
         .content_language = chosen(c, download, "response-content-language", "contentLanguage"),
         .headers = download->headers,
         .header_count = download->header_count,
+        .head_has_range = true,
     };
+    tn_response_header(c->response, "x-amz-request-id", c->request->id);
     return tn_object_send(&own, &download->object, &sending);
 }
 
@@ -286,13 +289,53 @@ add_checksum_element(tn_ctx *c, const struct download *download, PQExpBuffer xml
     tn_s3_xml_close(xml, "Checksum");
 }
 
+static const tn_error *
+read_number(tn_ctx *c, const char *header, int64_t most, int64_t *number)
+{
+    const char *text = tn_s3_header(c, header);
+
+    if (text != NULL && !tn_text_int(text, 0, INT64_MAX, number))
+        return tn_s3_invalid(c->arena, "%s is no number", header);
+    *number = *number < most ? *number : most;
+    return NULL;
+}
+
+static const tn_error *
+add_parts_element(tn_ctx *c, const struct download *download, PQExpBuffer xml)
+{
+    json_object *parts = tn_json_get(download->metadata, "parts");
+    int64_t most = PARTS_MAX, marker = 0, count, last;
+
+    if (!is_wanted(c, "ObjectParts") || !json_object_is_type(parts, json_type_array))
+        return NULL;
+    count = (int64_t)json_object_array_length(parts);
+    TN_TRY(read_number(c, "x-amz-max-parts", PARTS_MAX, &most));
+    TN_TRY(read_number(c, "x-amz-part-number-marker", count, &marker));
+    last = marker + most < count ? marker + most : count;
+    tn_s3_xml_open(xml, "ObjectParts");
+    tn_s3_xml_add(xml, "PartsCount", tn_arena_number(c->arena, count));
+    tn_s3_xml_add(xml, "PartNumberMarker", tn_arena_number(c->arena, marker));
+    tn_s3_xml_add(xml, "NextPartNumberMarker", tn_arena_number(c->arena, last));
+    tn_s3_xml_add(xml, "MaxParts", tn_arena_number(c->arena, most));
+    tn_s3_xml_add(xml, "IsTruncated", last < count ? "true" : "false");
+    for (int64_t i = marker; i < last; i++) {
+        json_object *size = json_object_array_get_idx(parts, (size_t)i);
+
+        tn_s3_xml_open(xml, "Part");
+        tn_s3_xml_add(xml, "PartNumber", tn_arena_number(c->arena, i + 1));
+        tn_s3_xml_add(xml, "Size", tn_arena_number(c->arena, json_object_get_int64(size)));
+        tn_s3_xml_close(xml, "Part");
+    }
+    tn_s3_xml_close(xml, "ObjectParts");
+    return NULL;
+}
+
 const tn_error *
 tn_s3_object_attributes(tn_ctx *c)
 {
     struct download *download = tn_arena_alloc(c->arena, 1, sizeof(*download));
     PQExpBuffer xml = tn_s3_xml_begin(c->arena, "GetObjectAttributesResponse");
     char date[TN_HTTP_DATE_SIZE];
-    json_object *parts;
 
     TN_TRY(find(c, "storage.s3.object.info", download));
     if (is_wanted(c, "ETag")) { /* here, and only here, without its quotes */
@@ -304,13 +347,7 @@ tn_s3_object_attributes(tn_ctx *c)
                                                   : etag);
     }
     add_checksum_element(c, download, xml);
-    parts = tn_json_get(download->metadata, "parts");
-    if (is_wanted(c, "ObjectParts") && json_object_is_type(parts, json_type_array)) {
-        tn_s3_xml_open(xml, "ObjectParts");
-        tn_s3_xml_add(xml, "TotalPartsCount",
-                      tn_arena_number(c->arena, (int64_t)json_object_array_length(parts)));
-        tn_s3_xml_close(xml, "ObjectParts");
-    }
+    TN_TRY(add_parts_element(c, download, xml));
     if (is_wanted(c, "StorageClass"))
         tn_s3_xml_add(xml, "StorageClass", "STANDARD");
     if (is_wanted(c, "ObjectSize"))

@@ -294,14 +294,21 @@ tn_s3_signature_of_form(tn_arena *arena, const char *credential, const char *dat
 const tn_error *
 tn_s3_signature_check_region(tn_arena *arena, const tn_s3_signature *signature, const char *region)
 {
-    if (strcmp(signature->region, region) == 0 || strcmp(signature->region, "us-east-1") == 0 ||
-        strcmp(signature->region, "auto") == 0 || *signature->region == '\0')
+    static const char *const aliases[] = {"us-east-1", "US", "auto", ""};
+    tn_error *error;
+
+    if (strcmp(signature->region, region) == 0)
         return NULL;
-    return tn_error_new(arena, 400,
-                        signature->is_presigned ? "AuthorizationQueryParametersError"
-                                                : "AuthorizationHeaderMalformed",
-                        NULL, "the region '%s' is wrong; expecting '%s'",
-                        tn_text_excerpt(arena, signature->region, 64), region);
+    for (size_t i = 0; i < TN_COUNT(aliases); i++)
+        if (strcmp(signature->region, aliases[i]) == 0)
+            return NULL;
+    error = tn_error_new(arena, 400,
+                         signature->is_presigned ? "AuthorizationQueryParametersError"
+                                                 : "AuthorizationHeaderMalformed",
+                         NULL, "the region '%s' is wrong; expecting '%s'",
+                         tn_text_excerpt(arena, signature->region, 64), region);
+    error->details = tn_arena_text(arena, region);
+    return error;
 }
 
 const tn_error *

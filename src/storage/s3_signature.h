@@ -60,7 +60,8 @@ const tn_error *tn_s3_signature_of_form(tn_arena *arena, const char *credential,
                                         const char *hex, const char *token,
                                         tn_s3_signature *signature) TN_MUST_CHECK;
 
-/* 400 `AuthorizationHeaderMalformed` for another region than `region`, us-east-1, auto or none. */
+/* 400 `AuthorizationHeaderMalformed` for another region than `region`, us-east-1, US (as s3cmd
+ * calls that one), auto or none; its `details` is the region that is right. */
 const tn_error *tn_s3_signature_check_region(tn_arena *arena, const tn_s3_signature *signature,
                                              const char *region) TN_MUST_CHECK;
 

@@ -170,6 +170,59 @@ describe('objects', () => {
     assert.match(attributes.text, new RegExp(`<ETag>[0-9a-f]{32}</ETag><Checksum><ChecksumSHA1>${sha1.replace(/[+/]/g, '.')}</ChecksumSHA1>.*<StorageClass>STANDARD</StorageClass><ObjectSize>3</ObjectSize>`));
   });
 
+  test('algorithms that nobody here knows, and what is said and not sent', async () => {
+    const sha1 = createHash('sha1').update('abc').digest('base64');
+    const no = (headers) => refused(400, 'InvalidRequest', 'PUT', '/box/unknown', { body: 'abc', headers });
+    for (const name of ['sha512', 'md5', 'xxhash64', 'x']) await no({ [`x-amz-checksum-${name}`]: sha1 });
+    await no({ 'x-amz-trailer': 'x-amz-checksum-sha512' });
+    await no({ 'x-amz-sdk-checksum-algorithm': 'SHA1' });
+    await no({ 'x-amz-sdk-checksum-algorithm': 'SHA512' });
+    await no({ 'x-amz-sdk-checksum-algorithm': 'SHA256', 'x-amz-checksum-sha1': sha1 });
+    assert.equal((await ask('HEAD', '/box/unknown')).status, 404);
+    await ok('PUT', '/box/unknown', { body: 'abc', headers: { 'x-amz-sdk-checksum-algorithm': 'sha1', 'x-amz-checksum-sha1': sha1 } });
+    const trailer = (name, value) => ask('PUT', '/box/trailer', { payload: 'STREAMING-UNSIGNED-PAYLOAD-TRAILER', headers: { 'x-amz-decoded-content-length': '3', 'x-amz-trailer': name, 'x-amz-sdk-checksum-algorithm': 'SHA1' }, send: { body: `3\r\nabc\r\n0\r\n${name}:${value}\r\n\r\n` } });
+    assert.equal((await trailer('x-amz-checksum-sha512', sha1)).code, 'InvalidRequest');
+    assert.equal((await ask('HEAD', '/box/trailer')).status, 404);
+    assert.equal((await trailer('x-amz-checksum-sha1', sha1)).status, 200);
+  });
+
+  test('parts of what came in parts, and ranges of HEAD', async () => {
+    const first = Buffer.alloc(5 << 20, 'a');
+    const id = texts((await ok('POST', '/box/parts?uploads')).text, 'UploadId')[0];
+    const etags = [];
+    for (const [i, body] of [first, 'the end'].entries()) etags.push((await ok('PUT', `/box/parts?partNumber=${i + 1}&uploadId=${id}`, { body })).headers.etag);
+    await ok('POST', `/box/parts?uploadId=${id}`, { body: `<CompleteMultipartUpload>${etags.map((etag, i) => `<Part><PartNumber>${i + 1}</PartNumber><ETag>${etag}</ETag></Part>`).join('')}</CompleteMultipartUpload>` });
+    for (const method of ['GET', 'HEAD']) {
+      const part = await ask(method, '/box/parts?partNumber=2');
+      assert.deepEqual([part.status, part.headers['content-length'], part.headers['content-range'], part.headers['x-amz-mp-parts-count'], part.text],
+        [206, '7', `bytes ${5 << 20}-${(5 << 20) + 6}/${(5 << 20) + 7}`, '2', method === 'GET' ? 'the end' : '']);
+      assert.equal((await ask(method, '/box/parts?partNumber=1')).headers['content-length'], String(5 << 20));
+      assert.equal((await ask(method, '/box/parts?partNumber=3')).status, 416);
+      assert.equal((await ask(method, '/box/parts?partNumber=1', { headers: { range: 'bytes=0-1' } })).status, 400);
+    }
+    const head = await ask('HEAD', '/box/parts', { headers: { range: 'bytes=2-4' } });
+    assert.deepEqual([head.status, head.headers['content-length'], head.headers['content-range']], [206, '3', `bytes 2-4/${(5 << 20) + 7}`]);
+    assert.equal((await ask('HEAD', '/box/parts', { headers: { range: `bytes=${6 << 20}-` } })).status, 416);
+    const attributes = async (headers) => (await ok('GET', '/box/parts?attributes', { headers: { 'x-amz-object-attributes': 'ObjectParts,ObjectSize', ...headers } })).text;
+    assert.match(await attributes(), /<ObjectParts><PartsCount>2<.*<IsTruncated>false<\/IsTruncated><Part><PartNumber>1<\/PartNumber><Size>5242880<\/Size><\/Part><Part><PartNumber>2<\/PartNumber><Size>7<\/Size><\/Part><\/ObjectParts>/);
+    assert.match(await attributes({ 'x-amz-max-parts': '1' }), /<NextPartNumberMarker>1<.*<MaxParts>1<.*<IsTruncated>true<\/IsTruncated><Part><PartNumber>1<\/PartNumber><Size>5242880<\/Size><\/Part><\/ObjectParts>/);
+    assert.match(await attributes({ 'x-amz-part-number-marker': '1' }), /<IsTruncated>false<\/IsTruncated><Part><PartNumber>2<\/PartNumber><Size>7<\/Size><\/Part><\/ObjectParts>/);
+  });
+
+  test('metadata without a value, and the id of the request', async () => {
+    const put = await ok('PUT', '/box/empty-meta', { body: 'x', headers: { 'x-amz-meta-a': '', 'x-amz-meta-b': 'c' } });
+    assert.ok(put.headers['x-amz-request-id']);
+    for (const method of ['GET', 'HEAD']) {
+      const got = await ok(method, '/box/empty-meta');
+      assert.deepEqual([got.headers['x-amz-meta-a'], got.headers['x-amz-meta-b']], ['', 'c']);
+    }
+    await ok('PUT', '/box/plain', { body: 'plain' });
+    for (const target of ['/box/plain', '/box/empty-meta', '/box', '/box/plain?tagging'])
+      for (const method of ['GET', 'HEAD']) assert.match((await ok(method, target)).headers['x-amz-request-id'] ?? '', /^[0-9a-f]{32}$/, `${method} ${target}`);
+    const kept = await ask('GET', '/box/plain', { headers: { 'if-none-match': md5('plain') } });
+    assert.deepEqual([kept.status, kept.headers['x-amz-request-id']?.length], [304, 32]);
+  });
+
   test('tags', async () => {
     await ok('PUT', '/box/tagged', { body: 'x', headers: { 'x-amz-tagging': 'a=1&b=two%20words', 'x-amz-meta-m': 'n' } });
     assert.deepEqual(texts((await ok('GET', '/box/tagged?tagging')).text, 'Value'), ['1', 'two words']);

@@ -57,7 +57,11 @@ describe('in a header', () => {
     await gives(403, 'RequestTimeTooSkewed', key, 'GET', '/box/k', { date: minutes(16) });
     await gives(200, undefined, key, 'GET', '/box/k', { region: 'auto' });
     await gives(200, undefined, key, 'GET', '/box/k', { region: '' });
+    await gives(200, undefined, key, 'GET', '/box/k', { region: 'US' });
     const wrong = await gives(400, 'AuthorizationHeaderMalformed', key, 'GET', '/box/k', { region: 'eu-west-9' });
+    assert.match(wrong.text, /<Region>us-east-1<\/Region>/);
+    assert.equal(wrong.headers['x-amz-bucket-region'], 'us-east-1');
+    assert.equal((await signed(s, key, 'HEAD', '/box/k', { region: 'eu-west-9' })).headers['x-amz-bucket-region'], 'us-east-1');
     assert.match(wrong.text, /expecting &apos;us-east-1&apos;|expecting 'us-east-1'/);
   });
 
