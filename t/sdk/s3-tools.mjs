@@ -23,14 +23,10 @@ const env = {
   RCLONE_CONFIG_T_ACCESS_KEY_ID: key.id, RCLONE_CONFIG_T_SECRET_ACCESS_KEY: key.secret, RCLONE_CONFIG_T_REGION: 'us-east-1',
 };
 fs.writeFileSync(path.join(home, 'rclone.conf'), '');
-fs.writeFileSync(path.join(home, '.s3cfg'), `[default]
-access_key = ${key.id}
-secret_key = ${key.secret}
-host_base = ${new URL(s.origin).host}/storage/v1/s3
-host_bucket = ${new URL(s.origin).host}/storage/v1/s3/%(bucket)
-bucket_location = us-east-1
-use_https = False
-`);
+// as docs/storage.md has it, at this address
+const documented = /```ini\n# \.s3cfg of s3cmd\n([^]*?)```/.exec(fs.readFileSync(new URL('../../docs/storage.md', import.meta.url), 'utf8'))[1];
+fs.writeFileSync(path.join(home, '.s3cfg'), documented.replaceAll('example.com', new URL(s.origin).host).replace('use_https = True', 'use_https = False')
+  .replace(/^access_key = .*$/m, `access_key = ${key.id}`).replace(/^secret_key = .*$/m, `secret_key = ${key.secret}`));
 
 async function run(command, ...args) {
   const { stdout, stderr } = await promisify(execFile)(command, args, { env, cwd: dir, maxBuffer: 1 << 26 }).catch((error) => {
