@@ -189,21 +189,6 @@ test('a body without an end is stopped where the quota is', async () => {
   await s.sql(`delete from storage.quotas`);
 });
 
-test('one address holds so many threads and not more', async () => {
-  const paths = [];
-  for (let i = 0; i < 64; i++) paths.push(await begin(`held/${i}`));
-  const slow = paths.map((at) => slowly(alice, at, 0));
-  for (const { write } of slow) void write('x');
-  const refused = await eventually('no more', async () => {
-    const answer = await alice.request('HEAD', paths[0], undefined, { headers: { 'tus-resumable': '1.0.0' } });
-    return answer.status === 429 && answer;
-  });
-  assert.ok(refused.headers['retry-after']);
-  slow.forEach(({ cut }) => cut());
-  await eventually('room again', async () => (await head(alice, paths[0])).status === 200);
-  for (const at of paths) await remove(alice, at);
-});
-
 test('constant memory', async (t) => {
   const size = 1024 * MIB;
   const piece = randomBytes(MIB);
