@@ -70,6 +70,7 @@ create(tn_ctx *c)
     const char *lock = tn_s3_header(c, "x-amz-bucket-object-lock-enabled");
     const bool is_public = acl != NULL && tn_text_starts(acl, "public-read");
     const tn_s3_element *root;
+    const tn_error *error;
     const tn_rows *rows;
 
     if (lock != NULL && tn_text_same_case(lock, "true"))
@@ -78,8 +79,14 @@ create(tn_ctx *c)
         return tn_error_new(c->arena, 400, "InvalidBucketName", NULL,
                             "The specified bucket is not valid.");
     TN_TRY(tn_s3_body_xml(c, &root)); /* CreateBucketConfiguration: a region, and there is one */
-    TN_TRY(tn_storage_rows(c, "storage.s3.bucket.create", TN_READ_WRITE, &tn_sql_s3_bucket_create,
-                           TN_PARAMS(name, is_public ? "true" : "false"), &rows));
+    error = tn_storage_rows(c, "storage.s3.bucket.create", TN_READ_WRITE, &tn_sql_s3_bucket_create,
+                            TN_PARAMS(name, is_public ? "true" : "false"), &rows);
+    if (error != NULL && strcmp(error->code, "BucketAlreadyExists") == 0 &&
+        c->who->role == TN_ROLE_SERVICE) /* all buckets of the tenant are its own */
+        return tn_error_new(c->arena, 409, "BucketAlreadyOwnedByYou", NULL,
+                            "Your previous request to create the named bucket succeeded and you "
+                            "already own it.");
+    TN_TRY(error);
     tn_response_header(c->response, "Location", tn_arena_printf(c->arena, "/%s", name));
     return tn_s3_respond_empty(c, 200);
 }

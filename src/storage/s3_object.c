@@ -3,12 +3,16 @@
 #include "storage/area.h"
 #include "storage/s3.h"
 
+#define KEY_MAX 1024
+
 /* Versions: there is one, and it is called null. */
 static const tn_error *
-check_version(tn_ctx *c)
+check_target(tn_ctx *c)
 {
     const char *version = tn_request_query(c->request, "versionId");
 
+    if (strlen(tn_path_text(c, "key")) > KEY_MAX)
+        return tn_error_new(c->arena, 400, "KeyTooLongError", NULL, "Your key is too long");
     if (!tn_text_is_given(version) || strcmp(version, "null") == 0)
         return NULL;
     return tn_error_new(c->arena, 404, "NoSuchVersion", NULL,
@@ -31,7 +35,7 @@ refuse_others(tn_ctx *c)
 const tn_error *
 tn_s3_object_get(tn_ctx *c)
 {
-    TN_TRY(check_version(c));
+    TN_TRY(check_target(c));
     if (tn_s3_asks(c, "uploadId"))
         return tn_s3_parts_list(c);
     if (tn_s3_asks(c, "tagging"))
@@ -59,7 +63,7 @@ is_copy(const tn_ctx *c)
 const tn_error *
 tn_s3_object_admit(tn_ctx *c)
 {
-    TN_TRY(check_version(c));
+    TN_TRY(check_target(c));
     if (tn_s3_asks(c, "tagging"))
         return NULL;
     TN_TRY(refuse_others(c));
@@ -76,7 +80,7 @@ tn_s3_object_put(tn_ctx *c)
 {
     const bool is_part = tn_s3_asks(c, "uploadId") || tn_s3_asks(c, "partNumber");
 
-    TN_TRY(check_version(c));
+    TN_TRY(check_target(c));
     if (tn_s3_asks(c, "tagging"))
         return tn_s3_tagging_put(c);
     TN_TRY(refuse_others(c));
@@ -89,6 +93,7 @@ tn_s3_object_put(tn_ctx *c)
 const tn_error *
 tn_s3_object_post(tn_ctx *c)
 {
+    TN_TRY(check_target(c));
     if (tn_s3_asks(c, "uploads"))
         return tn_s3_upload_create(c);
     if (tn_s3_asks(c, "uploadId"))
@@ -102,7 +107,7 @@ tn_s3_object_post(tn_ctx *c)
 const tn_error *
 tn_s3_object_delete(tn_ctx *c)
 {
-    TN_TRY(check_version(c));
+    TN_TRY(check_target(c));
     if (tn_s3_asks(c, "uploadId"))
         return tn_s3_upload_abort(c);
     if (tn_s3_asks(c, "tagging"))

@@ -27,7 +27,7 @@ describe('buckets', () => {
   test('are made, listed and removed', async () => {
     const made = await ok('PUT', '/first');
     assert.equal(made.headers.location, '/first');
-    await refused(409, 'BucketAlreadyExists', 'PUT', '/first');
+    await refused(409, 'BucketAlreadyOwnedByYou', 'PUT', '/first');
     await ok('PUT', '/second/', { headers: { 'x-amz-acl': 'public-read' }, body: '<CreateBucketConfiguration><LocationConstraint>x</LocationConstraint></CreateBucketConfiguration>' });
     const list = await ok('GET', '/');
     assert.deepEqual(texts(list.text, 'Name'), ['first', 'second']);
@@ -221,6 +221,26 @@ describe('objects', () => {
       for (const method of ['GET', 'HEAD']) assert.match((await ok(method, target)).headers['x-amz-request-id'] ?? '', /^[0-9a-f]{32}$/, `${method} ${target}`);
     const kept = await ask('GET', '/box/plain', { headers: { 'if-none-match': md5('plain') } });
     assert.deepEqual([kept.status, kept.headers['x-amz-request-id']?.length], [304, 32]);
+  });
+
+  test('copies with a checksum of their own', async () => {
+    const sum = (name, body) => createHash(name).update(body).digest('base64');
+    await ok('PUT', '/box/sum-source', { body: 'summed', headers: { 'x-amz-checksum-sha1': sum('sha1', 'summed') } });
+    for (const [label, name] of [['SHA256', 'sha256'], ['SHA1', 'sha1']]) {
+      const copy = await ok('PUT', '/box/sum-copy', { headers: { 'x-amz-copy-source': '/box/sum-source', 'x-amz-checksum-algorithm': label } });
+      assert.deepEqual([texts(copy.text, `Checksum${label}`), texts(copy.text, 'ChecksumType')], [[sum(name, 'summed')], ['FULL_OBJECT']]);
+      const { headers } = await ok('HEAD', '/box/sum-copy', { headers: { 'x-amz-checksum-mode': 'ENABLED' } });
+      assert.deepEqual([headers[`x-amz-checksum-${name}`], headers[`x-amz-checksum-${name === 'sha1' ? 'sha256' : 'sha1'}`]], [sum(name, 'summed'), undefined]);
+    }
+    await ok('PUT', '/box/sum-empty', { body: '' });
+    assert.match((await ok('PUT', '/box/sum-copy', { headers: { 'x-amz-copy-source': '/box/sum-empty', 'x-amz-checksum-algorithm': 'CRC32' } })).text, /<ChecksumCRC32>AAAAAA==</);
+    await refused(400, 'InvalidRequest', 'PUT', '/box/sum-copy', { headers: { 'x-amz-copy-source': '/box/sum-source', 'x-amz-checksum-algorithm': 'SHA512' } });
+  });
+
+  test('keys that are too long', async () => {
+    for (const method of ['PUT', 'GET', 'DELETE']) await refused(400, 'KeyTooLongError', method, `/box/${'k'.repeat(1025)}`, method === 'PUT' ? { body: 'x' } : {});
+    await refused(400, 'KeyTooLongError', 'POST', `/box/${'k'.repeat(1025)}?uploads`);
+    await refused(404, 'NoSuchKey', 'GET', `/box/${'k'.repeat(1000)}`);
   });
 
   test('tags', async () => {
