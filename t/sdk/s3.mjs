@@ -157,6 +157,10 @@ describe('who', () => {
   test('presigned URLs', async () => {
     const url = await getSignedUrl(service, new S3.PutObjectCommand({ Bucket, Key: 'by-url', ContentType: 'text/plain' }), { expiresIn: 60 });
     assert.equal((await fetch(url, { method: 'PUT', body: 'hello', headers: { 'content-type': 'text/plain' } })).status, 200);
+    await service.send(new S3.PutObjectCommand({ Bucket, Key: 'by-url-copy', Body: 'precious' }));
+    const copy = await getSignedUrl(service, new S3.CopyObjectCommand({ Bucket, Key: 'by-url-copy', CopySource: `${Bucket}/by-url` }), { expiresIn: 60 });
+    assert.equal((await fetch(copy, { method: 'PUT' })).status, 200);
+    assert.deepEqual((await service.send(new S3.HeadObjectCommand({ Bucket, Key: 'by-url-copy' }))).ETag, (await service.send(new S3.HeadObjectCommand({ Bucket, Key: 'by-url' }))).ETag);
     const download = await getSignedUrl(service, new S3.GetObjectCommand({ Bucket, Key: 'by-url', ResponseContentDisposition: 'attachment' }), { expiresIn: 60 });
     const answer = await fetch(download);
     assert.deepEqual([await answer.text(), answer.headers.get('content-disposition')], ['hello', 'attachment']);
