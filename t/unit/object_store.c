@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "identity/ctx.h"
+#include "base/metrics.h"
 #include "objects/backend.h"
 #include "objects/incoming.h"
 #include "objects/store.h"
@@ -22,6 +23,7 @@ struct world {
     char outside[64], dir[80];
     tn_config config;
     tn_process process;
+    tn_metrics metrics;
     tn_principal who;
     tn_request request;
     tn_arena *arena;
@@ -52,7 +54,8 @@ begin(void **state)
     w->config.storage.dir = w->dir;
     w->config.storage.backend_url = "";
     w->arena = tn_arena_new();
-    w->process = (tn_process){.config = &w->config, .store = tn_store_new(&w->config)};
+    w->process = (tn_process){
+        .config = &w->config, .store = tn_store_new(&w->config), .metrics = &w->metrics};
     assert_true(tn_uuid_parse(TENANT, &w->who.tenant_id));
     w->request = (tn_request){.method = "PUT", .content_length = -1, .phase = TN_PHASE_ADMITTED};
     w->c = (tn_ctx){.arena = w->arena,
