@@ -7,8 +7,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "identity/ctx.h"
 #include "base/metrics.h"
+#include "identity/ctx.h"
 #include "objects/backend.h"
 #include "objects/incoming.h"
 #include "objects/store.h"
