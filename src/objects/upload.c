@@ -18,16 +18,16 @@
 #define PIECE 1048576
 #define SNIFFED 65536
 #define WITH_MAX 4
-#define PLACEHOLDER ".emptyFolderPlaceholder" /* with which Supabase's dashboard makes folders */
+#define EMPTY_FOLDER ".emptyFolderPlaceholder" /* with which Supabase's dashboard makes folders */
 
 /* --- what is checked before and after --------------------------------------------------------- */
 
 static bool
-is_placeholder(const char *name)
+is_empty_folder(const char *name)
 {
-    const size_t length = strlen(name), size = sizeof(PLACEHOLDER) - 1;
+    const size_t length = strlen(name), size = sizeof(EMPTY_FOLDER) - 1;
 
-    return length >= size && strcmp(name + length - size, PLACEHOLDER) == 0;
+    return length >= size && strcmp(name + length - size, EMPTY_FOLDER) == 0;
 }
 
 const tn_error *
@@ -48,7 +48,7 @@ tn_objects_check_fields(tn_ctx *c, const tn_upload *upload)
 const tn_error *
 tn_bucket_check_type(tn_ctx *c, const tn_bucket *bucket, const char *name, const char *type)
 {
-    if (type == NULL || is_placeholder(name) || tn_bucket_allows_type(bucket, type))
+    if (type == NULL || is_empty_folder(name) || tn_bucket_allows_type(bucket, type))
         return NULL;
     return tn_error_new(c->arena, 415, "InvalidMimeType", NULL, "mime type %s is not supported",
                         tn_text_excerpt(c->arena, type, 200));
